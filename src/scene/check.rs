@@ -1,0 +1,134 @@
+//! What is wrong with a document, and where: a JSON pointer (RFC 6901) and a sentence that names the limit.
+
+use std::{fmt, ops::RangeInclusive};
+
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+
+/// One thing wrong with a document.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
+#[error("{}: {message}", if pointer.is_empty() { "document" } else { pointer })]
+pub struct Problem {
+    /// Where, as an RFC 6901 pointer; empty for the document as a whole.
+    pub pointer: String,
+    /// What is wrong and what is allowed.
+    pub message: String,
+}
+
+/// Everything wrong with a document; never empty.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Problems(pub Vec<Problem>);
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, problem) in self.0.iter().enumerate() {
+            write!(f, "{}{problem}", if i == 0 { "" } else { "; " })?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Problems {}
+
+impl Problems {
+    /// The same problems, seen from a document in which this one hangs at `prefix`.
+    pub fn under(mut self, prefix: &str) -> Self {
+        for problem in &mut self.0 {
+            problem.pointer.insert_str(0, prefix);
+        }
+        self
+    }
+}
+
+impl From<Problem> for Problems {
+    fn from(problem: Problem) -> Self {
+        Self(vec![problem])
+    }
+}
+
+/// Reads a value as `T`; the pointer of an error leads to the field it is about.
+pub fn read<T: DeserializeOwned>(value: Value) -> Result<T, Problems> {
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let pointer = pointer_of(error.path());
+        Problem { pointer, message: error.into_inner().to_string() }.into()
+    })
+}
+
+fn pointer_of(path: &serde_path_to_error::Path) -> String {
+    use serde_path_to_error::Segment;
+    let mut pointer = String::new();
+    for segment in path {
+        match segment {
+            Segment::Seq { index } => pointer.push_str(&format!("/{index}")),
+            Segment::Map { key } => pointer.push_str(&format!("/{}", escape(key))),
+            Segment::Enum { .. } | Segment::Unknown => {}
+        }
+    }
+    pointer
+}
+
+/// A key as a pointer's token: `~` is `~0`, `/` is `~1`.
+pub fn escape(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
+}
+
+/// Collects the problems of a document while its values are checked one after the other.
+#[derive(Debug, Default)]
+pub struct Check(Vec<Problem>);
+
+impl Check {
+    /// Notes a problem unless `is_good`.
+    pub fn that(&mut self, pointer: &str, is_good: bool, message: impl FnOnce() -> String) {
+        if !is_good {
+            self.0.push(Problem { pointer: pointer.into(), message: message() });
+        }
+    }
+
+    /// A number must be finite and in range.
+    pub fn range(&mut self, pointer: &str, value: f64, allowed: RangeInclusive<f64>) {
+        self.that(pointer, allowed.contains(&value), || {
+            format!("{value} is out of range: {} to {}", allowed.start(), allowed.end())
+        });
+    }
+
+    /// A length or a number of things must be in range.
+    pub fn count(&mut self, pointer: &str, what: &str, value: usize, allowed: RangeInclusive<usize>) {
+        self.that(pointer, allowed.contains(&value), || {
+            format!("{value} {what} is out of range: {} to {}", allowed.start(), allowed.end())
+        });
+    }
+
+    /// Adds the problems of a part that hangs at `prefix`.
+    pub fn part(&mut self, prefix: &str, check: impl FnOnce(&mut Check)) {
+        let mut part = Check::default();
+        check(&mut part);
+        self.0.extend(Problems(part.0).under(prefix).0);
+    }
+
+    /// The verdict.
+    pub fn finish(self) -> Result<(), Problems> {
+        if self.0.is_empty() { Ok(()) } else { Err(Problems(self.0)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_that_are_not_numbers_are_out_of_range() {
+        for bad in [f64::NAN, f64::INFINITY, -0.1, 1.1] {
+            let mut check = Check::default();
+            check.part("/layers/0", |check| check.range("/opacity", bad, 0.0..=1.0));
+            let problems = check.finish().unwrap_err();
+            assert_eq!(problems.0[0].pointer, "/layers/0/opacity");
+            assert_eq!(problems.0[0].message, format!("{bad} is out of range: 0 to 1"));
+        }
+    }
+
+    #[test]
+    fn pointers_escape_their_tokens() {
+        assert_eq!(escape("a/b~c"), "a~1b~0c");
+    }
+}

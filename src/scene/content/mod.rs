@@ -1,0 +1,108 @@
+//! What a layer shows: one module for each type, one line for each in [`Content`]'s registry.
+//!
+//! A new type is a struct with serde's `deny_unknown_fields` that implements [`Kind`] and stands in `registry!` below.
+
+mod color;
+mod image;
+mod shape;
+mod text;
+
+use serde::{Serialize, ser::SerializeMap};
+use serde_json::Value;
+
+pub use self::{
+    color::Color,
+    image::{Fit, Image},
+    shape::{Fill, Gradient, GradientKind, Outline, Shape, Stop, Stroke},
+    text::{TEXT_LEN_MAX, Text, VerticalAlign},
+};
+use super::{
+    check::{self, Check, Problem, Problems},
+    evaluate::Planner,
+};
+
+/// A type of content.
+pub trait Kind: Sized {
+    /// Its name in documents.
+    const TYPE: &'static str;
+    /// Notes every value that is out of range; pointers start at the content.
+    fn check(&self, check: &mut Check);
+    /// Draws it at the planner's time.
+    fn plan(&self, planner: &mut Planner<'_>);
+}
+
+macro_rules! registry {
+    ($($name:ident),+ $(,)?) => {
+        /// What a layer shows.
+        #[derive(Debug, Clone, PartialEq)]
+        #[expect(missing_docs, reason = "each is documented where it is defined")]
+        pub enum Content { $($name($name)),+ }
+
+        impl Content {
+            /// The names of all types, as documents write them.
+            pub const TYPES: &[&str] = &[$($name::TYPE),+];
+
+            /// The name of this content's type.
+            pub fn type_name(&self) -> &'static str {
+                match self { $(Self::$name(_) => $name::TYPE),+ }
+            }
+
+            /// Notes every value that is out of range.
+            pub fn check(&self, check: &mut Check) {
+                match self { $(Self::$name(content) => content.check(check)),+ }
+            }
+
+            /// Draws it.
+            pub fn plan(&self, planner: &mut Planner<'_>) {
+                match self { $(Self::$name(content) => content.plan(planner)),+ }
+            }
+
+            fn read_as(type_name: &str, value: Value) -> Result<Self, Problems> {
+                match type_name {
+                    $($name::TYPE => check::read(value).map(Self::$name),)+
+                    _ => Err(Problem {
+                        pointer: "/type".into(),
+                        message: format!("unknown type `{type_name}`, expected one of {}", Self::TYPES.join(", ")),
+                    }.into()),
+                }
+            }
+
+            fn fields(&self) -> Result<Value, serde_json::Error> {
+                match self { $(Self::$name(content) => serde_json::to_value(content)),+ }
+            }
+        }
+    };
+}
+
+registry!(Color, Image, Shape, Text);
+
+impl Content {
+    /// Reads a content document: an object whose `type` names the type and whose other fields are that type's.
+    pub fn read(mut value: Value) -> Result<Self, Problems> {
+        let missing = || Problem {
+            pointer: "/type".into(),
+            message: format!("missing; expected one of {}", Self::TYPES.join(", ")),
+        };
+        let fields = value.as_object_mut().ok_or_else(|| Problem {
+            pointer: String::new(),
+            message: "expected an object with `type`".into(),
+        })?;
+        match fields.remove("type").ok_or_else(missing)? {
+            Value::String(type_name) => Self::read_as(&type_name, value),
+            _ => Err(Problem { pointer: "/type".into(), message: "expected a text".into() }.into()),
+        }
+    }
+}
+
+impl Serialize for Content {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let fields = self.fields().map_err(serde::ser::Error::custom)?;
+        let fields = fields.as_object().into_iter().flatten();
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("type", self.type_name())?;
+        for (key, value) in fields {
+            map.serialize_entry(key, value)?;
+        }
+        map.end()
+    }
+}

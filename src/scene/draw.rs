@@ -1,0 +1,259 @@
+//! The draw list: the plan of one frame, pure data.
+//!
+//! [`evaluate`](super::evaluate) makes it from a scene and a time, the GPU floor executes it. Items are painted in order,
+//! each over those before it. Two equal draw lists give the identical frame: that is what lets an unchanged frame cost
+//! nothing.
+//!
+//! Spaces: an item's geometry is in *layer pixels* (origin at the layer's top left corner); `place` takes it to canvas
+//! pixels. Colours are straight sRGB here; the GPU floor premultiplies them in the canvas's blend space.
+
+use std::{
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::geometry::{Affine, Rect};
+use crate::base::{colour::Rgba, id::Id, size::Size};
+
+/// In which space translucent colours are mixed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum BlendSpace {
+    /// Encoded sRGB values, as CSS and CasparCG do.
+    #[default]
+    Srgb,
+    /// Linear light, as OBS does.
+    Linear,
+}
+
+/// What to draw for one frame.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DrawList {
+    /// Canvas size in pixels.
+    pub size: Size,
+    /// Where colours are mixed.
+    pub blend_space: BlendSpace,
+    /// What lies under everything; its alpha is ignored, for a broadcast picture is opaque.
+    pub background: Rgba,
+    /// From bottom to top.
+    pub items: Vec<DrawItem>,
+}
+
+/// One thing to draw.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DrawItem {
+    /// The layer it belongs to, for errors and metrics.
+    pub layer: Id,
+    /// From layer pixels to canvas pixels.
+    pub place: Affine,
+    /// Nothing outside this rectangle, in layer pixels, is drawn. Its edges are antialiased where they fall between
+    /// canvas pixels.
+    pub clip: Rect,
+    /// 0 (invisible) to 1.
+    pub opacity: f32,
+    /// What fills the clip.
+    pub paint: Paint,
+}
+
+/// What an item is filled with.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Paint {
+    /// One colour.
+    Solid(Rgba),
+    /// Analytic geometry, antialiased by the shader at any scale.
+    Shape(Arc<Shape>),
+    /// Retained pixels, laid over `dest` (layer pixels) and sampled bilinearly.
+    Raster {
+        /// Which pixels.
+        raster: Raster,
+        /// Where their outer edges lie.
+        dest: Rect,
+    },
+}
+
+/// A filled and stroked outline, in layer pixels.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Shape {
+    /// The outline.
+    pub outline: Outline,
+    /// What fills it, if anything.
+    pub fill: Option<Fill>,
+    /// The line along it, centred on the outline, if any.
+    pub stroke: Option<Stroke>,
+}
+
+/// The outline of a shape.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outline {
+    /// A rectangle with corners of one radius (at most half its shorter side).
+    Rectangle {
+        /// Its edges.
+        rect: Rect,
+        /// Corner radius in pixels.
+        radius: f32,
+    },
+    /// The ellipse that touches the sides of `rect`.
+    Ellipse {
+        /// Its bounding box.
+        rect: Rect,
+    },
+    /// A closed polygon of 3 to [`POINTS_MAX`] points, filled by the even-odd rule.
+    Polygon {
+        /// Corners in order.
+        points: Vec<[f32; 2]>,
+    },
+    /// A segment with butt ends; it has no fill.
+    Line {
+        /// One end.
+        from: [f32; 2],
+        /// The other end.
+        to: [f32; 2],
+    },
+}
+
+/// Most corners of a polygon: the shader walks them for every pixel.
+pub const POINTS_MAX: usize = 128;
+/// Most colour stops of a gradient.
+pub const STOPS_MAX: usize = 16;
+
+/// What fills an outline.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Fill {
+    /// One colour.
+    Solid(Rgba),
+    /// Colours along the line from `from` to `to`, the end colours beyond.
+    Linear {
+        /// Where offset 0 lies.
+        from: [f32; 2],
+        /// Where offset 1 lies.
+        to: [f32; 2],
+        /// 2 to [`STOPS_MAX`] stops with rising offsets.
+        stops: Vec<Stop>,
+    },
+    /// Colours from `centre` outwards; offset 1 lies on the ellipse with these radii.
+    Radial {
+        /// Where offset 0 lies.
+        centre: [f32; 2],
+        /// Horizontal and vertical radius in pixels, above 0.
+        radii: [f32; 2],
+        /// 2 to [`STOPS_MAX`] stops with rising offsets.
+        stops: Vec<Stop>,
+    },
+}
+
+/// A colour at a place along a gradient; between stops premultiplied colours are interpolated, as CSS does.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Stop {
+    /// 0 to 1.
+    pub offset: f32,
+    /// Straight sRGB colour.
+    pub colour: Rgba,
+}
+
+/// A line along an outline.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Stroke {
+    /// Straight sRGB colour.
+    pub colour: Rgba,
+    /// Width in layer pixels, above 0.
+    pub width: f32,
+}
+
+/// Pixels that are made once and kept: the key under which the GPU floor retains a texture.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Raster {
+    /// A decoded picture, by its asset name.
+    Image(Arc<str>),
+    /// A set text.
+    Text(Arc<TextRaster>),
+}
+
+/// Everything the pixels of a text depend on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TextRaster {
+    /// What is written; `\n` breaks lines.
+    pub text: String,
+    /// Font family; an unknown one falls back to the default family.
+    pub font: String,
+    /// Size of the em square in layer pixels.
+    pub size: f32,
+    /// 100 (thin) to 900 (black).
+    pub weight: u16,
+    /// Slanted.
+    pub is_italic: bool,
+    /// Straight sRGB colour.
+    pub colour: Rgba,
+    /// Line distance as a multiple of the size.
+    pub line_height: f32,
+    /// Extra space between letters in layer pixels.
+    pub letter_spacing: f32,
+    /// How lines stand to each other.
+    pub align: Align,
+    /// Lines break (if `wrap`) and align within this many layer pixels; none: the longest line's width.
+    pub width: Option<f32>,
+    /// Whether lines longer than `width` are broken between words.
+    pub wrap: bool,
+    /// Texture pixels for each layer pixel: the scale at which the text is shown, so that it stays crisp.
+    pub scale: f32,
+}
+
+/// Horizontal alignment of lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Align {
+    /// Flush left.
+    #[default]
+    Left,
+    /// Centred.
+    Center,
+    /// Flush right.
+    Right,
+}
+
+impl TextRaster {
+    /// Layer pixels that the texture reaches beyond the measured block on each side, for slanted and swashed glyphs and
+    /// tall accents; whole texture pixels.
+    pub fn overhang(&self) -> f32 {
+        ((self.size * 0.25 * self.scale).ceil() + 1.0) / self.scale
+    }
+
+    fn key(&self) -> impl Hash + Eq {
+        let bits = |v: f32| v.to_bits();
+        (
+            (bits(self.size), self.weight, self.is_italic, self.colour, bits(self.line_height)),
+            (bits(self.letter_spacing), self.align, self.width.map(bits), self.wrap, bits(self.scale)),
+        )
+    }
+}
+
+// Validation lets no NaN in, so equality of the floats is an equivalence.
+impl Eq for TextRaster {}
+
+impl Hash for TextRaster {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.text.hash(state);
+        self.font.hash(state);
+        self.key().hash(state);
+    }
+}
+
+/// What is known of a raster's pixels.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Extent {
+    /// Not decoded or shaped yet.
+    Pending,
+    /// Width and height in layer pixels: a picture's own size, or a text's measured block (without overhang).
+    Ready([f32; 2]),
+    /// It cannot be made; the text says why.
+    Failed(Arc<str>),
+}
+
+/// What a scene needs to know of pictures and fonts.
+///
+/// An implementation must give the same answer for the same raster once it said `Ready`, and must not block.
+pub trait Media {
+    /// The natural size of a raster.
+    fn extent(&self, raster: &Raster) -> Extent;
+}

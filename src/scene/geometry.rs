@@ -1,0 +1,159 @@
+//! Rectangles and affine maps in canvas and layer pixels: origin top left, y down, degrees clockwise.
+
+/// An axis-aligned rectangle, in pixels.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Rect {
+    /// Left edge.
+    pub x: f32,
+    /// Top edge.
+    pub y: f32,
+    /// Width, at least 0.
+    pub w: f32,
+    /// Height, at least 0.
+    pub h: f32,
+}
+
+impl Rect {
+    /// A rectangle by its corner and size; a negative size becomes 0.
+    pub fn new(x: f32, y: f32, w: f32, h: f32) -> Self {
+        Self { x, y, w: w.max(0.0), h: h.max(0.0) }
+    }
+
+    /// The rectangle of this size at the origin.
+    pub fn at_origin([w, h]: [f32; 2]) -> Self {
+        Self::new(0.0, 0.0, w, h)
+    }
+
+    /// Right edge.
+    pub fn right(self) -> f32 {
+        self.x + self.w
+    }
+
+    /// Bottom edge.
+    pub fn bottom(self) -> f32 {
+        self.y + self.h
+    }
+
+    /// Whether it covers no area.
+    pub fn is_empty(self) -> bool {
+        self.w <= 0.0 || self.h <= 0.0
+    }
+
+    /// Grown (or, when negative, shrunk) by `by` pixels on each side.
+    pub fn inflate(self, by: f32) -> Self {
+        Self::new(self.x - by, self.y - by, self.w + 2.0 * by, self.h + 2.0 * by)
+    }
+
+    /// What both cover; empty when they do not touch.
+    pub fn intersect(self, other: Self) -> Self {
+        let (x, y) = (self.x.max(other.x), self.y.max(other.y));
+        Self::new(x, y, self.right().min(other.right()) - x, self.bottom().min(other.bottom()) - y)
+    }
+}
+
+/// `x' = a x + c y + e`, `y' = b x + d y + f`: the matrix of CSS `matrix(a, b, c, d, e, f)`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[expect(missing_docs, reason = "the six letters are the notation of CSS and SVG")]
+pub struct Affine {
+    pub a: f32,
+    pub b: f32,
+    pub c: f32,
+    pub d: f32,
+    pub e: f32,
+    pub f: f32,
+}
+
+impl Affine {
+    /// Leaves every point where it is.
+    pub const IDENTITY: Self = Self { a: 1.0, b: 0.0, c: 0.0, d: 1.0, e: 0.0, f: 0.0 };
+
+    /// Puts the point `anchor` of a layer at `position`, scaled and turned about it.
+    pub fn place(position: [f64; 2], anchor: [f64; 2], scale: [f64; 2], degrees: f64) -> Self {
+        let (sin, cos) = sin_cos(degrees);
+        let (a, b) = (cos * scale[0], sin * scale[0]);
+        let (c, d) = (-sin * scale[1], cos * scale[1]);
+        Self {
+            a: a as f32,
+            b: b as f32,
+            c: c as f32,
+            d: d as f32,
+            e: (position[0] - a * anchor[0] - c * anchor[1]) as f32,
+            f: (position[1] - b * anchor[0] - d * anchor[1]) as f32,
+        }
+    }
+
+    /// Where a point goes.
+    pub fn apply(self, [x, y]: [f32; 2]) -> [f32; 2] {
+        [self.a * x + self.c * y + self.e, self.b * x + self.d * y + self.f]
+    }
+
+    /// The way back; `None` for a map that flattens everything onto a line.
+    pub fn inverse(self) -> Option<Self> {
+        let det = self.a * self.d - self.b * self.c;
+        (det.abs() > 1e-9 && det.is_finite()).then(|| Self {
+            a: self.d / det,
+            b: -self.b / det,
+            c: -self.c / det,
+            d: self.a / det,
+            e: (self.c * self.f - self.d * self.e) / det,
+            f: (self.b * self.e - self.a * self.f) / det,
+        })
+    }
+
+    /// The longer of the two scaled unit vectors: how many canvas pixels a layer pixel spans at most.
+    pub fn scale(self) -> f32 {
+        self.a.hypot(self.b).max(self.c.hypot(self.d))
+    }
+
+    /// The smallest rectangle around the image of `rect`.
+    pub fn bounds_of(self, rect: Rect) -> Rect {
+        let corners = [[rect.x, rect.y], [rect.right(), rect.y], [rect.x, rect.bottom()], [rect.right(), rect.bottom()]]
+            .map(|corner| self.apply(corner));
+        let min = |i: usize| corners.iter().map(|c| c[i]).fold(f32::INFINITY, f32::min);
+        let max = |i: usize| corners.iter().map(|c| c[i]).fold(f32::NEG_INFINITY, f32::max);
+        Rect::new(min(0), min(1), max(0) - min(0), max(1) - min(1))
+    }
+}
+
+/// Sine and cosine of an angle in degrees; exact at quarter turns, so that these stay pixel-aligned.
+fn sin_cos(degrees: f64) -> (f64, f64) {
+    match degrees.rem_euclid(360.0) {
+        0.0 => (0.0, 1.0),
+        90.0 => (1.0, 0.0),
+        180.0 => (0.0, -1.0),
+        270.0 => (-1.0, 0.0),
+        turned => turned.to_radians().sin_cos(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quarter_turn_about_the_centre_is_exact() {
+        let place = Affine::place([100.0, 100.0], [20.0, 10.0], [1.0, 1.0], 90.0);
+        assert_eq!(place.apply([20.0, 10.0]), [100.0, 100.0]);
+        assert_eq!(place.apply([0.0, 0.0]), [110.0, 80.0]); // clockwise: the left top corner goes to the right top
+        assert_eq!(place.bounds_of(Rect::new(0.0, 0.0, 40.0, 20.0)), Rect::new(90.0, 80.0, 20.0, 40.0));
+    }
+
+    #[test]
+    fn the_inverse_leads_back() {
+        let place = Affine::place([300.0, -40.0], [5.0, 7.0], [2.0, -0.5], 33.0);
+        let back = place.inverse().unwrap();
+        for point in [[0.0, 0.0], [17.0, 4.0], [-3.0, 900.0]] {
+            let [x, y] = back.apply(place.apply(point));
+            assert!((x - point[0]).abs() < 1e-3 && (y - point[1]).abs() < 1e-3, "{point:?} -> {x} {y}");
+        }
+        assert_eq!(Affine::place([0.0; 2], [0.0; 2], [0.0, 1.0], 0.0).inverse(), None);
+    }
+
+    #[test]
+    fn rectangles() {
+        let a = Rect::new(0.0, 0.0, 10.0, 10.0);
+        assert_eq!(a.intersect(Rect::new(5.0, -5.0, 10.0, 10.0)), Rect::new(5.0, 0.0, 5.0, 5.0));
+        assert!(a.intersect(Rect::new(20.0, 0.0, 5.0, 5.0)).is_empty());
+        assert_eq!(a.inflate(-2.0), Rect::new(2.0, 2.0, 6.0, 6.0));
+    }
+}

@@ -1,0 +1,294 @@
+//! The picture as a function: `Scene x time -> DrawList`.
+//!
+//! Documents are JSON in camelCase, read strictly: an unknown field, an unknown name or a number out of range is a
+//! [`Problem`](check::Problem) with a JSON pointer. What is written back reads as the same document.
+//! Pure: no GPU, no clock, no files. Animations, effects, several scenes and transitions are not here yet.
+
+pub mod check;
+pub mod content;
+pub mod draw;
+mod evaluate;
+pub mod geometry;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use self::check::{Check, Problem, Problems};
+pub use self::{
+    content::Content,
+    draw::{BlendSpace, DrawList},
+    evaluate::{Evaluation, LayerError, Planner, evaluate},
+};
+use crate::base::{colour::Rgba, id::Id, rate::FrameRate, size::Size};
+
+/// Most layers of a scene.
+pub const LAYERS_MAX: usize = 256;
+/// Coordinates, in pixels, reach this far from the origin.
+const COORDINATE_MAX: f64 = 65_536.0;
+/// Longest side of a layer's box, in pixels.
+const SIDE_MAX: f64 = 16_384.0;
+
+/// Size, rate and colour of a stream's picture.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Canvas {
+    /// Width and height in pixels.
+    pub size: Size,
+    /// Frames per second.
+    pub fps: FrameRate,
+    /// Where colours are mixed.
+    pub blend_space: BlendSpace,
+    /// What lies under all layers.
+    pub background: Rgba,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct CanvasDocument {
+    #[serde(default = "default_width")]
+    width: u32,
+    #[serde(default = "default_height")]
+    height: u32,
+    #[serde(default = "default_fps")]
+    fps: FrameRate,
+    #[serde(default)]
+    blend_space: BlendSpace,
+    #[serde(default = "default_background")]
+    background: Rgba,
+}
+
+fn default_width() -> u32 {
+    1920
+}
+fn default_height() -> u32 {
+    1080
+}
+fn default_background() -> Rgba {
+    Rgba::BLACK
+}
+fn default_fps() -> FrameRate {
+    FrameRate::new(30, 1).unwrap_or_else(|_| unreachable!("30 is within 1 to 60"))
+}
+
+impl Serialize for Canvas {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (width, height) = (self.size.width(), self.size.height());
+        let Self { fps, blend_space, background, .. } = *self;
+        CanvasDocument { width, height, fps, blend_space, background }.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Canvas {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let CanvasDocument { width, height, fps, blend_space, background } = Deserialize::deserialize(deserializer)?;
+        let size = Size::new(width, height).map_err(serde::de::Error::custom)?;
+        Ok(Self { size, fps, blend_space, background })
+    }
+}
+
+/// What is drawn when a layer's media failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum LayerErrors {
+    /// Nothing: viewers do not see what went wrong.
+    #[default]
+    Hide,
+    /// A red box with the reason, for rehearsals.
+    Box,
+}
+
+/// A canvas and the layers on it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scene {
+    /// Size, rate and colour.
+    pub canvas: Canvas,
+    /// What a broken layer shows.
+    pub layer_errors: LayerErrors,
+    /// In the order of the document; `zIndex` decides what covers what.
+    pub layers: Vec<Layer>,
+}
+
+/// One thing on the canvas.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Layer {
+    /// Unique in its scene.
+    pub id: Id,
+    /// For people.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    /// Higher covers lower; equal ones in document order.
+    pub z_index: i32,
+    /// Whether it is drawn.
+    pub enabled: bool,
+    /// 0 to 1.
+    pub opacity: f64,
+    /// Where it is.
+    pub transform: Transform,
+    /// What it shows.
+    pub content: Content,
+}
+
+/// Place, size, turn and crop of a layer; pixels and degrees clockwise.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Transform {
+    /// Canvas x of the anchor.
+    pub position_x: f64,
+    /// Canvas y of the anchor.
+    pub position_y: f64,
+    /// Width of the box; none: the content's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub width: Option<f64>,
+    /// Height of the box; none: the content's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub height: Option<f64>,
+    /// Horizontal factor; negative mirrors.
+    pub scale_x: f64,
+    /// Vertical factor; negative mirrors.
+    pub scale_y: f64,
+    /// Degrees clockwise about the anchor.
+    pub rotation: f64,
+    /// The anchor in the box: 0 left to 1 right.
+    pub anchor_x: f64,
+    /// The anchor in the box: 0 top to 1 bottom.
+    pub anchor_y: f64,
+    /// Pixels of the box cut off at the left; the rest stays in place.
+    pub crop_left: f64,
+    /// Pixels of the box cut off at the top.
+    pub crop_top: f64,
+    /// Pixels of the box cut off at the right.
+    pub crop_right: f64,
+    /// Pixels of the box cut off at the bottom.
+    pub crop_bottom: f64,
+}
+
+impl Default for Transform {
+    fn default() -> Self {
+        Self {
+            position_x: 0.0,
+            position_y: 0.0,
+            width: None,
+            height: None,
+            scale_x: 1.0,
+            scale_y: 1.0,
+            rotation: 0.0,
+            anchor_x: 0.0,
+            anchor_y: 0.0,
+            crop_left: 0.0,
+            crop_top: 0.0,
+            crop_right: 0.0,
+            crop_bottom: 0.0,
+        }
+    }
+}
+
+impl Transform {
+    fn check(&self, check: &mut Check) {
+        for (pointer, value) in [("/positionX", self.position_x), ("/positionY", self.position_y)] {
+            check.range(pointer, value, -COORDINATE_MAX..=COORDINATE_MAX);
+        }
+        for (pointer, value) in [("/width", self.width), ("/height", self.height)] {
+            value.into_iter().for_each(|value| check.range(pointer, value, 1.0..=SIDE_MAX));
+        }
+        for (pointer, value) in [("/scaleX", self.scale_x), ("/scaleY", self.scale_y)] {
+            check.range(pointer, value, -64.0..=64.0);
+        }
+        check.range("/rotation", self.rotation, -1e6..=1e6);
+        for (pointer, value) in [("/anchorX", self.anchor_x), ("/anchorY", self.anchor_y)] {
+            check.range(pointer, value, -10.0..=10.0);
+        }
+        for (pointer, value) in [
+            ("/cropLeft", self.crop_left),
+            ("/cropTop", self.crop_top),
+            ("/cropRight", self.crop_right),
+            ("/cropBottom", self.crop_bottom),
+        ] {
+            check.range(pointer, value, 0.0..=SIDE_MAX);
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct LayerDocument {
+    id: Id,
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    z_index: i32,
+    #[serde(default = "default_enabled")]
+    enabled: bool,
+    #[serde(default = "default_opacity")]
+    opacity: f64,
+    #[serde(default)]
+    transform: Transform,
+    // Read apart: serde loses the path of an error inside an internally tagged enum.
+    content: Value,
+}
+
+fn default_enabled() -> bool {
+    true
+}
+fn default_opacity() -> f64 {
+    1.0
+}
+
+impl Layer {
+    /// Reads and checks a layer's document.
+    pub fn read(value: Value) -> Result<Self, Problems> {
+        let document: LayerDocument = check::read(value)?;
+        let layer = Self {
+            content: Content::read(document.content).map_err(|problems| problems.under("/content"))?,
+            id: document.id,
+            name: document.name,
+            z_index: document.z_index,
+            enabled: document.enabled,
+            opacity: document.opacity,
+            transform: document.transform,
+        };
+        let mut check = Check::default();
+        check.count("/name", "bytes", layer.name.len(), 0..=256);
+        check.range("/opacity", layer.opacity, 0.0..=1.0);
+        check.part("/transform", |check| layer.transform.check(check));
+        check.part("/content", |check| layer.content.check(check));
+        check.finish().map(|()| layer)
+    }
+}
+
+impl Scene {
+    /// Layers from bottom to top.
+    pub fn in_z_order(&self) -> impl Iterator<Item = &Layer> {
+        let mut layers: Vec<&Layer> = self.layers.iter().collect();
+        layers.sort_by_key(|layer| layer.z_index);
+        layers.into_iter()
+    }
+
+    /// The layer of that id.
+    pub fn layer(&self, id: &str) -> Option<&Layer> {
+        self.layers.iter().find(|layer| layer.id.as_str() == id)
+    }
+}
+
+/// Reads and checks the layers of a scene: an array of layer documents with unique ids.
+pub fn read_layers(values: Vec<Value>) -> Result<Vec<Layer>, Problems> {
+    if values.len() > LAYERS_MAX {
+        let message = format!("{} layers are too many: {LAYERS_MAX} at most", values.len());
+        return Err(Problem { pointer: String::new(), message }.into());
+    }
+    let mut layers: Vec<Layer> = Vec::with_capacity(values.len());
+    let mut problems = Vec::new();
+    for (i, value) in values.into_iter().enumerate() {
+        match Layer::read(value) {
+            Ok(layer) if layers.iter().any(|other| other.id == layer.id) => {
+                let message = format!("`{}` is another layer's id already", layer.id);
+                problems.push(Problem { pointer: format!("/{i}/id"), message });
+            }
+            Ok(layer) => layers.push(layer),
+            Err(found) => problems.extend(found.under(&format!("/{i}")).0),
+        }
+    }
+    if problems.is_empty() { Ok(layers) } else { Err(Problems(problems)) }
+}
+
+#[cfg(test)]
+mod tests;
