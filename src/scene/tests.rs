@@ -1,0 +1,279 @@
+//! The document model and the evaluation, without a GPU.
+
+use std::{cell::Cell, sync::Arc, time::Duration};
+
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::{
+    draw::{Extent, Media, Outline, Paint, Raster},
+    geometry::Rect,
+    *,
+};
+
+/// Pictures are 200 x 100, texts 100 x 24 (or as wide as asked); `missing` fails, `slow` is pending.
+#[derive(Default)]
+struct Shelf {
+    asked: Cell<u32>,
+}
+
+impl Media for Shelf {
+    fn extent(&self, raster: &Raster) -> Extent {
+        self.asked.set(self.asked.get() + 1);
+        match raster {
+            Raster::Image(name) if &**name == "missing" => Extent::Failed("no such asset".into()),
+            Raster::Image(name) if &**name == "slow" => Extent::Pending,
+            Raster::Image(_) => Extent::Ready([200.0, 100.0]),
+            Raster::Text(text) => Extent::Ready([text.width.unwrap_or(100.0), 24.0]),
+        }
+    }
+}
+
+fn canvas() -> Canvas {
+    check::read(json!({ "width": 640, "height": 360 })).unwrap()
+}
+
+fn scene(layers: Value) -> Scene {
+    let layers = read_layers(layers.as_array().unwrap().clone()).unwrap();
+    Scene { canvas: canvas(), layer_errors: LayerErrors::Hide, layers }
+}
+
+fn plan(layers: Value) -> Evaluation {
+    evaluate(&scene(layers), Duration::ZERO, &Shelf::default())
+}
+
+fn problem(layers: Value) -> (String, String) {
+    let problems = read_layers(layers.as_array().unwrap().clone()).unwrap_err();
+    (problems.0[0].pointer.clone(), problems.0[0].message.clone())
+}
+
+#[test]
+fn an_unknown_field_is_refused_with_its_place_and_the_allowed_names() {
+    let (pointer, message) = problem(json!([{ "id": "a", "content": { "type": "color", "colour": "#ffffff" } }]));
+    assert_eq!(pointer, "/0/content/colour");
+    assert!(message.contains("unknown field `colour`") && message.contains("`color`"), "{message}");
+
+    let (pointer, message) = problem(json!([
+        { "id": "a", "content": { "type": "color", "color": "#ffffff" } },
+        { "id": "b", "transform": { "posX": 1 }, "content": { "type": "color", "color": "#ffffff" } },
+    ]));
+    assert_eq!(pointer, "/1/transform/posX");
+    assert!(message.contains("`positionX`"), "{message}");
+}
+
+#[test]
+fn an_unknown_name_is_refused_with_the_allowed_ones() {
+    assert_eq!(
+        problem(json!([{ "id": "a", "content": { "type": "video" } }])),
+        ("/0/content/type".into(), "unknown type `video`, expected one of color, image, shape, text".into())
+    );
+    let (pointer, message) =
+        problem(json!([{ "id": "a", "content": { "type": "image", "asset": "x", "fit": "stretch" } }]));
+    assert_eq!(pointer, "/0/content/fit");
+    assert!(message.contains("`scale-down`"), "{message}");
+}
+
+#[test]
+fn numbers_out_of_range_are_refused_with_the_range() {
+    for (layer, pointer, range) in [
+        (json!({ "opacity": 1.5 }), "/0/opacity", "0 to 1"),
+        (json!({ "transform": { "width": 0 } }), "/0/transform/width", "1 to 16384"),
+        (json!({ "transform": { "positionX": 1e300 } }), "/0/transform/positionX", "-65536 to 65536"),
+        (json!({ "content": { "type": "text", "text": "", "size": 0.5 } }), "/0/content/size", "1 to 1000"),
+        (json!({ "content": { "type": "shape", "shape": "polygon" } }), "/0/content/points", "3 to 128"),
+    ] {
+        let mut document = json!({ "id": "a", "content": { "type": "color", "color": "#ffffff" } });
+        if layer.get("content").is_some() {
+            document["content"] = layer["content"].clone();
+        } else {
+            json_patch::merge(&mut document, &layer);
+        }
+        let (found, message) = problem(json!([document]));
+        assert_eq!(found, pointer);
+        assert!(message.ends_with(range), "{message}");
+    }
+}
+
+#[test]
+fn ids_are_unique_and_safe() {
+    let color = json!({ "type": "color", "color": "#ffffff" });
+    let (pointer, _) = problem(json!([{ "id": "a", "content": color }, { "id": "a", "content": color }]));
+    assert_eq!(pointer, "/1/id");
+    let (pointer, message) = problem(json!([{ "id": "../a", "content": color }]));
+    assert_eq!(pointer, "/0/id");
+    assert!(message.contains("is not an id"), "{message}");
+}
+
+#[test]
+fn a_document_written_back_reads_as_itself() {
+    let layers = scene(json!([
+        { "id": "a", "zIndex": -3, "enabled": false, "opacity": 0.25, "content": { "type": "color", "color": "#01020304" } },
+        { "id": "b", "transform": { "width": 10, "rotation": 720, "cropLeft": 3 },
+          "content": { "type": "text", "text": "Zürich\n1:0", "background": "#000000b3", "align": "right" } },
+        { "id": "c", "content": { "type": "image", "asset": "x.png", "fit": "scale-down" } },
+        { "id": "d", "content": { "type": "shape", "shape": "polygon", "points": [[0, 0], [1, 0], [0.5, 1]],
+          "fill": { "type": "linear", "angle": 45, "stops": [{ "offset": 0, "color": "#ff0000" }, { "offset": 1, "color": "#00ff00" }] },
+          "stroke": { "color": "#ffffff", "width": 2 } } },
+    ]));
+    let written = serde_json::to_value(&layers.layers).unwrap();
+    assert_eq!(read_layers(written.as_array().unwrap().clone()).unwrap(), layers.layers);
+}
+
+#[test]
+fn layers_are_drawn_in_z_order_and_only_when_they_show() {
+    let color = json!({ "type": "color", "color": "#ffffff" });
+    let ids: Vec<String> = plan(json!([
+        { "id": "top", "zIndex": 5, "content": color },
+        { "id": "first", "content": color },
+        { "id": "second", "content": color },
+        { "id": "below", "zIndex": -1, "content": color },
+        { "id": "off", "enabled": false, "content": color },
+        { "id": "clear", "opacity": 0, "content": color },
+        { "id": "outside", "transform": { "positionX": 641 }, "content": color },
+        { "id": "flat", "transform": { "scaleX": 0 }, "content": color },
+        { "id": "cropped", "transform": { "width": 10, "cropLeft": 6, "cropRight": 4 }, "content": color },
+    ]))
+    .draw_list
+    .items
+    .iter()
+    .map(|item| item.layer.to_string())
+    .collect();
+    assert_eq!(ids, ["below", "first", "second", "top"]);
+}
+
+#[test]
+fn the_anchor_is_what_the_position_places() {
+    let evaluation = plan(json!([{ "id": "a",
+        "transform": { "positionX": 100, "positionY": 50, "width": 40, "height": 20, "anchorX": 0.5, "anchorY": 1, "scaleX": 2 },
+        "content": { "type": "color", "color": "#ffffff" } }]));
+    let item = &evaluation.draw_list.items[0];
+    assert_eq!(item.place.bounds_of(item.clip), Rect::new(60.0, 30.0, 80.0, 20.0));
+}
+
+#[test]
+fn a_picture_without_a_size_has_its_own_and_keeps_its_proportion() {
+    for (transform, expected) in [
+        (json!({}), [200.0, 100.0]),
+        (json!({ "width": 100 }), [100.0, 50.0]),
+        (json!({ "height": 50 }), [100.0, 50.0]),
+        (json!({ "width": 50, "height": 50 }), [50.0, 50.0]),
+    ] {
+        let evaluation = plan(json!([{ "id": "a", "transform": transform, "content": { "type": "image", "asset": "x" } }]));
+        assert_eq!(evaluation.draw_list.items[0].clip, Rect::at_origin(expected));
+    }
+}
+
+#[test]
+fn a_text_sits_in_its_box() {
+    let evaluation = plan(json!([{ "id": "a", "transform": { "width": 300, "height": 100 },
+        "content": { "type": "text", "text": "Hi", "size": 20, "padding": 10, "background": "#000000", "verticalAlign": "bottom" } }]));
+    let [backdrop, text] = &evaluation.draw_list.items[..] else { panic!("backdrop and text") };
+    assert!(matches!(backdrop.paint, Paint::Solid(Rgba::BLACK)));
+    let Paint::Raster { raster: Raster::Text(raster), dest } = &text.paint else { panic!("a text raster") };
+    assert_eq!(raster.width, Some(280.0));
+    let overhang = raster.overhang();
+    assert_eq!(overhang, 6.0); // a quarter of 20, and one
+    assert_eq!(*dest, Rect::new(10.0 - overhang, 66.0 - overhang, 280.0 + 2.0 * overhang, 24.0 + 2.0 * overhang));
+}
+
+#[test]
+fn a_zoomed_text_is_set_at_its_shown_size() {
+    let evaluation = plan(json!([{ "id": "a", "transform": { "scaleX": 2, "scaleY": 2 },
+        "content": { "type": "text", "text": "Hi", "size": 20 } }]));
+    let Paint::Raster { raster: Raster::Text(raster), .. } = &evaluation.draw_list.items[0].paint else { panic!() };
+    assert_eq!(raster.scale, 2.0);
+}
+
+#[test]
+fn a_broken_layer_is_reported_and_the_others_stay() {
+    let layers = json!([
+        { "id": "broken", "content": { "type": "image", "asset": "missing" } },
+        { "id": "waiting", "content": { "type": "image", "asset": "slow" } },
+        { "id": "fine", "content": { "type": "image", "asset": "x" } },
+    ]);
+    let mut scene = scene(layers);
+    let evaluation = evaluate(&scene, Duration::ZERO, &Shelf::default());
+    assert_eq!(evaluation.draw_list.items.len(), 1);
+    assert!(evaluation.is_pending);
+    assert_eq!(evaluation.errors.len(), 1);
+    assert_eq!((evaluation.errors[0].layer.as_str(), &*evaluation.errors[0].message), ("broken", "no such asset"));
+
+    scene.layer_errors = LayerErrors::Box;
+    let evaluation = evaluate(&scene, Duration::ZERO, &Shelf::default());
+    let broken = evaluation.draw_list.items.iter().filter(|item| item.layer.as_str() == "broken");
+    assert_eq!(broken.count(), 2, "a box and its message");
+}
+
+#[test]
+fn an_empty_scene_is_a_plan_of_nothing() {
+    let evaluation = plan(json!([]));
+    assert!(evaluation.draw_list.items.is_empty() && evaluation.errors.is_empty());
+}
+
+#[test]
+fn gradients_follow_css() {
+    let shape = |angle: f64| {
+        let evaluation = plan(json!([{ "id": "a", "transform": { "width": 200, "height": 100 },
+            "content": { "type": "shape", "shape": "rectangle", "fill": { "type": "linear", "angle": angle,
+            "stops": [{ "offset": 0, "color": "#000000" }, { "offset": 1, "color": "#ffffff" }] } } }]));
+        let Paint::Shape(shape) = &evaluation.draw_list.items[0].paint else { panic!("a shape") };
+        let Some(draw::Fill::Linear { from, to, .. }) = &shape.fill else { panic!("a linear gradient") };
+        [*from, *to].map(|p| p.map(|v| v.round()))
+    };
+    assert_eq!(shape(90.0), [[0.0, 50.0], [200.0, 50.0]]);
+    assert_eq!(shape(0.0), [[100.0, 100.0], [100.0, 0.0]]);
+    // 45 degrees: length 200 sin 45 + 100 cos 45 = 212, so the ends lie 106 px from the centre.
+    assert_eq!(shape(45.0), [[25.0, 125.0], [175.0, -25.0]]);
+}
+
+#[test]
+fn a_stroke_lies_inside_its_box() {
+    let evaluation = plan(json!([{ "id": "a", "transform": { "width": 100, "height": 50 },
+        "content": { "type": "shape", "shape": "rectangle", "cornerRadius": 10, "stroke": { "color": "#ffffff", "width": 4 } } }]));
+    let Paint::Shape(shape) = &evaluation.draw_list.items[0].paint else { panic!("a shape") };
+    assert_eq!(shape.outline, Outline::Rectangle { rect: Rect::new(2.0, 2.0, 96.0, 46.0), radius: 8.0 });
+}
+
+fn any_layer() -> impl Strategy<Value = Value> {
+    let number = prop_oneof![-1e4..1e4, Just(0.0), Just(1.0), Just(f64::MAX), Just(-65_536.0)];
+    let content = prop_oneof![
+        Just(json!({ "type": "color", "color": "#12345678" })),
+        Just(json!({ "type": "image", "asset": "x", "fit": "cover" })),
+        ".{0,20}".prop_map(|text| json!({ "type": "text", "text": text })),
+        (0.0..50.0f64).prop_map(|r| json!({ "type": "shape", "shape": "rectangle", "cornerRadius": r, "fill": "#ffffff" })),
+    ];
+    (proptest::collection::vec(number, 6), content).prop_map(|(n, content)| {
+        json!({ "id": "x", "zIndex": 1, "content": content, "transform": { "positionX": n[0], "positionY": n[1],
+            "width": n[2], "height": n[3], "scaleX": n[4], "rotation": n[5] } })
+    })
+}
+
+proptest! {
+    /// Whatever is accepted is planned without a panic, finitely, and the same way twice.
+    #[test]
+    fn accepted_layers_are_planned_finitely(layer in any_layer()) {
+        let Ok(layers) = read_layers(vec![layer]) else { return Ok(()) };
+        let scene = Scene { canvas: canvas(), layer_errors: LayerErrors::Box, layers };
+        let media = Shelf::default();
+        let first = evaluate(&scene, Duration::from_secs(1), &media);
+        prop_assert_eq!(&first, &evaluate(&scene, Duration::from_secs(1), &media));
+        for item in &first.draw_list.items {
+            let bounds = item.place.bounds_of(item.clip);
+            prop_assert!([bounds.x, bounds.y, bounds.w, bounds.h].iter().all(|v| v.is_finite()), "{:?}", item);
+        }
+    }
+}
+
+#[test]
+fn equal_scenes_plan_equal_lists() {
+    // Equality of draw lists is what lets an unchanged frame cost nothing; it must not depend on allocation.
+    let layers = json!([{ "id": "a", "content": { "type": "text", "text": "x" } }]);
+    let (a, b) = (plan(layers.clone()), plan(layers));
+    assert_eq!(a, b);
+    let (Paint::Raster { raster: Raster::Text(a), .. }, Paint::Raster { raster: Raster::Text(b), .. }) =
+        (&a.draw_list.items[0].paint, &b.draw_list.items[0].paint)
+    else {
+        panic!("two texts")
+    };
+    assert!(!Arc::ptr_eq(a, b));
+}
