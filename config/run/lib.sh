@@ -1,0 +1,97 @@
+# shellcheck shell=bash
+# What run.sh and test.sh have in common. Sourced, never run.
+#
+# Packages are those of Debian 12 and Ubuntu 24.04, which name them alike; the lists are for those who source this.
+# shellcheck disable=SC2034
+
+# Cargo and its build scripts: a C++ compiler and an assembler for the software encoder; curl asks whether we are ready.
+packages_build=(ca-certificates curl g++ make nasm)
+# The program: Vulkan and its software driver, which is unused where there is a GPU.
+packages_runtime=(libvulkan1 mesa-vulkan-drivers)
+# What receives the stream, and what looks at it.
+packages_stream=(ffmpeg libnginx-mod-rtmp nginx)
+
+say() {
+    if [ -t 1 ]; then printf '\033[1m%s\033[0m\n' "$*"; else printf '%s\n' "$*"; fi
+}
+die() {
+    printf 'error: %s\n' "$*" >&2
+    exit 1
+}
+
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+is_installed() {
+    [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+# need_packages NAME...: installs those that are missing; touches nothing, the network included, if none is.
+need_packages() {
+    local missing=() name
+    if ! command -v apt-get >/dev/null; then
+        need_elsewhere "$@"
+        return
+    fi
+    for name in "$@"; do
+        is_installed "$name" || missing+=("$name")
+    done
+    [ ${#missing[@]} -gt 0 ] || return 0
+
+    say "Installing with apt-get: ${missing[*]}"
+    if [ "$(id -u)" -ne 0 ] && ! command -v sudo >/dev/null; then
+        die "this needs root, and there is no sudo; as root run: apt-get update && apt-get install ${missing[*]}"
+    fi
+    as_root apt-get update -qq
+    case " ${missing[*]} " in
+    *" nginx "*) install_unstarted "${missing[@]}" ;;
+    *) apt_install "${missing[@]}" ;;
+    esac
+}
+
+apt_install() {
+    # `env`, because sudo drops the environment.
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" </dev/null
+}
+
+# Installing nginx starts the system's service, and we want only the program. policy-rc.d is what Debian asks
+# before it starts anything; it is ours for this one install, unless the machine has its own already.
+install_unstarted() {
+    local policy=/usr/sbin/policy-rc.d status=0
+    if [ -e "$policy" ]; then
+        apt_install "$@" || status=$?
+    else
+        printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+        as_root chmod 755 "$policy"
+        apt_install "$@" || status=$?
+        as_root rm -f "$policy"
+    fi
+    if [ -d /run/systemd/system ]; then
+        as_root systemctl disable --quiet nginx.service 2>/dev/null || true
+    fi
+    return "$status"
+}
+
+# Not a Debian: the programs may be there all the same, and only the missing ones are worth a word.
+need_elsewhere() {
+    local name missing=()
+    for name in "$@"; do
+        case $name in
+        curl | ffmpeg | g++ | make | nasm | nginx | shellcheck) command -v "$name" >/dev/null || missing+=("$name") ;;
+        esac
+    done
+    [ ${#missing[@]} -eq 0 ] ||
+        die "no apt-get here (this knows Debian and Ubuntu); please install what these stand for: $*"
+}
+
+# Rust itself is the user's to install: which version and where is not for us to choose.
+need_cargo() {
+    command -v cargo >/dev/null || die "cargo was not found; Rust comes from https://rustup.rs"
+}
+
+# need_component COMMAND COMPONENT: a part of Rust that a minimal installation leaves out.
+need_component() {
+    cargo "$1" --version >/dev/null 2>&1 ||
+        die "cargo $1 was not found; install it with: rustup component add $2"
+}
