@@ -54,7 +54,8 @@ impl FromStr for Rgba {
 
     fn from_str(text: &str) -> Result<Self, InvalidColour> {
         let refused = || InvalidColour { text: text.chars().take(32).collect() };
-        let hex = text.strip_prefix('#').filter(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit())).ok_or_else(refused)?;
+        let hex =
+            text.strip_prefix('#').filter(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit())).ok_or_else(refused)?;
         let value = u32::from_str_radix(hex, 16).map_err(|_| refused())?;
         let rgba = match hex.len() {
             6 => value << 8 | 0xff,
@@ -113,15 +114,8 @@ pub struct VideoColour {
 
 impl VideoColour {
     /// BT.709, limited range, chroma sited left: what every ingest and player expects of HD.
-    pub const BT709_LIMITED: Self = Self {
-        primaries: 1,
-        transfer: 1,
-        matrix: 1,
-        is_full_range: false,
-        chroma_location: 0,
-        kr: 0.2126,
-        kb: 0.0722,
-    };
+    pub const BT709_LIMITED: Self =
+        Self { primaries: 1, transfer: 1, matrix: 1, is_full_range: false, chroma_location: 0, kr: 0.2126, kb: 0.0722 };
 
     /// Rows Y, Cb, Cr of the matrix that takes encoded RGB in 0..=1 to 8-bit code values; the last column is the offset.
     pub fn rows(self) -> [[f64; 4]; 3] {

@@ -21,7 +21,9 @@ pub struct FrameRate {
 
 /// Why a frame rate is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is not a frame rate: use 25, 30, 50, 60, 29.97, 59.94 or a fraction such as 30000/1001, from 1 to {FPS_MAX}")]
+#[error(
+    "`{text}` is not a frame rate: use 25, 30, 50, 60, 29.97, 59.94 or a fraction such as 30000/1001, from 1 to {FPS_MAX}"
+)]
 pub struct InvalidRate {
     /// The refused text.
     pub text: String,

@@ -31,7 +31,9 @@ pub enum InvalidSize {
         height: u32,
     },
     /// A side is too short or too long.
-    #[error("{width}x{height} is out of range: {SIDE_MIN}x{SIDE_MIN} to {LONG_SIDE_MAX}x{SHORT_SIDE_MAX} (or standing)")]
+    #[error(
+        "{width}x{height} is out of range: {SIDE_MIN}x{SIDE_MIN} to {LONG_SIDE_MAX}x{SHORT_SIDE_MAX} (or standing)"
+    )]
     OutOfRange {
         /// Refused width in pixels.
         width: u32,
@@ -47,7 +49,7 @@ impl Size {
         if short < SIDE_MIN || long > LONG_SIDE_MAX || short > SHORT_SIDE_MAX {
             return Err(InvalidSize::OutOfRange { width, height });
         }
-        if width % 2 != 0 || height % 2 != 0 {
+        if !width.is_multiple_of(2) || !height.is_multiple_of(2) {
             return Err(InvalidSize::Odd { width, height });
         }
         Ok(Self { width, height })

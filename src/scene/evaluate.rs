@@ -137,12 +137,7 @@ impl Planner<'_> {
         let crop = &self.layer.transform;
         let edge = |crop: f64| if crop > 0.0 { crop as f32 } else { -room };
         let (left, top) = (edge(crop.crop_left), edge(crop.crop_top));
-        let clip = Rect::new(
-            left,
-            top,
-            size[0] - edge(crop.crop_right) - left,
-            size[1] - edge(crop.crop_bottom) - top,
-        );
+        let clip = Rect::new(left, top, size[0] - edge(crop.crop_right) - left, size[1] - edge(crop.crop_bottom) - top);
         let place = self.place(size);
         // A layer scaled to nothing or wholly off the canvas is not drawn.
         let canvas = self.scene.canvas.size;

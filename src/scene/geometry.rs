@@ -107,8 +107,9 @@ impl Affine {
 
     /// The smallest rectangle around the image of `rect`.
     pub fn bounds_of(self, rect: Rect) -> Rect {
-        let corners = [[rect.x, rect.y], [rect.right(), rect.y], [rect.x, rect.bottom()], [rect.right(), rect.bottom()]]
-            .map(|corner| self.apply(corner));
+        let corners =
+            [[rect.x, rect.y], [rect.right(), rect.y], [rect.x, rect.bottom()], [rect.right(), rect.bottom()]]
+                .map(|corner| self.apply(corner));
         let min = |i: usize| corners.iter().map(|c| c[i]).fold(f32::INFINITY, f32::min);
         let max = |i: usize| corners.iter().map(|c| c[i]).fold(f32::NEG_INFINITY, f32::max);
         Rect::new(min(0), min(1), max(0) - min(0), max(1) - min(1))

@@ -69,6 +69,19 @@ fn default_fps() -> FrameRate {
     FrameRate::new(30, 1).unwrap_or_else(|_| unreachable!("30 is within 1 to 60"))
 }
 
+impl Default for Canvas {
+    /// 1920 x 1080 at 30 frames per second, black.
+    fn default() -> Self {
+        let size = Size::new(default_width(), default_height());
+        Self {
+            size: size.unwrap_or_else(|_| unreachable!("1920 x 1080 is even and within bounds")),
+            fps: default_fps(),
+            blend_space: BlendSpace::default(),
+            background: default_background(),
+        }
+    }
+}
+
 impl Serialize for Canvas {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let (width, height) = (self.size.width(), self.size.height());

@@ -158,7 +158,8 @@ fn a_picture_without_a_size_has_its_own_and_keeps_its_proportion() {
         (json!({ "height": 50 }), [100.0, 50.0]),
         (json!({ "width": 50, "height": 50 }), [50.0, 50.0]),
     ] {
-        let evaluation = plan(json!([{ "id": "a", "transform": transform, "content": { "type": "image", "asset": "x" } }]));
+        let evaluation =
+            plan(json!([{ "id": "a", "transform": transform, "content": { "type": "image", "asset": "x" } }]));
         assert_eq!(evaluation.draw_list.items[0].clip, Rect::at_origin(expected));
     }
 }
@@ -240,7 +241,8 @@ fn any_layer() -> impl Strategy<Value = Value> {
         Just(json!({ "type": "color", "color": "#12345678" })),
         Just(json!({ "type": "image", "asset": "x", "fit": "cover" })),
         ".{0,20}".prop_map(|text| json!({ "type": "text", "text": text })),
-        (0.0..50.0f64).prop_map(|r| json!({ "type": "shape", "shape": "rectangle", "cornerRadius": r, "fill": "#ffffff" })),
+        (0.0..50.0f64)
+            .prop_map(|r| json!({ "type": "shape", "shape": "rectangle", "cornerRadius": r, "fill": "#ffffff" })),
     ];
     (proptest::collection::vec(number, 6), content).prop_map(|(n, content)| {
         json!({ "id": "x", "zIndex": 1, "content": content, "transform": { "positionX": n[0], "positionY": n[1],

@@ -83,10 +83,9 @@ impl Content {
             pointer: "/type".into(),
             message: format!("missing; expected one of {}", Self::TYPES.join(", ")),
         };
-        let fields = value.as_object_mut().ok_or_else(|| Problem {
-            pointer: String::new(),
-            message: "expected an object with `type`".into(),
-        })?;
+        let fields = value
+            .as_object_mut()
+            .ok_or_else(|| Problem { pointer: String::new(), message: "expected an object with `type`".into() })?;
         match fields.remove("type").ok_or_else(missing)? {
             Value::String(type_name) => Self::read_as(&type_name, value),
             _ => Err(Problem { pointer: "/type".into(), message: "expected a text".into() }.into()),

@@ -180,10 +180,9 @@ impl Shape {
             }
             Outline::Ellipse => draw::Outline::Ellipse { rect },
             Outline::Polygon => draw::Outline::Polygon { points: self.points.iter().map(|&p| at(p)).collect() },
-            Outline::Line => draw::Outline::Line {
-                from: at(self.from.unwrap_or([0.0, 0.5])),
-                to: at(self.to.unwrap_or([1.0, 0.5])),
-            },
+            Outline::Line => {
+                draw::Outline::Line { from: at(self.from.unwrap_or([0.0, 0.5])), to: at(self.to.unwrap_or([1.0, 0.5])) }
+            }
         }
     }
 

@@ -1,0 +1,109 @@
+//! The HTTP interface: REST under `/api/v1`, health, metrics, and a page for a first look.
+//!
+//! JSON in camelCase; errors are problem documents (RFC 9457) with a stable code; mutations answer with the revision
+//! and, while the stream runs, the first frame that shows them. WebSocket, OpenAPI, authentication, assets, scenes and
+//! transactions are not here yet.
+
+mod body;
+mod parts;
+mod problem;
+mod streams;
+
+use std::sync::Arc;
+
+use axum::{
+    Json, Router,
+    extract::{DefaultBodyLimit, State},
+    http::{Method, StatusCode, Uri, header},
+    response::{Html, IntoResponse, Response},
+    routing::{get, post},
+};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use self::problem::Problem;
+use crate::{
+    state::{Receipt, RunState, Streams},
+    telemetry::metrics::Metrics,
+};
+
+const PAGE: &str = include_str!("../../assets/web/index.html");
+
+/// What the handlers share.
+#[derive(Debug, Clone)]
+pub struct App {
+    /// The daemon's streams.
+    pub streams: Arc<Streams>,
+    /// What `/metrics` shows.
+    pub metrics: Arc<Metrics>,
+}
+
+type Answer = Result<Response, Problem>;
+
+/// All routes.
+pub fn router(app: App) -> Router {
+    let stream = Router::new()
+        .route("/", get(streams::get).patch(streams::patch).delete(streams::delete))
+        .route("/status", get(streams::status))
+        .route("/program.png", get(streams::program_png))
+        .route("/layers", get(parts::list_layers).post(parts::create_layer))
+        .route(
+            "/layers/{layer_id}",
+            get(parts::get_layer).put(parts::put_layer).patch(parts::patch_layer).delete(parts::delete_layer),
+        )
+        .route("/outputs", get(parts::list_outputs).post(parts::create_output))
+        .route("/outputs/{output_id}", get(parts::get_output).patch(parts::patch_output).delete(parts::delete_output))
+        .route("/outputs/{output_id}/{action}", post(parts::act_on_output))
+        .route("/{action}", post(streams::act));
+    Router::new()
+        .route("/", get(|| async { Html(PAGE) }))
+        .route("/healthz", get(|| async { Json(json!({ "status": "ok" })) }))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .route("/api/v1/streams", get(streams::list).post(streams::create))
+        .nest("/api/v1/streams/{id}", stream)
+        .fallback(|uri: Uri| async move {
+            Problem::new(StatusCode::NOT_FOUND, "not_found", format!("there is nothing at {}", uri.path()))
+        })
+        .method_not_allowed_fallback(|method: Method, uri: Uri| async move {
+            let detail = format!("{method} is not possible at {}", uri.path());
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
+        })
+        .layer(DefaultBodyLimit::max(body::LEN_MAX))
+        .with_state(app)
+}
+
+/// Ready: the GPU works, and every stream that should run does. Before the start is over nothing listens.
+async fn readyz(State(app): State<App>) -> Response {
+    let mut reasons = Vec::new();
+    if !app.streams.services().devices.is_healthy() {
+        reasons.push("the GPU is lost".to_owned());
+    }
+    let failed = app.streams.list().into_iter().filter(|snapshot| snapshot.state == RunState::Failed);
+    reasons.extend(failed.map(|snapshot| format!("stream {} did not start", snapshot.document.id)));
+    let (status, word) =
+        if reasons.is_empty() { (StatusCode::OK, "ready") } else { (StatusCode::SERVICE_UNAVAILABLE, "notReady") };
+    (status, Json(json!({ "status": word, "reasons": reasons }))).into_response()
+}
+
+async fn metrics(State(app): State<App>) -> Answer {
+    let internal =
+        |error: prometheus::Error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", error.to_string());
+    let text = app.metrics.text().map_err(internal)?;
+    Ok(([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response())
+}
+
+/// Revision, and the first frame that shows a change.
+fn receipt<T>(done: &Receipt<T>) -> Value {
+    json!({
+        "revision": done.revision,
+        "appliedFrame": done.applied.map(|applied| applied.frame),
+        "ptsMs": done.applied.map(|applied| applied.pts_ms),
+    })
+}
+
+fn to_value(value: &(impl Serialize + ?Sized)) -> Result<Value, Problem> {
+    let internal =
+        |error: serde_json::Error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", error.to_string());
+    serde_json::to_value(value).map_err(internal)
+}

@@ -1,0 +1,120 @@
+//! `/api/v1/streams/{id}/layers` and `.../outputs`: the parts of a stream, one by one.
+
+use axum::{
+    Json,
+    extract::{Path, State},
+    http::{StatusCode, header},
+    response::IntoResponse,
+};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::{Answer, App, body::Body, problem::Problem, receipt};
+use crate::state::{Change, Receipt};
+
+fn answer<T: Serialize>(name: &str, done: &Receipt<T>) -> Result<Json<Value>, Problem> {
+    let mut value = receipt(done);
+    value[name] = super::to_value(&done.item)?;
+    Ok(Json(value))
+}
+
+/// `GET .../layers`
+pub(super) async fn list_layers(State(app): State<App>, Path(id): Path<String>) -> Answer {
+    let snapshot = app.streams.get(&id)?;
+    let layers = super::to_value(&snapshot.document.scene.layers)?;
+    Ok(Json(json!({ "revision": snapshot.revision, "layers": layers })).into_response())
+}
+
+/// `POST .../layers`
+pub(super) async fn create_layer(State(app): State<App>, Path(id): Path<String>, Body(value): Body) -> Answer {
+    let done = app.streams.create_layer(&id, value).await?;
+    let location = format!("/api/v1/streams/{id}/layers/{}", done.item.id);
+    Ok((StatusCode::CREATED, [(header::LOCATION, location)], answer("layer", &done)?).into_response())
+}
+
+/// `GET .../layers/{layerId}`
+pub(super) async fn get_layer(State(app): State<App>, Path((id, layer_id)): Path<(String, String)>) -> Answer {
+    let snapshot = app.streams.get(&id)?;
+    let not_found = || crate::state::Error::NotFound { what: "layer", id: layer_id.clone() };
+    let layer = snapshot.document.scene.layer(&layer_id).ok_or_else(not_found)?;
+    Ok(Json(super::to_value(layer)?).into_response())
+}
+
+/// `PUT .../layers/{layerId}`
+pub(super) async fn put_layer(
+    State(app): State<App>,
+    Path((id, layer_id)): Path<(String, String)>,
+    Body(value): Body,
+) -> Answer {
+    let done = app.streams.change_layer(&id, &layer_id, Change::Replace(value)).await?;
+    Ok(answer("layer", &done)?.into_response())
+}
+
+/// `PATCH .../layers/{layerId}`
+pub(super) async fn patch_layer(
+    State(app): State<App>,
+    Path((id, layer_id)): Path<(String, String)>,
+    Body(patch): Body,
+) -> Answer {
+    let done = app.streams.change_layer(&id, &layer_id, Change::Merge(patch)).await?;
+    Ok(answer("layer", &done)?.into_response())
+}
+
+/// `DELETE .../layers/{layerId}`
+pub(super) async fn delete_layer(State(app): State<App>, Path((id, layer_id)): Path<(String, String)>) -> Answer {
+    Ok(Json(receipt(&app.streams.delete_layer(&id, &layer_id).await?)).into_response())
+}
+
+/// `GET .../outputs`: each with its document, and with what it shows of itself while the stream runs.
+pub(super) async fn list_outputs(State(app): State<App>, Path(id): Path<String>) -> Answer {
+    let snapshot = app.streams.get(&id)?;
+    let outputs = super::to_value(&snapshot.document.outputs)?;
+    Ok(Json(json!({ "revision": snapshot.revision, "outputs": outputs })).into_response())
+}
+
+/// `POST .../outputs`
+pub(super) async fn create_output(State(app): State<App>, Path(id): Path<String>, Body(value): Body) -> Answer {
+    let done = app.streams.create_output(&id, value).await?;
+    let location = format!("/api/v1/streams/{id}/outputs/{}", done.item.id);
+    Ok((StatusCode::CREATED, [(header::LOCATION, location)], answer("output", &done)?).into_response())
+}
+
+/// `GET .../outputs/{outputId}`
+pub(super) async fn get_output(State(app): State<App>, Path((id, output_id)): Path<(String, String)>) -> Answer {
+    let snapshot = app.streams.get(&id)?;
+    let not_found = || crate::state::Error::NotFound { what: "output", id: output_id.clone() };
+    let output = snapshot.document.outputs.iter().find(|output| output.id.as_str() == output_id);
+    Ok(Json(super::to_value(output.ok_or_else(not_found)?)?).into_response())
+}
+
+/// `PATCH .../outputs/{outputId}`
+pub(super) async fn patch_output(
+    State(app): State<App>,
+    Path((id, output_id)): Path<(String, String)>,
+    Body(patch): Body,
+) -> Answer {
+    let done = app.streams.patch_output(&id, &output_id, patch).await?;
+    Ok(answer("output", &done)?.into_response())
+}
+
+/// `DELETE .../outputs/{outputId}`
+pub(super) async fn delete_output(State(app): State<App>, Path((id, output_id)): Path<(String, String)>) -> Answer {
+    Ok(Json(receipt(&app.streams.delete_output(&id, &output_id).await?)).into_response())
+}
+
+/// `POST .../outputs/{outputId}/start|stop`: the same as setting `enabled`.
+pub(super) async fn act_on_output(
+    State(app): State<App>,
+    Path((id, output_id, action)): Path<(String, String, String)>,
+) -> Answer {
+    let enabled = match action.as_str() {
+        "start" => true,
+        "stop" => false,
+        _ => {
+            let detail = format!("there is no action `{action}`: use start or stop");
+            return Err(Problem::new(StatusCode::NOT_FOUND, "not_found", detail));
+        }
+    };
+    let done = app.streams.patch_output(&id, &output_id, json!({ "enabled": enabled })).await?;
+    Ok(answer("output", &done)?.into_response())
+}

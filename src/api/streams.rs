@@ -1,0 +1,132 @@
+//! `/api/v1/streams/{id}`: the stream's document, its run, its status and its picture.
+
+use std::io::Cursor;
+
+use axum::{
+    Json,
+    extract::{Path, State},
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use image::{
+    RgbaImage,
+    codecs::png::{CompressionType, FilterType, PngEncoder},
+};
+use serde_json::{Value, json};
+
+use super::{Answer, App, body::Body, problem::Problem, receipt};
+use crate::state::{Document, Live, Receipt, Snapshot};
+
+/// `GET /streams`
+pub(super) async fn list(State(app): State<App>) -> Answer {
+    let streams: Vec<Value> = app.streams.list().iter().map(shown).collect::<Result<_, _>>()?;
+    Ok(Json(json!({ "streams": streams })).into_response())
+}
+
+/// `POST /streams`
+pub(super) async fn create(State(app): State<App>, Body(value): Body) -> Answer {
+    let document = Document::read(value).map_err(crate::state::Error::Invalid)?;
+    let location = format!("/api/v1/streams/{}", document.id);
+    let created = app.streams.create(document).await?;
+    let body = answer(created)?;
+    Ok((StatusCode::CREATED, [(header::LOCATION, location)], body).into_response())
+}
+
+/// `GET /streams/{id}`
+pub(super) async fn get(State(app): State<App>, Path(id): Path<String>) -> Answer {
+    Ok(Json(shown(&app.streams.get(&id)?)?).into_response())
+}
+
+/// `PATCH /streams/{id}`
+pub(super) async fn patch(State(app): State<App>, Path(id): Path<String>, Body(patch): Body) -> Answer {
+    Ok(answer(app.streams.patch(&id, &patch).await?)?.into_response())
+}
+
+/// `DELETE /streams/{id}`
+pub(super) async fn delete(State(app): State<App>, Path(id): Path<String>) -> Answer {
+    app.streams.delete(&id).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// `POST /streams/{id}/start|stop|pause|resume|reset`
+pub(super) async fn act(State(app): State<App>, Path((id, action)): Path<(String, String)>) -> Answer {
+    let done = match action.as_str() {
+        "start" => app.streams.start(&id).await,
+        "stop" => app.streams.stop(&id).await,
+        "pause" => app.streams.set_paused(&id, true).await,
+        "resume" => app.streams.set_paused(&id, false).await,
+        "reset" => app.streams.reset(&id).await,
+        _ => {
+            let detail = format!("there is no action `{action}`: use start, stop, pause, resume or reset");
+            return Err(Problem::new(StatusCode::NOT_FOUND, "not_found", detail));
+        }
+    }?;
+    Ok(answer(done)?.into_response())
+}
+
+/// `GET /streams/{id}/status`
+pub(super) async fn status(State(app): State<App>, Path(id): Path<String>) -> Answer {
+    let snapshot = app.streams.get(&id)?;
+    let mut status = match app.streams.live(&id)? {
+        Some(live) => live_status(&live),
+        None => json!({ "uptimeMs": 0, "activeFps": 0.0, "outputs": [], "layerErrors": [] }),
+    };
+    let gpu = app.streams.services().devices.report();
+    status["state"] = json!(snapshot.state);
+    status["revision"] = json!(snapshot.revision);
+    status["gpu"] = json!({ "adapter": gpu.name, "driver": gpu.driver, "software": gpu.is_software });
+    Ok(Json(status).into_response())
+}
+
+/// Names follow OBS's statistics, so that dashboards port over.
+fn live_status(live: &Live) -> Value {
+    let metrics = &live.metrics;
+    let renders = metrics.render_seconds.get_sample_count();
+    let render_ms = metrics.render_seconds.get_sample_sum() * 1000.0 / renders.max(1) as f64;
+    let skipped: u64 = live.outputs.iter().map(|output| output.output_skipped_frames).sum();
+    let errors: Vec<Value> =
+        live.layer_errors.iter().map(|error| json!({ "layer": error.layer, "message": &*error.message })).collect();
+    json!({
+        "uptimeMs": live.uptime.as_millis() as u64,
+        "activeFps": (metrics.active_fps.get() * 100.0).round() / 100.0,
+        "renderTotalFrames": metrics.frames_rendered.get(),
+        "renderUnchangedFrames": metrics.frames_unchanged.get(),
+        "renderRepeatedFrames": metrics.frames_repeated.get(),
+        "encodedFrames": metrics.frames_encoded.get(),
+        "encodeDroppedFrames": metrics.frames_dropped.get(),
+        "averageFrameRenderMs": (render_ms * 100.0).round() / 100.0,
+        "outputSkippedFrames": skipped,
+        "encoder": { "backend": live.backend, "bitrateKbps": metrics.bitrate_bps.get() / 1000 },
+        "outputs": live.outputs,
+        "layerErrors": errors,
+    })
+}
+
+/// `GET /streams/{id}/program.png`
+pub(super) async fn program_png(State(app): State<App>, Path(id): Path<String>) -> Answer {
+    let image = app.streams.capture(&id).await?;
+    let internal = |detail: String| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail);
+    let png = tokio::task::spawn_blocking(move || png_of(&image)).await.map_err(|error| internal(error.to_string()))?;
+    let png = png.map_err(|error| internal(error.to_string()))?;
+    Ok(([(header::CONTENT_TYPE, "image/png"), (header::CACHE_CONTROL, "no-store")], png).into_response())
+}
+
+fn png_of(image: &RgbaImage) -> image::ImageResult<Vec<u8>> {
+    let mut png = Cursor::new(Vec::new());
+    image.write_with_encoder(PngEncoder::new_with_quality(&mut png, CompressionType::Fast, FilterType::Sub))?;
+    Ok(png.into_inner())
+}
+
+fn shown(snapshot: &Snapshot) -> Result<Value, Problem> {
+    let mut value = super::to_value(&*snapshot.document)?;
+    value["state"] = json!(snapshot.state);
+    value["revision"] = json!(snapshot.revision);
+    Ok(value)
+}
+
+fn answer(done: Receipt<Snapshot>) -> Result<Response, Problem> {
+    let mut value = receipt(&done);
+    value["state"] = json!(done.item.state);
+    value["stream"] = super::to_value(&*done.item.document)?;
+    Ok(Json(value).into_response())
+}

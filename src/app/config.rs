@@ -1,0 +1,185 @@
+//! The configuration: defaults < file (TOML) < environment (`STREAM_MANAGER_...`) < flags. Unknown keys refuse to start.
+//!
+//! `config/stream-manager.toml` documents every value; a test holds it against this module.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context;
+use figment::{
+    Figment,
+    providers::{Env, Format, Serialized, Toml},
+};
+use serde::{Deserialize, Serialize};
+
+use stream_manager::{gpu, media, telemetry::log};
+
+/// Prefix of environment variables; `__` separates a section from its key.
+const ENV_PREFIX: &str = "STREAM_MANAGER_";
+
+/// Everything that can be configured.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Config {
+    /// Address and port of the HTTP interface.
+    pub(crate) listen: SocketAddr,
+    /// Where pictures of layers lie.
+    pub(crate) assets_dir: Option<PathBuf>,
+    /// The show to start with; none: the built-in one.
+    pub(crate) scene: Option<PathBuf>,
+    /// RTMP addresses to which the show goes, besides those in its document.
+    pub(crate) outputs: Vec<String>,
+    pub(crate) log: log::Config,
+    pub(crate) gpu: Gpu,
+    pub(crate) media: Media,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Gpu {
+    /// Part of the adapter's name; empty: the best there is.
+    pub(crate) adapter: String,
+    /// Whether a software adapter will do.
+    pub(crate) allow_software: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Media {
+    /// Threads that decode pictures and shape texts.
+    pub(crate) workers: usize,
+    /// Most pixels of one picture.
+    pub(crate) pixels_max: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            assets_dir: None,
+            scene: None,
+            outputs: Vec::new(),
+            log: log::Config::default(),
+            gpu: Gpu::default(),
+            media: Media::default(),
+        }
+    }
+}
+
+impl Default for Gpu {
+    fn default() -> Self {
+        Self { adapter: String::new(), allow_software: true }
+    }
+}
+
+impl Default for Media {
+    fn default() -> Self {
+        let media::Config { workers, pixels_max, .. } = media::Config::default();
+        Self { workers, pixels_max }
+    }
+}
+
+/// Values given as flags; they win.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Flags {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) listen: Option<SocketAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) scene: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) outputs: Vec<String>,
+}
+
+impl Config {
+    /// Reads all sources.
+    pub(crate) fn load(file: Option<&Path>, flags: &Flags) -> anyhow::Result<Self> {
+        let mut figment = Figment::from(Serialized::defaults(Self::default()));
+        if let Some(file) = file {
+            figment = figment.merge(Toml::file_exact(file));
+        }
+        let config: Self = figment
+            .merge(Env::prefixed(ENV_PREFIX).split("__"))
+            .merge(Serialized::defaults(flags))
+            .extract()
+            .context("configuration")?;
+        let workers = config.media.workers;
+        anyhow::ensure!(
+            (1..=64).contains(&workers),
+            "configuration: media.workers = {workers} is out of range: 1 to 64"
+        );
+        Ok(config)
+    }
+
+    /// What the GPU floor wants to know.
+    pub(crate) fn gpu_options(&self) -> gpu::Options {
+        gpu::Options { adapter: self.gpu.adapter.clone(), allow_software: self.gpu.allow_software }
+    }
+
+    /// What the media floor wants to know.
+    pub(crate) fn media_config(&self) -> media::Config {
+        media::Config {
+            workers: self.media.workers,
+            assets_dir: self.assets_dir.clone(),
+            pixels_max: self.media.pixels_max,
+            ..media::Config::default()
+        }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::result_large_err, reason = "figment's test harness wants its own error")]
+mod tests {
+    use figment::Jail;
+
+    use super::*;
+
+    #[test]
+    fn later_sources_win() {
+        Jail::expect_with(|jail| {
+            jail.create_file("c.toml", "listen = \"127.0.0.1:1\"\n[log]\nlevel = \"warn\"\n[gpu]\nadapter = \"file\"")?;
+            jail.set_env("STREAM_MANAGER_LISTEN", "127.0.0.1:2");
+            jail.set_env("STREAM_MANAGER_GPU__ADAPTER", "env");
+            jail.set_env("STREAM_MANAGER_OUTPUTS", "[\"rtmp://host/app/key\"]");
+            let flags = Flags { listen: Some("127.0.0.1:3".parse().unwrap()), ..Flags::default() };
+            let config = Config::load(Some(Path::new("c.toml")), &flags).unwrap();
+            assert_eq!(config.listen.port(), 3, "a flag wins over the environment");
+            assert_eq!(config.gpu.adapter, "env", "the environment wins over the file");
+            assert_eq!(config.log.level, "warn", "the file wins over the default");
+            assert_eq!(config.outputs, ["rtmp://host/app/key"]);
+            assert!(config.gpu.allow_software);
+            Ok(())
+        });
+    }
+
+    #[test]
+    fn unknown_keys_refuse_to_start() {
+        Jail::expect_with(|jail| {
+            jail.create_file("c.toml", "[log]\nlevle = \"warn\"")?;
+            let error = Config::load(Some(Path::new("c.toml")), &Flags::default()).unwrap_err();
+            assert!(format!("{error:#}").contains("levle"), "{error:#}");
+            jail.set_env("STREAM_MANAGER_LISTNE", "127.0.0.1:2");
+            let error = Config::load(None, &Flags::default()).unwrap_err();
+            assert!(format!("{error:#}").contains("listne"), "{error:#}");
+            assert!(Config::load(Some(Path::new("missing.toml")), &Flags::default()).is_err());
+            Ok(())
+        });
+    }
+
+    #[test]
+    fn the_documented_file_holds_the_defaults() {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/stream-manager.toml");
+        assert_eq!(Config::load(Some(&file), &Flags::default()).unwrap(), Config::default());
+        // Values that have no default stand there as comments; with the comment signs gone they must be known keys.
+        let text = std::fs::read_to_string(&file).unwrap();
+        let live: Vec<_> =
+            text.lines().map(|line| line.strip_prefix("# ").filter(|l| l.contains(" = ")).unwrap_or(line)).collect();
+        Toml::from_str::<toml_value::Value>(&live.join("\n")).unwrap();
+    }
+
+    /// figment's own value type is enough to see that the text is TOML.
+    mod toml_value {
+        pub(super) type Value = figment::value::Dict;
+    }
+}

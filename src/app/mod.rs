@@ -1,0 +1,228 @@
+//! The command line and the wiring: what is started in which order, and what ends it.
+//!
+//! The only home of `anyhow`, of signals and of exit codes.
+
+mod config;
+mod render;
+mod serve;
+
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+
+use self::config::{Config, Flags};
+use stream_manager::{
+    media::Library,
+    pipeline::{Devices, prepare::prepare},
+    scene::check::Problems,
+    state::Document,
+    telemetry::log,
+};
+
+/// The show that is on air when no other is named.
+const DEFAULT_SHOW: &str = include_str!("../../config/default-show.json");
+
+/// Broadcast overlay compositor: layers on the GPU, H.264 and AAC, RTMP to many destinations.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    after_help = "Examples:
+  stream-manager serve --output rtmp://127.0.0.1/live/main
+  stream-manager serve --scene show.json --listen 127.0.0.1:9000
+  stream-manager render --at 2.5s -o frame.png
+  stream-manager render show.json --duration 20s -o show.flv
+  stream-manager check show.json"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the daemon: a show on air, driven over HTTP.
+    ///
+    /// Values are taken from the defaults, the configuration file, the environment (STREAM_MANAGER_LISTEN,
+    /// STREAM_MANAGER_LOG__LEVEL, ...) and the flags; the later one wins. SIGTERM and Ctrl-C end every output properly.
+    Serve {
+        /// Configuration file (TOML); config/stream-manager.toml documents every value.
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// Address and port of the HTTP interface [default: 127.0.0.1:8080].
+        #[arg(long, value_name = "ADDR:PORT")]
+        listen: Option<SocketAddr>,
+        /// The show to start with [default: the built-in auction channel].
+        #[arg(long, value_name = "FILE")]
+        scene: Option<PathBuf>,
+        /// Where to publish: rtmp://host[:port]/app/key. May be given several times.
+        #[arg(long = "output", value_name = "URL")]
+        outputs: Vec<String>,
+    },
+    /// Render a show without going on air: a frame to PNG, or a span of time to FLV.
+    ///
+    /// As fast as the machine can, and the same picture for the same document every time.
+    Render {
+        /// The show's document [default: the built-in auction channel].
+        scene: Option<PathBuf>,
+        /// The moment of the frame, e.g. 2.5s, 500ms, 1m [default: 0s].
+        #[arg(long, value_name = "TIME", value_parser = parse_duration, conflicts_with = "duration")]
+        at: Option<Duration>,
+        /// How much to render, e.g. 20s; from the start of the show.
+        #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+        duration: Option<Duration>,
+        /// The file to write: .png for a frame, .flv for a span.
+        #[arg(short, long, value_name = "FILE")]
+        output: PathBuf,
+        /// Where pictures of layers lie [default: the directory of the show's document].
+        #[arg(long, value_name = "DIR")]
+        assets_dir: Option<PathBuf>,
+    },
+    /// Check a show's document, its pictures and its fonts, and say where what is wrong.
+    Check {
+        /// The show's document.
+        scene: PathBuf,
+        /// Where pictures of layers lie [default: the directory of the show's document].
+        #[arg(long, value_name = "DIR")]
+        assets_dir: Option<PathBuf>,
+    },
+}
+
+/// Runs the program.
+pub(crate) fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(code) => code,
+        Err(error) => {
+            complain(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Serve { config, listen, scene, outputs } => {
+            let config = Config::load(config.as_deref(), &Flags { listen, scene, outputs })?;
+            log::init(&config.log)?;
+            serve::run(config)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Render { scene, at, duration, output, assets_dir } => {
+            let config = offline_config(scene, assets_dir)?;
+            match duration {
+                Some(duration) => render::movie(&config, duration, &output)?,
+                None => render::still(&config, at.unwrap_or_default(), &output)?,
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Check { scene, assets_dir } => check(offline_config(Some(scene), assets_dir)?),
+    }
+}
+
+/// The configuration of commands that do not serve: environment and defaults, warnings only, pictures beside the show.
+fn offline_config(scene: Option<PathBuf>, assets_dir: Option<PathBuf>) -> anyhow::Result<Config> {
+    let mut config = Config::load(None, &Flags { scene, ..Flags::default() })?;
+    let beside = config.scene.as_deref().and_then(|scene| scene.parent()).map(|dir| match dir.as_os_str().is_empty() {
+        true => PathBuf::from("."),
+        false => dir.to_owned(),
+    });
+    config.assets_dir = assets_dir.or(config.assets_dir).or(beside);
+    log::init(&log::Config { format: log::Format::Pretty, level: "warn".into() })?;
+    Ok(config)
+}
+
+/// The show that is configured.
+fn read_show(config: &Config) -> anyhow::Result<Document> {
+    let (name, text) = match &config.scene {
+        None => ("the built-in show".to_owned(), DEFAULT_SHOW.to_owned()),
+        Some(path) => {
+            let text = std::fs::read_to_string(path).with_context(|| format!("show {}", path.display()))?;
+            (path.display().to_string(), text)
+        }
+    };
+    let value = serde_json::from_str(&text).with_context(|| format!("{name} is not JSON"))?;
+    Document::read(value).map_err(|problems| anyhow::anyhow!("{name}:{}", lines(&problems)))
+}
+
+fn lines(problems: &Problems) -> String {
+    problems.0.iter().map(|problem| format!("\n  {problem}")).collect()
+}
+
+fn open_devices(config: &Config) -> anyhow::Result<Arc<Devices>> {
+    let library = Library::new(config.media_config())?;
+    Ok(Arc::new(Devices::open(config.gpu_options(), library)?))
+}
+
+fn check(config: Config) -> anyhow::Result<ExitCode> {
+    let document = read_show(&config)?;
+    let library = Library::new(config.media_config())?;
+    let evaluation = prepare(&document.scene, Duration::ZERO, &library, Duration::from_secs(30));
+    for error in &evaluation.errors {
+        complain(&format!("layer {}: {}", error.layer, error.message));
+    }
+    if evaluation.is_pending {
+        complain("some pictures and texts were not ready within 30 s");
+    }
+    if !evaluation.errors.is_empty() || evaluation.is_pending {
+        return Ok(ExitCode::FAILURE);
+    }
+    let canvas = &document.scene.canvas;
+    let (width, height) = (canvas.size.width(), canvas.size.height());
+    let (layers, outputs) = (document.scene.layers.len(), document.outputs.len());
+    complain(&format!("ok: {width}x{height} at {} fps, {layers} layers, {outputs} outputs", canvas.fps));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A line for the person at the terminal; standard output is left to files.
+#[expect(clippy::print_stderr, reason = "the command line speaks to a person")]
+fn complain(line: &str) {
+    eprintln!("{line}");
+}
+
+/// `2.5s`, `500ms`, `1m`, `2h`, or seconds without a unit.
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    let refused = || format!("`{text}` is not a time: use e.g. 2.5s, 500ms, 1m, up to 24h");
+    let digits = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let seconds = match unit {
+        "ms" => 0.001,
+        "" | "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        _ => return Err(refused()),
+    };
+    let total = number.trim().parse::<f64>().map_err(|_| refused())? * seconds;
+    if !(0.0..=86_400.0).contains(&total) {
+        return Err(refused());
+    }
+    Duration::try_from_secs_f64(total).map_err(|_| refused())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn times_as_people_write_them() {
+        for (text, ms) in [("2.5s", 2500), ("500ms", 500), ("3", 3000), ("1m", 60_000), ("0s", 0), ("1h", 3_600_000)] {
+            assert_eq!(parse_duration(text), Ok(Duration::from_millis(ms)), "{text}");
+        }
+        for bad in ["", "s", "-1s", "NaN", "inf", "1d", "1e99s", "25h"] {
+            assert!(parse_duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_built_in_show_is_a_good_document() {
+        let document = read_show(&Config::default()).unwrap();
+        assert_eq!(document.id.as_str(), "main");
+        assert!(document.scene.layers.len() > 5);
+    }
+}

@@ -1,0 +1,45 @@
+//! `render`: the show to a file.
+
+use std::{
+    fs::File,
+    io::{BufWriter, IsTerminal},
+    path::Path,
+    time::Duration,
+};
+
+use anyhow::{Context, ensure};
+
+use super::{complain, config::Config, open_devices, read_show};
+use stream_manager::pipeline::offline;
+
+/// One frame as PNG.
+pub(super) fn still(config: &Config, at: Duration, output: &Path) -> anyhow::Result<()> {
+    expect_extension(output, "png", "--duration for an FLV file")?;
+    let show = read_show(config)?;
+    let image = offline::still(&*open_devices(config)?, &show.scene, at)?;
+    image.save(output).with_context(|| format!("writing {}", output.display()))
+}
+
+/// A span of time as FLV, with progress for who watches.
+pub(super) fn movie(config: &Config, duration: Duration, output: &Path) -> anyhow::Result<()> {
+    expect_extension(output, "flv", "--at for a PNG picture")?;
+    let show = read_show(config)?;
+    let devices = open_devices(config)?;
+    let pipeline = show.pipeline_config();
+    let file = File::create(output).with_context(|| format!("writing {}", output.display()))?;
+    let mut file = BufWriter::new(file);
+    let is_watched = std::io::stderr().is_terminal();
+    let mut progress = |done: u64, all: u64| {
+        if is_watched && (done.is_multiple_of(30) || done == all) {
+            complain(&format!("frame {done} of {all} ({} %)", done * 100 / all.max(1)));
+        }
+    };
+    offline::movie(&devices, &show.scene, &pipeline.encoder, pipeline.sound, duration, &mut file, &mut progress)?;
+    Ok(())
+}
+
+fn expect_extension(output: &Path, extension: &str, other: &str) -> anyhow::Result<()> {
+    let is_right = output.extension().is_some_and(|found| found.eq_ignore_ascii_case(extension));
+    ensure!(is_right, "{} does not end in .{extension}; use {other}", output.display());
+    Ok(())
+}

@@ -1,0 +1,120 @@
+//! `serve`: Config -> Logging -> State -> Services -> Pipeline -> Server, and back in reverse.
+
+use std::{io::Write, sync::Arc, time::Duration};
+
+use anyhow::Context;
+use prometheus::Registry;
+use tokio::{
+    net::TcpListener,
+    signal::unix::{Signal, SignalKind, signal},
+};
+
+use super::{config::Config, open_devices, read_show};
+use stream_manager::{
+    api::{self, App},
+    base::{clock::SystemClock, id::Id},
+    pipeline::metrics::Families,
+    state::{Document, Error, Services, Streams, document},
+    telemetry::metrics::Metrics,
+};
+
+/// How long requests in progress may take once the end has been asked for.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// Runs the daemon until a signal ends it.
+pub(super) fn run(config: Config) -> anyhow::Result<()> {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().thread_name("net").enable_all().build().context("runtime")?;
+    let outcome = runtime.block_on(serve(config));
+    // What still runs by then is a blocking call that nobody waits for.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    outcome
+}
+
+async fn serve(config: Config) -> anyhow::Result<()> {
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), listen = %config.listen, "starting");
+    let mut signals = Signals::new().context("signals")?;
+    let show = with_outputs(read_show(&config)?, &config.outputs)?;
+
+    let devices = open_devices(&config)?;
+    let registry = Registry::new();
+    let families = Families::new(&registry).context("metrics")?;
+    let runtime = tokio::runtime::Handle::current();
+    let streams = Arc::new(Streams::new(Services { devices, clock: Arc::new(SystemClock::new()), families, runtime }));
+    let metrics = Arc::new(Metrics::new(registry, streams.clone()).context("metrics")?);
+    // Bound before anything goes on air: a port that is taken ends the start, not the show.
+    let listener = TcpListener::bind(config.listen).await.with_context(|| format!("listening on {}", config.listen))?;
+
+    let stopping = tokio_util::sync::CancellationToken::new();
+    tokio::select! {
+        started = streams.create(show) => report(started),
+        reason = signals.next() => {
+            tracing::info!(reason, "stopped while starting");
+            streams.stop_all().await;
+            return Ok(());
+        }
+    }
+
+    let address = listener.local_addr().context("listening")?;
+    let server = axum::serve(listener, api::router(App { streams: streams.clone(), metrics }))
+        .with_graceful_shutdown(stopping.clone().cancelled_owned());
+    let server = tokio::spawn(server.into_future());
+    announce(address)?;
+    tracing::info!(%address, "ready");
+
+    let reason = signals.next().await;
+    tracing::info!(reason, "stopping; a second signal ends at once");
+    let stop = async {
+        stopping.cancel();
+        // Connections that hold out longer are cut.
+        let _ = tokio::time::timeout(GRACE, server).await;
+        streams.stop_all().await;
+    };
+    tokio::select! {
+        () = stop => tracing::info!("stopped"),
+        reason = signals.next() => tracing::warn!(reason, "ended without saying goodbye"),
+    }
+    Ok(())
+}
+
+/// The signals that end the daemon.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+/// The show's document with the outputs of the configuration added.
+fn with_outputs(mut show: Document, urls: &[String]) -> anyhow::Result<Document> {
+    for (i, url) in urls.iter().enumerate() {
+        let id = Id::new(&format!("output-{}", i + 1))?;
+        let output = document::Output::from_url(id, url).with_context(|| format!("output {}", i + 1))?;
+        show.outputs.push(output);
+    }
+    Ok(show)
+}
+
+/// A show that does not start is no reason to end: it can be seen and mended over HTTP.
+fn report<T>(started: Result<T, Error>) {
+    if let Err(error) = started {
+        tracing::error!(%error, "the show did not start; the daemon stays up, not ready");
+    }
+}
+
+/// The one line on standard output: where scripts that asked for port 0 find the daemon.
+fn announce(address: std::net::SocketAddr) -> anyhow::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    writeln!(stdout, "listening on http://{address}").and_then(|()| stdout.flush()).context("standard output")
+}

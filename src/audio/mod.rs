@@ -1,0 +1,35 @@
+//! Sound: sources mixed to 48 kHz stereo, and AAC-LC made of the mix.
+//!
+//! ```text
+//! Source::mix(first sample, &mut Block) ──► Block: 1024 stereo samples ──► Encoder::encode ──► AudioFrame
+//! ```
+//!
+//! There is always sound, if only silence: YouTube and Facebook refuse streams without an audio track. Sound is addressed
+//! by absolute sample number, counted by the stream's clock from the same zero as its frames; a source computes what
+//! belongs to a number and keeps no time of its own, so sound and picture cannot drift apart.
+//!
+//! Left out until the mixer comes: more than one source, gain, fades, limiter, meter, files and inputs.
+
+mod encoder;
+mod source;
+
+#[cfg(test)]
+mod tests;
+
+pub use self::{
+    encoder::{AudioFrame, BITRATE_KBPS_MAX, BITRATE_KBPS_MIN, DELAY_SAMPLES, Encoder, Error},
+    source::{Silence, Source, SourceKind, Tone},
+};
+
+/// Samples per second, in each channel.
+pub const SAMPLE_RATE: u32 = 48_000;
+/// Left and right.
+pub const CHANNELS: usize = 2;
+/// Samples, in each channel, of a block and of an AAC-LC frame.
+pub const BLOCK_SAMPLES: usize = 1024;
+
+/// The unit of work: 1024 pairs of left and right, full scale from -1 to 1.
+pub type Block = [[f32; CHANNELS]; BLOCK_SAMPLES];
+
+/// A block of silence.
+pub const SILENT_BLOCK: Block = [[0.0; CHANNELS]; BLOCK_SAMPLES];

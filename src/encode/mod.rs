@@ -1,0 +1,219 @@
+//! Pictures in, H.264 access units out.
+//!
+//! An [`Encoder`] lives on the one thread that calls it, from [`open`] to drop. Frames are numbered by the stream's clock;
+//! the number is the only timestamp there is, and as nothing is reordered it is both decoding and presentation time. A
+//! frame that cannot be coded costs that frame, never its successors' place in time.
+//!
+//! ```text
+//! Picture (NV12) ─► deinterleave ─► library ─► NAL units ─► SPS, PPS, AUD, SEI out ─► AccessUnit { frame, length-prefixed }
+//!                                                └─ once, at open ─► ParameterSets (SPS rewritten) ─► sequence header
+//! ```
+//!
+//! Parameter sets are not repeated in front of IDRs: they stand in the sequence header, servers hand that to whoever joins,
+//! and the `avc1` sample entry into which servers and recorders put these access units forbids them in band (ISO/IEC
+//! 14496-15, 5.4.2.1). OBS sends streams of the same shape to every ingest.
+//!
+//! Keyframes stand on the grid of frame numbers divisible by the length of a group, so that encoders started at different
+//! times agree on it and a dropped frame does not move it; a forced one is extra and does not move it either.
+//!
+//! Specs: ITU-T H.264 (08/2021); ISO/IEC 14496-15 5.3 for the length-prefixed form. Left out: B frames, two passes, any
+//! codec but H.264; threads and queues, which are the pipeline's.
+
+mod config;
+mod gop;
+mod level;
+mod openh264;
+mod planar;
+
+#[cfg(test)]
+mod tests;
+
+use std::{error::Error as StdError, fmt};
+
+use bytes::Bytes;
+
+use crate::base::{nv12::Picture, size::Size};
+
+pub use self::config::{
+    BITRATE_KBPS_MAX, BITRATE_KBPS_MIN, Backend, Config, GOP_FRAMES_MAX, InvalidConfig, THREADS_MAX, UnknownBackend,
+};
+
+/// Every encoder there is, in the order in which `auto` tries them.
+pub const CANDIDATES: &[Candidate] = &[openh264::CANDIDATE];
+
+/// An encoder that may be had on this machine.
+#[derive(Clone, Copy)]
+pub struct Candidate {
+    /// The name in configurations, logs and metrics.
+    pub name: &'static str,
+    /// One line for people.
+    pub summary: &'static str,
+    open: fn(&Config) -> Result<Box<dyn Encoder>, Error>,
+}
+
+/// An open encoder of one stream.
+pub trait Encoder: Send + fmt::Debug {
+    /// The name of the candidate it was opened from.
+    fn backend(&self) -> &'static str;
+
+    /// SPS and PPS of all access units, constant from open to drop.
+    fn parameter_sets(&self) -> &ParameterSets;
+
+    /// Codes one picture. `None` where the encoder left the frame out to hold its bitrate.
+    ///
+    /// Frame numbers rise from call to call; gaps are allowed. The first access unit is a keyframe, and so is the first
+    /// of each cell of the grid.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::PictureSize`] leaves the encoder as it was. After any other the encoder is of no further use: drop it and
+    /// open another.
+    fn encode(&mut self, picture: &Picture, request: Request) -> Result<Option<AccessUnit>, Error>;
+
+    /// Changes the target bitrate from the next frame on.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Bitrate`] where `bitrate_kbps` is out of range or above what the level in the SPS allows; the encoder goes
+    /// on as before. For more, open another encoder.
+    fn set_bitrate_kbps(&mut self, bitrate_kbps: u32) -> Result<(), Error>;
+}
+
+/// What is asked of one frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Request {
+    /// Number of the frame.
+    pub frame: u64,
+    /// Whether it has to be an IDR even off the grid: for an output that has just (re)connected.
+    pub is_idr_forced: bool,
+}
+
+/// NAL units that describe the sequence, without start codes; what an AVC sequence header is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParameterSets {
+    /// Sequence parameter set, with size, colour, chroma location and frame rate in it.
+    pub sps: Bytes,
+    /// Picture parameter set.
+    pub pps: Bytes,
+}
+
+/// One coded frame.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccessUnit {
+    /// Number of the frame: its decoding and presentation time, in frames.
+    pub frame: u64,
+    /// Whether it is an IDR, where decoding can start.
+    pub is_key: bool,
+    /// Its slices, each behind its length as four bytes, big-endian; the body of an FLV video tag.
+    pub nalus: Bytes,
+}
+
+/// Why a picture was not coded or a setting not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The picture has another size than the encoder.
+    #[error("a picture of {}x{} was given to an encoder of {}x{}", got.width(), got.height(), expected.width(), expected.height())]
+    PictureSize {
+        /// Size the encoder was opened with.
+        expected: Size,
+        /// Size of the picture.
+        got: Size,
+    },
+    /// A bitrate is out of range.
+    #[error("{bitrate_kbps} kbit/s is out of range: {BITRATE_KBPS_MIN} to {bitrate_kbps_max} kbit/s at level {}.{}", level_idc / 10, level_idc % 10)]
+    Bitrate {
+        /// Refused bitrate in kilobits per second.
+        bitrate_kbps: u32,
+        /// Highest bitrate that the stream's level allows.
+        bitrate_kbps_max: u32,
+        /// `level_idc` of the stream.
+        level_idc: u8,
+    },
+    /// The library failed.
+    #[error("{backend}: {source}")]
+    Library {
+        /// Which encoder.
+        backend: &'static str,
+        /// What it said.
+        source: Box<dyn StdError + Send + Sync>,
+    },
+    /// The library wrote something it should not have.
+    #[error("{backend} wrote {what}")]
+    Bitstream {
+        /// Which encoder.
+        backend: &'static str,
+        /// What was found.
+        what: String,
+    },
+}
+
+/// A candidate that did not open.
+#[derive(Debug, thiserror::Error)]
+#[error("encoder {backend} is not available: {source}")]
+pub struct Refusal {
+    /// Name of the candidate.
+    pub backend: &'static str,
+    /// Its reason.
+    pub source: Error,
+}
+
+/// An encoder and the story of how it was found.
+#[derive(Debug)]
+pub struct Opened {
+    /// The first candidate that opened.
+    pub encoder: Box<dyn Encoder>,
+    /// Those in front of it that did not: worth one warning.
+    pub refusals: Vec<Refusal>,
+}
+
+/// Why no encoder was opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The configuration asks for what no encoder does.
+    #[error(transparent)]
+    Config(#[from] InvalidConfig),
+    /// Every candidate that was asked refused.
+    #[error("no encoder for backend `{wanted}`: {}", list(refusals))]
+    Refused {
+        /// What was asked for.
+        wanted: Backend,
+        /// One for each candidate tried.
+        refusals: Vec<Refusal>,
+    },
+}
+
+/// Opens the first candidate that `wanted` allows and that opens with `config`.
+///
+/// # Errors
+///
+/// [`OpenError::Config`] where a value is out of its range, whatever the backend; [`OpenError::Refused`] where no candidate
+/// opens.
+pub fn open(wanted: Backend, config: &Config) -> Result<Opened, OpenError> {
+    config.validate()?;
+    let mut refusals = Vec::new();
+    for candidate in wanted.candidates() {
+        match (candidate.open)(config) {
+            Ok(encoder) => return Ok(Opened { encoder, refusals }),
+            Err(source) => refusals.push(Refusal { backend: candidate.name, source }),
+        }
+    }
+    Err(OpenError::Refused { wanted, refusals })
+}
+
+fn list(refusals: &[Refusal]) -> String {
+    refusals.iter().map(Refusal::to_string).collect::<Vec<_>>().join("; ")
+}
+
+impl fmt::Debug for Candidate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+impl PartialEq for Candidate {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Candidate {}

@@ -1,0 +1,237 @@
+//! `shape.wgsl`: analytic outlines with fill, gradient and stroke.
+//!
+//! The pipeline exists once for each outline, with and without a gradient: lavapipe runs both sides of a branch, so what
+//! is known when the pipeline is built should not be a branch.
+
+use super::{
+    items::{self, Items, Place},
+    light,
+    pipeline::{self, Render, Source},
+};
+use crate::scene::{
+    BlendSpace,
+    draw::{Fill, Outline, POINTS_MAX, STOPS_MAX, Shape as Document, Stop},
+};
+
+pub(crate) const SOURCE: Source =
+    Source { name: "shape.wgsl", uses_common: true, text: include_str!("../../shaders/shape.wgsl") };
+const LABEL: &str = "gpu.items.shape";
+/// Kinds of outline, as the shader numbers them.
+const OUTLINES: usize = 4;
+/// One over the distance of two stops that lie on each other.
+const STEEP: f32 = 1e9;
+
+mod gpu_data {
+    use bytemuck::{Pod, Zeroable};
+
+    use super::{POINTS_MAX, Place, STOPS_MAX};
+
+    /// `Stop` of `shape.wgsl`.
+    #[repr(C)]
+    #[derive(Debug, Clone, Copy, Pod, Zeroable)]
+    pub(crate) struct Stop {
+        /// Premultiplied in the blend space.
+        pub(crate) colour: [f32; 4],
+        /// Offset, one over the way to the next, padding.
+        pub(crate) place: [f32; 4],
+    }
+
+    /// `Shape` of `shape.wgsl`.
+    #[repr(C)]
+    #[derive(Debug, Clone, Copy, Pod, Zeroable)]
+    pub(crate) struct Shape {
+        pub(crate) place: Place,
+        /// Left, top, right, bottom; or centre, radii; or from, to.
+        pub(crate) edges: [f32; 4],
+        /// Corner radius, half stroke width, opacity, padding.
+        pub(crate) style: [f32; 4],
+        /// Premultiplied in the blend space.
+        pub(crate) stroke: [f32; 4],
+        /// Start and step of a linear gradient, or centre and one over the radii of a radial one.
+        pub(crate) gradient: [f32; 4],
+        /// Stops, points, whether the gradient is radial, padding.
+        pub(crate) counts: [u32; 4],
+        pub(crate) stops: [Stop; STOPS_MAX],
+        /// Two points in each.
+        pub(crate) points: [[f32; 4]; POINTS_MAX / 2],
+    }
+}
+
+pub(crate) fn layouts() -> Vec<pipeline::Layout> {
+    vec![
+        pipeline::layout!("shape.wgsl", gpu_data::Stop as "Stop" { colour, place }),
+        pipeline::layout!("shape.wgsl", gpu_data::Shape as "Shape" {
+            place, edges, style, stroke, gradient, counts, stops, points
+        }),
+    ]
+}
+
+/// Which of the pipelines draws an item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Variant {
+    outline: usize,
+    has_gradient: bool,
+}
+
+impl Variant {
+    fn index(self) -> usize {
+        self.outline * 2 + usize::from(self.has_gradient)
+    }
+}
+
+/// Draws outlines.
+#[derive(Debug)]
+pub(crate) struct Shape {
+    layout: wgpu::BindGroupLayout,
+    pipelines: Vec<wgpu::RenderPipeline>,
+    slot: wgpu::BindGroup,
+}
+
+impl Shape {
+    pub(crate) fn new(device: &wgpu::Device, frame: &wgpu::BindGroupLayout, items: &Items, space: BlendSpace) -> Self {
+        let layout = items::layout::<gpu_data::Shape>(device, LABEL);
+        let module = pipeline::module(device, SOURCE);
+        let build = |outline: usize, has_gradient: bool| {
+            Render {
+                label: LABEL,
+                module: &module,
+                layouts: &[Some(frame), Some(&layout)],
+                fragment: "paint",
+                constants: &[("outline", outline as f64), ("has_gradient", f64::from(u8::from(has_gradient)))],
+                blend: Some(wgpu::BlendState::PREMULTIPLIED_ALPHA_BLENDING),
+                space,
+            }
+            .build(device)
+        };
+        let pipelines = (0..OUTLINES).flat_map(|outline| [build(outline, false), build(outline, true)]).collect();
+        let slot = items.bind::<gpu_data::Shape>(device, LABEL, &layout);
+        Self { layout, pipelines, slot }
+    }
+
+    /// Follows the items' buffer when it has grown.
+    pub(crate) fn rebind(&mut self, device: &wgpu::Device, items: &Items) {
+        self.slot = items.bind::<gpu_data::Shape>(device, LABEL, &self.layout);
+    }
+
+    /// Writes an item and returns its offset and the pipeline for it.
+    pub(crate) fn push(
+        items: &mut Items,
+        place: Place,
+        shape: &Document,
+        opacity: f32,
+        space: BlendSpace,
+    ) -> (u32, Variant) {
+        let (data, variant) = encode(place, shape, opacity, space);
+        (items.push(&data), variant)
+    }
+
+    pub(crate) fn draw(&self, pass: &mut wgpu::RenderPass<'_>, offset: u32, variant: Variant) {
+        pass.set_pipeline(&self.pipelines[variant.index()]);
+        pass.set_bind_group(1, &self.slot, &[offset]);
+        pass.draw(0..4, 0..1);
+    }
+}
+
+fn encode(place: Place, shape: &Document, opacity: f32, space: BlendSpace) -> (gpu_data::Shape, Variant) {
+    let mut data = gpu_data::Shape { place, ..bytemuck::Zeroable::zeroed() };
+    let (outline, radius) = encode_outline(&mut data, &shape.outline);
+    let half_width = shape.stroke.map_or(0.0, |stroke| stroke.width / 2.0);
+    data.style = [radius, half_width, opacity, 0.0];
+    data.stroke = shape.stroke.map_or([0.0; 4], |stroke| light::premultiplied(stroke.colour, 1.0, space));
+    if let Some(fill) = &shape.fill {
+        encode_fill(&mut data, fill, space);
+    }
+    let has_gradient = data.counts[0] > 1;
+    (data, Variant { outline, has_gradient })
+}
+
+/// Number of the outline, and its corner radius.
+fn encode_outline(data: &mut gpu_data::Shape, outline: &Outline) -> (usize, f32) {
+    match outline {
+        Outline::Rectangle { rect, radius } => {
+            data.edges = [rect.x, rect.y, rect.right(), rect.bottom()];
+            (0, radius.min(rect.w / 2.0).min(rect.h / 2.0))
+        }
+        Outline::Ellipse { rect } => {
+            let (rx, ry) = (rect.w / 2.0, rect.h / 2.0);
+            data.edges = [rect.x + rx, rect.y + ry, rx, ry];
+            (1, 0.0)
+        }
+        Outline::Polygon { points } => {
+            let count = points.len().min(POINTS_MAX);
+            let flat: &mut [f32] = bytemuck::cast_slice_mut(&mut data.points);
+            flat[..count * 2].copy_from_slice(bytemuck::cast_slice(&points[..count]));
+            data.counts[1] = count as u32;
+            (2, 0.0)
+        }
+        Outline::Line { from, to } => {
+            data.edges = [from[0], from[1], to[0], to[1]];
+            (3, 0.0)
+        }
+    }
+}
+
+fn encode_fill(data: &mut gpu_data::Shape, fill: &Fill, space: BlendSpace) {
+    match fill {
+        Fill::Solid(colour) => encode_stops(data, &[Stop { offset: 0.0, colour: *colour }], space),
+        Fill::Linear { from, to, stops } => {
+            let way = [to[0] - from[0], to[1] - from[1]];
+            let square = (way[0] * way[0] + way[1] * way[1]).max(f32::MIN_POSITIVE);
+            data.gradient = [from[0], from[1], way[0] / square, way[1] / square];
+            encode_stops(data, stops, space);
+        }
+        Fill::Radial { centre, radii, stops } => {
+            data.gradient = [centre[0], centre[1], 1.0 / radii[0], 1.0 / radii[1]];
+            data.counts[2] = 1;
+            encode_stops(data, stops, space);
+        }
+    }
+}
+
+fn encode_stops(data: &mut gpu_data::Shape, stops: &[Stop], space: BlendSpace) {
+    let stops = &stops[..stops.len().min(STOPS_MAX)];
+    data.counts[0] = stops.len() as u32;
+    for (i, (slot, stop)) in data.stops.iter_mut().zip(stops).enumerate() {
+        let way = stops.get(i + 1).map_or(1.0, |next| next.offset - stop.offset);
+        let steepness = if way > 1.0 / STEEP { 1.0 / way } else { STEEP };
+        slot.colour = light::premultiplied(stop.colour, 1.0, space);
+        slot.place = [stop.offset, steepness, 0.0, 0.0];
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        base::colour::Rgba,
+        scene::{draw::Stroke, geometry::Rect},
+    };
+
+    fn encoded(outline: Outline, fill: Option<Fill>) -> (gpu_data::Shape, Variant) {
+        let stroke = Some(Stroke { colour: Rgba::WHITE, width: 3.0 });
+        encode(bytemuck::Zeroable::zeroed(), &Document { outline, fill, stroke }, 0.5, BlendSpace::Srgb)
+    }
+
+    #[test]
+    fn points_lie_two_by_two() {
+        let points = vec![[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]];
+        let (data, variant) = encoded(Outline::Polygon { points }, None);
+        assert_eq!(data.points[..2], [[1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 0.0, 0.0]]);
+        assert_eq!((data.counts, variant), ([0, 3, 0, 0], Variant { outline: 2, has_gradient: false }));
+        let (data, _) = encoded(Outline::Polygon { points: vec![[7.0, 7.0]; POINTS_MAX + 5] }, None);
+        assert_eq!((data.counts[1] as usize, data.points[POINTS_MAX / 2 - 1]), (POINTS_MAX, [7.0; 4]));
+    }
+
+    #[test]
+    fn stops_know_the_way_to_the_next() {
+        let stop = |offset| Stop { offset, colour: Rgba::new(255, 0, 0, 255) };
+        let stops = vec![stop(0.0), stop(0.25), stop(0.25), stop(1.0)];
+        let rect = Rect::new(0.0, 0.0, 8.0, 4.0);
+        let fill = Fill::Linear { from: [0.0, 2.0], to: [8.0, 2.0], stops };
+        let (data, variant) = encoded(Outline::Rectangle { rect, radius: 9.0 }, Some(fill));
+        assert_eq!(data.gradient, [0.0, 2.0, 0.125, 0.0]);
+        assert_eq!(data.stops[..4].iter().map(|s| s.place[1]).collect::<Vec<_>>(), [4.0, STEEP, 1.0 / 0.75, 1.0]);
+        assert_eq!(data.style, [2.0, 1.5, 0.5, 0.0], "a radius is at most half the shorter side");
+        assert!(variant.has_gradient);
+    }
+}

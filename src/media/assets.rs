@@ -1,0 +1,132 @@
+//! From an asset's name to its bytes.
+//!
+//! A name is `builtin:NAME` or a relative path below the assets directory. The path is resolved, links included, and must
+//! still lie below the directory: no name reads anything else on the machine.
+
+use std::{
+    borrow::Cow,
+    fs::File,
+    io::{self, Read},
+    path::{Component, Path, PathBuf},
+};
+
+use super::builtin;
+
+/// Longest asset file, in bytes.
+pub(crate) const FILE_BYTES_MAX: u64 = 64 << 20;
+
+/// Why an asset has no bytes.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("there is no picture `{asset}`; built in are: {known}")]
+    NotBuiltIn { asset: String, known: String },
+    #[error("`{asset}` is not a name below the assets directory: use a relative path without `..`, e.g. logos/bug.png")]
+    Outside { asset: String },
+    #[error("`{asset}` cannot be read: no assets directory is configured; set one, or use {known}")]
+    NoDirectory { asset: String, known: String },
+    #[error("`{asset}` is not in the assets directory {}: put the file there, or correct the name", dir.display())]
+    Missing { asset: String, dir: PathBuf },
+    #[error("`{asset}` is not a regular file")]
+    NotAFile { asset: String },
+    #[error("`{asset}` has {len} bytes: {FILE_BYTES_MAX} are allowed; save it smaller")]
+    TooLong { asset: String, len: u64 },
+    #[error("`{asset}` cannot be read: {source}")]
+    Io { asset: String, source: io::Error },
+}
+
+/// Where assets come from.
+#[derive(Debug)]
+pub(crate) struct Assets {
+    /// The assets directory with all links resolved.
+    dir: Option<PathBuf>,
+}
+
+impl Assets {
+    /// Assets below `dir`, which must exist, and the built-in ones.
+    pub(crate) fn new(dir: Option<&Path>) -> io::Result<Self> {
+        Ok(Self { dir: dir.map(Path::canonicalize).transpose()? })
+    }
+
+    /// The bytes of an asset.
+    pub(crate) fn read(&self, name: &str) -> Result<Cow<'static, [u8]>, Error> {
+        if let Some(inner) = name.strip_prefix(builtin::PREFIX) {
+            let missing = || Error::NotBuiltIn { asset: name.into(), known: builtin::picture_names() };
+            return builtin::picture(inner).map(Cow::Borrowed).ok_or_else(missing);
+        }
+        let path = self.locate(name)?;
+        read_file(name, &path).map(Cow::Owned)
+    }
+
+    fn locate(&self, name: &str) -> Result<PathBuf, Error> {
+        let asset = || name.to_owned();
+        let is_inside = |part| matches!(part, Component::Normal(_));
+        if name.is_empty() || name.contains('\0') || !Path::new(name).components().all(is_inside) {
+            return Err(Error::Outside { asset: asset() });
+        }
+        let no_directory = || Error::NoDirectory { asset: asset(), known: builtin::picture_names() };
+        let dir = self.dir.as_ref().ok_or_else(no_directory)?;
+        let path = dir.join(name).canonicalize().map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+                Error::Missing { asset: asset(), dir: dir.clone() }
+            }
+            _ => Error::Io { asset: asset(), source },
+        })?;
+        if path.starts_with(dir) { Ok(path) } else { Err(Error::Outside { asset: asset() }) }
+    }
+}
+
+fn read_file(name: &str, path: &Path) -> Result<Vec<u8>, Error> {
+    let failed = |source| Error::Io { asset: name.into(), source };
+    // Asked before it is opened: opening a pipe would wait for a writer.
+    let metadata = path.metadata().map_err(failed)?;
+    if !metadata.is_file() {
+        return Err(Error::NotAFile { asset: name.into() });
+    }
+    let mut bytes = Vec::new();
+    // The file may grow while it is read; one byte beyond the limit is enough to know.
+    File::open(path).and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)).map_err(failed)?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        return Err(Error::TooLong { asset: name.into(), len: metadata.len() });
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_stay_below_the_directory() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = root.path().join("assets");
+        std::fs::create_dir_all(dir.join("logos")).unwrap();
+        std::fs::write(dir.join("logos/bug.png"), b"inside").unwrap();
+        std::fs::write(root.path().join("secret"), b"outside").unwrap();
+        std::os::unix::fs::symlink(root.path().join("secret"), dir.join("link.png")).unwrap();
+        std::os::unix::fs::symlink(dir.join("logos/bug.png"), dir.join("alias.png")).unwrap();
+
+        let assets = Assets::new(Some(&dir)).unwrap();
+        assert_eq!(&*assets.read("logos/bug.png").unwrap(), b"inside");
+        assert_eq!(&*assets.read("alias.png").unwrap(), b"inside", "a link within the directory is fine");
+        for bad in ["", "/etc/passwd", "../secret", "logos/../../secret", "./logos/bug.png", "link.png", "a\0b"] {
+            assert!(matches!(assets.read(bad), Err(Error::Outside { .. })), "{bad:?}: {:?}", assets.read(bad));
+        }
+        assert!(matches!(assets.read("none.png"), Err(Error::Missing { .. })));
+        assert!(matches!(assets.read("logos"), Err(Error::NotAFile { .. })));
+    }
+
+    #[test]
+    fn a_long_file_is_refused_by_its_length() {
+        let root = tempfile::tempdir().unwrap();
+        File::create(root.path().join("huge.png")).unwrap().set_len(FILE_BYTES_MAX + 7).unwrap();
+        let error = Assets::new(Some(root.path())).unwrap().read("huge.png").unwrap_err();
+        assert_eq!(error.to_string(), "`huge.png` has 67108871 bytes: 67108864 are allowed; save it smaller");
+    }
+
+    #[test]
+    fn what_is_not_there_is_named() {
+        let assets = Assets::new(None).unwrap();
+        assert!(assets.read("bug.png").unwrap_err().to_string().contains("no assets directory is configured"));
+        assert!(assets.read("builtin:none").unwrap_err().to_string().starts_with("there is no picture `builtin:none`"));
+    }
+}

@@ -1,0 +1,39 @@
+//! What comes inside the program: the fonts every text is set with, and the pictures of the default show.
+//!
+//! Bundled fonts make a text look the same on every machine; bundled pictures let the program show something without a
+//! single file around it.
+
+/// Asset names that start so are looked up here and not in the assets directory.
+pub(crate) const PREFIX: &str = "builtin:";
+
+/// TrueType fonts, in order of fallback.
+pub(crate) const FONTS: &[&[u8]] = &[
+    include_bytes!("../../assets/fonts/inter/Inter-Regular.ttf"),
+    include_bytes!("../../assets/fonts/inter/Inter-Medium.ttf"),
+    include_bytes!("../../assets/fonts/inter/Inter-SemiBold.ttf"),
+    include_bytes!("../../assets/fonts/inter/Inter-Bold.ttf"),
+    include_bytes!("../../assets/fonts/inter/Inter-Italic.ttf"),
+    include_bytes!("../../assets/fonts/playfair-display/PlayfairDisplay-Regular.ttf"),
+    include_bytes!("../../assets/fonts/playfair-display/PlayfairDisplay-Bold.ttf"),
+    include_bytes!("../../assets/fonts/playfair-display/PlayfairDisplay-Italic.ttf"),
+    include_bytes!("../../assets/fonts/jetbrains-mono/JetBrainsMono-Regular.ttf"),
+    include_bytes!("../../assets/fonts/dejavu/DejaVuSans.ttf"),
+];
+
+/// Pictures by the name that follows [`PREFIX`].
+pub(crate) const PICTURES: &[(&str, &[u8])] = &[
+    ("show/artwork.jpg", include_bytes!("../../assets/show/artwork.jpg")),
+    ("show/host.png", include_bytes!("../../assets/show/host.png")),
+    ("show/logo.png", include_bytes!("../../assets/show/logo.png")),
+    ("show/panel.jpg", include_bytes!("../../assets/show/panel.jpg")),
+];
+
+/// The bytes of a built-in picture, by its name without [`PREFIX`].
+pub(crate) fn picture(name: &str) -> Option<&'static [u8]> {
+    PICTURES.iter().find(|(known, _)| *known == name).map(|&(_, bytes)| bytes)
+}
+
+/// The full names of all built-in pictures, for error messages.
+pub(crate) fn picture_names() -> String {
+    PICTURES.iter().map(|(name, _)| format!("{PREFIX}{name}")).collect::<Vec<_>>().join(", ")
+}

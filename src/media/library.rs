@@ -1,0 +1,426 @@
+//! The library: asks the workers for what is not there, keeps what they made.
+//!
+//! Locks: one, held for look-ups only; decoding and shaping happen outside it. A failure is remembered with its message
+//! and tried again when it is asked for [`RETRY_AFTER`] later, so a file that was missing or broken appears once it is
+//! there; [`Library::refresh`] does so at once, and for pictures that were fine. What was known stays in use until the
+//! new attempt is over, so nothing blinks.
+
+use std::{
+    collections::HashSet,
+    fmt, io,
+    panic::{self, AssertUnwindSafe},
+    path::PathBuf,
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use glyphon::FontSystem;
+
+use super::{
+    assets::Assets,
+    cache::Cache,
+    fonts::Fonts,
+    picture::{self, Pixels},
+    text::{self, ShapedText},
+};
+use crate::{
+    base::clock::{Clock, SystemClock},
+    scene::draw::{Extent, Media, Raster, TextRaster},
+};
+
+/// Rasters that may wait for a worker; more are taken when they are asked for again.
+const QUEUE: usize = 64;
+/// How long a failure is believed.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+/// What sizes and failures may occupy, in bytes; an entry is a few hundred.
+const KNOWN_BYTES_MAX: u64 = 16 << 20;
+/// Bookkeeping of an entry beside its text, in bytes.
+const ENTRY_BYTES: u64 = 256;
+/// Unknown families that are reported; beyond, somebody is guessing.
+const REPORTED_MAX: usize = 256;
+
+/// How much a library may use.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Worker threads, at least one.
+    pub workers: usize,
+    /// Where pictures lie; none: only the built-in ones exist.
+    pub assets_dir: Option<PathBuf>,
+    /// Most pixels of one picture; larger ones are refused before they are decoded.
+    pub pixels_max: u64,
+    /// Most bytes of decoded pictures and shaped texts together. What does not fit is made again on demand.
+    pub cache_bytes_max: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { workers: 2, assets_dir: None, pixels_max: 50_000_000, cache_bytes_max: 256 << 20 }
+    }
+}
+
+/// Why there is no library.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The assets directory cannot be used.
+    #[error("the assets directory {} cannot be used: {source}; create it or correct the path", dir.display())]
+    AssetsDir {
+        /// The configured path.
+        dir: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The system refused a thread.
+    #[error("the thread {name} cannot be started: {source}")]
+    Thread {
+        /// Name of the thread.
+        name: String,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// What [`Library::prepare`] found.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Prepared {
+    /// Not done in time.
+    pub pending: Vec<Raster>,
+    /// Cannot be made, and why.
+    pub failed: Vec<(Raster, Arc<str>)>,
+}
+
+impl Prepared {
+    /// Whether everything can be drawn.
+    pub fn is_complete(&self) -> bool {
+        self.pending.is_empty() && self.failed.is_empty()
+    }
+}
+
+/// Pictures and texts by name, made by worker threads. See the module's description.
+pub struct Library {
+    shared: Arc<Shared>,
+    /// Taken when dropped, which ends the workers.
+    queue: Option<SyncSender<Raster>>,
+    workers: Vec<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    tables: Mutex<Tables>,
+    /// Notified whenever a raster is done.
+    done: Condvar,
+    clock: SystemClock,
+    assets: Assets,
+    fonts: Fonts,
+    pixels_max: u64,
+    reported: Mutex<HashSet<String>>,
+}
+
+#[derive(Debug)]
+struct Tables {
+    known: Cache<Raster, Known>,
+    loaded: Cache<Raster, Loaded>,
+    next_revision: u64,
+}
+
+/// What is kept of a raster for long.
+#[derive(Debug)]
+struct Known {
+    extent: Extent,
+    /// When the extent was learnt.
+    since: Duration,
+    /// Changes whenever the pixels may have.
+    revision: u64,
+    /// Whether a worker has or will get it.
+    is_queued: bool,
+    /// Whether it must be made anew, whatever is loaded.
+    is_stale: bool,
+}
+
+/// What is kept of a raster while there is room.
+#[derive(Debug, Clone)]
+enum Loaded {
+    Image(Arc<Pixels>),
+    Text(Arc<ShapedText>),
+}
+
+impl fmt::Debug for Library {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Library").field("workers", &self.workers.len()).finish_non_exhaustive()
+    }
+}
+
+impl Library {
+    /// Starts the workers.
+    pub fn new(config: Config) -> Result<Arc<Self>, Error> {
+        let dir = config.assets_dir;
+        let assets = Assets::new(dir.as_deref())
+            .map_err(|source| Error::AssetsDir { dir: dir.clone().unwrap_or_default(), source })?;
+        let tables =
+            Tables { known: Cache::new(KNOWN_BYTES_MAX), loaded: Cache::new(config.cache_bytes_max), next_revision: 1 };
+        let shared = Arc::new(Shared {
+            tables: Mutex::new(tables),
+            done: Condvar::new(),
+            clock: SystemClock::new(),
+            assets,
+            fonts: Fonts::bundled(),
+            pixels_max: config.pixels_max,
+            reported: Mutex::default(),
+        });
+        let (queue, jobs) = sync_channel(QUEUE);
+        let jobs = Arc::new(Mutex::new(jobs));
+        let workers = (0..config.workers.max(1)).map(|i| spawn(i, &shared, &jobs)).collect::<Result<_, _>>()?;
+        Ok(Arc::new(Self { shared, queue: Some(queue), workers }))
+    }
+
+    /// Waits, at most `timeout`, until each raster can be drawn or has failed. Blocks the caller: not for the render
+    /// thread. Used before a change goes on air, so that nothing blinks.
+    pub fn prepare(&self, rasters: &[Raster], timeout: Duration) -> Prepared {
+        let deadline = self.shared.clock.now() + timeout;
+        let mut prepared = Prepared { pending: rasters.to_vec(), failed: Vec::new() };
+        let mut tables = self.shared.lock();
+        loop {
+            // What was seen once is done, even if the budget drops it while others are made.
+            prepared.pending.retain(|raster| match self.load(&mut tables, raster) {
+                Extent::Pending => true,
+                Extent::Ready(_) => false,
+                Extent::Failed(message) => {
+                    prepared.failed.push((raster.clone(), message));
+                    false
+                }
+            });
+            let rest = deadline.saturating_sub(self.shared.clock.now());
+            if prepared.pending.is_empty() || rest.is_zero() {
+                return prepared;
+            }
+            tables = self.shared.done.wait_timeout(tables, rest).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// The pixels of a picture; `None`, and it is being decoded, when they are not there.
+    pub fn image(&self, name: &str) -> Option<Arc<Pixels>> {
+        match self.loaded(&Raster::Image(name.into()))? {
+            Loaded::Image(pixels) => Some(pixels),
+            Loaded::Text(_) => None,
+        }
+    }
+
+    /// The glyphs of a text; `None`, and it is being shaped, when they are not there.
+    pub fn text(&self, raster: &Arc<TextRaster>) -> Option<Arc<ShapedText>> {
+        match self.loaded(&Raster::Text(raster.clone()))? {
+            Loaded::Text(shaped) => Some(shaped),
+            Loaded::Image(_) => None,
+        }
+    }
+
+    /// Which making of a raster is current; another number means other pixels. `None` while it was never made.
+    pub fn revision(&self, raster: &Raster) -> Option<u64> {
+        self.shared.lock().known.peek(raster).filter(|known| known.revision > 0).map(|known| known.revision)
+    }
+
+    /// Reads a picture anew, because its file was replaced. The old one is shown until the new one is there.
+    pub fn refresh(&self, name: &str) {
+        let raster = Raster::Image(name.into());
+        let mut tables = self.shared.lock();
+        if let Some(known) = tables.known.get(&raster) {
+            known.is_stale = true;
+            self.enqueue(known, &raster);
+        }
+    }
+
+    /// Whether texts can be set in this family; case does not matter.
+    pub fn has_family(&self, name: &str) -> bool {
+        self.shared.fonts.family(name).is_some()
+    }
+
+    /// The names of all families.
+    pub fn families(&self) -> Vec<String> {
+        self.shared.fonts.families()
+    }
+
+    /// A rasteriser of one's own, in which the font ids of shaped texts hold.
+    pub fn font_system(&self) -> FontSystem {
+        self.shared.fonts.system()
+    }
+
+    /// Bytes of all decoded pictures and shaped texts.
+    pub fn loaded_bytes(&self) -> u64 {
+        self.shared.lock().loaded.cost()
+    }
+
+    fn loaded(&self, raster: &Raster) -> Option<Loaded> {
+        let mut tables = self.shared.lock();
+        self.load(&mut tables, raster);
+        tables.loaded.get(raster).cloned()
+    }
+
+    /// What is known of a raster of which the pixels are wanted, too: pending until they are loaded.
+    fn load(&self, tables: &mut Tables, raster: &Raster) -> Extent {
+        let extent = self.know(tables, raster);
+        if !matches!(extent, Extent::Ready(_)) || tables.loaded.peek(raster).is_some() {
+            return extent;
+        }
+        if let Some(known) = tables.known.get(raster) {
+            self.enqueue(known, raster);
+        }
+        Extent::Pending
+    }
+
+    /// What is known of a raster; asks a worker when it is unknown, stale or a failure that is no longer believed.
+    fn know(&self, tables: &mut Tables, raster: &Raster) -> Extent {
+        let now = self.shared.clock.now();
+        if let Some(known) = tables.known.get(raster) {
+            let is_doubtful = match known.extent {
+                Extent::Pending => true,
+                Extent::Ready(_) => false,
+                Extent::Failed(_) => now.saturating_sub(known.since) >= RETRY_AFTER,
+            };
+            if is_doubtful || known.is_stale {
+                self.enqueue(known, raster);
+            }
+            return known.extent.clone();
+        }
+        let mut known = Known { extent: Extent::Pending, since: now, revision: 0, is_queued: false, is_stale: false };
+        self.enqueue(&mut known, raster);
+        tables.know(raster, known);
+        Extent::Pending
+    }
+
+    fn enqueue(&self, known: &mut Known, raster: &Raster) {
+        if known.is_queued {
+            return;
+        }
+        // A full queue is not an error: the raster stays pending and is asked for again.
+        let sent = self.queue.as_ref().map(|queue| queue.try_send(raster.clone()));
+        known.is_queued = matches!(sent, Some(Ok(())));
+        debug_assert!(!matches!(sent, Some(Err(TrySendError::Disconnected(_)))), "workers outlive the library");
+    }
+}
+
+impl Media for Library {
+    fn extent(&self, raster: &Raster) -> Extent {
+        self.know(&mut self.shared.lock(), raster)
+    }
+}
+
+impl Drop for Library {
+    fn drop(&mut self) {
+        self.queue = None;
+        for worker in self.workers.drain(..) {
+            // A worker catches the panics of what it calls; there is nothing to report here.
+            let _ = worker.join();
+        }
+    }
+}
+
+impl Tables {
+    fn know(&mut self, raster: &Raster, known: Known) {
+        let mark = self.known.mark();
+        self.known.insert(raster.clone(), known, ENTRY_BYTES + name_len(raster));
+        self.known.trim(mark);
+    }
+
+    fn keep(&mut self, raster: &Raster, loaded: Loaded) {
+        let cost = match &loaded {
+            Loaded::Image(pixels) => pixels.bytes().len() as u64,
+            Loaded::Text(shaped) => shaped.cost(),
+        };
+        let mark = self.loaded.mark();
+        self.loaded.insert(raster.clone(), loaded, cost + ENTRY_BYTES);
+        self.loaded.trim(mark);
+    }
+
+    /// Notes what a worker made.
+    fn finish(&mut self, raster: &Raster, made: Result<Loaded, Arc<str>>, now: Duration) {
+        let revision = self.next_revision;
+        self.next_revision += 1;
+        let extent = match &made {
+            Ok(Loaded::Image(pixels)) => Extent::Ready(pixels.natural_size()),
+            Ok(Loaded::Text(shaped)) => Extent::Ready(shaped.block()),
+            Err(message) => Extent::Failed(message.clone()),
+        };
+        match made {
+            Ok(loaded) => self.keep(raster, loaded),
+            Err(_) => drop(self.loaded.remove(raster)),
+        }
+        self.know(raster, Known { extent, since: now, revision, is_queued: false, is_stale: false });
+    }
+}
+
+fn name_len(raster: &Raster) -> u64 {
+    match raster {
+        Raster::Image(name) => name.len() as u64,
+        Raster::Text(text) => (text.text.len() + text.font.len()) as u64,
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Tables> {
+        self.tables.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn make(&self, raster: &Raster, system: &mut FontSystem) -> Result<Loaded, Arc<str>> {
+        match raster {
+            Raster::Image(name) => self.decode(name).map(|pixels| Loaded::Image(Arc::new(pixels))).map_err(Arc::from),
+            Raster::Text(text) => {
+                self.report_unknown(&text.font);
+                Ok(Loaded::Text(Arc::new(text::shape(text, &self.fonts, system))))
+            }
+        }
+    }
+
+    fn decode(&self, name: &str) -> Result<Pixels, String> {
+        let bytes = self.assets.read(name).map_err(|error| error.to_string())?;
+        picture::decode(name, &bytes, self.pixels_max).map_err(|error| error.to_string())
+    }
+
+    fn report_unknown(&self, family: &str) {
+        if self.fonts.family(family).is_some() {
+            return;
+        }
+        let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
+        if reported.len() < REPORTED_MAX && reported.insert(family.to_owned()) {
+            tracing::warn!(family, "no such font family, {} is used instead", super::DEFAULT_FAMILY);
+        }
+    }
+}
+
+fn spawn(number: usize, shared: &Arc<Shared>, jobs: &Arc<Mutex<Receiver<Raster>>>) -> Result<JoinHandle<()>, Error> {
+    let name = format!("media-{number}");
+    let (shared, jobs) = (shared.clone(), jobs.clone());
+    let work = move || run(&shared, &jobs);
+    thread::Builder::new().name(name.clone()).spawn(work).map_err(|source| Error::Thread { name, source })
+}
+
+/// A worker's life: one raster after the other, until the library is dropped.
+fn run(shared: &Shared, jobs: &Mutex<Receiver<Raster>>) {
+    let mut system = shared.fonts.system();
+    loop {
+        // One worker waits in `recv`, the others for the lock: each raster goes to exactly one of them.
+        let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(raster) = job else { return };
+        let made = panic::catch_unwind(AssertUnwindSafe(|| shared.make(&raster, &mut system)));
+        let made = made.unwrap_or_else(|panic| {
+            // The shaper may have been left halfway.
+            system = shared.fonts.system();
+            Err(format!("{} makes the decoder panic: {}", describe(&raster), message_of(&*panic)).into())
+        });
+        shared.lock().finish(&raster, made, shared.clock.now());
+        shared.done.notify_all();
+    }
+}
+
+fn describe(raster: &Raster) -> String {
+    match raster {
+        Raster::Image(name) => format!("`{name}`"),
+        Raster::Text(_) => "the text".into(),
+    }
+}
+
+fn message_of(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message")
+}

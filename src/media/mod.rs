@@ -1,0 +1,28 @@
+//! Files into pixels, texts into shaped lines: all that may take longer than a frame, on worker threads.
+//!
+//! ```text
+//!  scene::evaluate ── extent() ──┐            ┌─► media-0 ─┐ decode, shape
+//!  Compositor ─ image(), text() ─┼─► Library ─┤    ...     ├──► Library: what is known, what is loaded
+//!  state writer ── prepare() ────┘   (a lock) └─► media-n ─┘
+//!                                  queue of QUEUE rasters
+//! ```
+//!
+//! Nobody but [`Library::prepare`] waits: a raster that is not there is queued and said to be pending. Two bounded
+//! tables hold the results: *known* (sizes and failures, small, kept long) and *loaded* (pixels and glyphs, large, dropped
+//! when not used, made again on demand).
+//! CPU only; textures are the GPU floor's. Not here: moving pictures, SVG, fonts that are uploaded, the network.
+
+mod assets;
+mod builtin;
+pub(crate) mod cache;
+mod fonts;
+mod library;
+mod picture;
+mod text;
+
+pub use self::{
+    fonts::DEFAULT_FAMILY,
+    library::{Config, Error, Library, Prepared},
+    picture::Pixels,
+    text::ShapedText,
+};

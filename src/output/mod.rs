@@ -1,0 +1,170 @@
+//! The output floor: takes a stream's packets from its mux thread and keeps one destination supplied with them.
+//!
+//! ```text
+//! mux thread                       one tokio task per output
+//! ──────────                       ─────────────────────────
+//! push ────────► Queue (bounded) ─────► Session ─► Publisher ─► socket ─► server
+//! set_headers ─► (under one lock)         ▲  └───◄─ answers ◄──────┘
+//!                      │                Driver: resolve, connect, retry, give up never
+//! anyone: stats ◄──────┴─ counters ◄──────┘
+//! ```
+//!
+//! The mux thread never waits: a slow or absent server costs packets ([`queue`] says which), never time. One output's
+//! trouble stays its own. Every session begins with metadata, both sequence headers and an IDR, at timestamp 0.
+//!
+//! ```text
+//! packet   what comes in                         session    one connection, from greeting to good-bye
+//! queue    what waits, and what is dropped       driver     sessions one after the other, for ever
+//! stats    what is shown                         backoff    how long to wait between them
+//! error    why an attempt ended                  outbox     bytes for one system call
+//!                                                transport  sockets
+//! ```
+//!
+//! Left out: TLS, authentication, adaptive bitrate and recording. Bytes that the kernel has taken count as sent, and its
+//! send buffer may hold some hundred ms of them.
+
+pub mod error;
+pub mod packet;
+pub mod queue;
+pub mod stats;
+
+mod backoff;
+mod driver;
+mod outbox;
+mod session;
+mod shared;
+mod transport;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use tokio::{runtime::Handle, sync::watch, task::JoinHandle};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use self::{
+    driver::Driver,
+    shared::Shared,
+    transport::{Tcp, Transport},
+};
+pub use self::{
+    error::Error,
+    packet::{Headers, Kind, Packet},
+    queue::Limits,
+    stats::{LastError, State, Stats},
+};
+use crate::{
+    base::id::Id,
+    rtmp::{Endpoint, Scheme},
+};
+
+/// One output as its document describes it, checked.
+#[derive(Debug, Clone)]
+pub struct Spec {
+    id: Id,
+    destination: Endpoint,
+    limits: Limits,
+}
+
+/// Why an output cannot be made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidSpec {
+    /// The destination wants TLS.
+    #[error("{destination} needs TLS: this version publishes to rtmp:// only")]
+    Tls {
+        /// The address without its key.
+        destination: String,
+    },
+}
+
+impl InvalidSpec {
+    /// Stable name for problem documents.
+    pub fn class(&self) -> &'static str {
+        match self {
+            Self::Tls { .. } => "tls_unsupported",
+        }
+    }
+}
+
+impl Spec {
+    /// Checks that this version can publish to `destination`.
+    pub fn new(id: Id, destination: Endpoint, limits: Limits) -> Result<Self, InvalidSpec> {
+        match destination.scheme {
+            Scheme::Rtmp => Ok(Self { id, destination, limits }),
+            Scheme::Rtmps => Err(InvalidSpec::Tls { destination: destination.to_string() }),
+        }
+    }
+
+    /// The output's id.
+    pub fn id(&self) -> &Id {
+        &self.id
+    }
+
+    /// Where it publishes.
+    pub fn destination(&self) -> &Endpoint {
+        &self.destination
+    }
+
+    /// Bounds of its queue.
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+}
+
+/// A running output. Dropping it ends it in the background; [`Output::stop`] waits for the end.
+#[derive(Debug)]
+pub struct Output {
+    shared: Arc<Shared>,
+    task: JoinHandle<()>,
+    /// Asks the task to end when dropped.
+    stop: DropGuard,
+}
+
+impl Output {
+    /// Starts the task on `handle`; it connects at once, and again whenever it must.
+    pub fn spawn(handle: &Handle, spec: Spec, headers: Arc<Headers>) -> Self {
+        Self::spawn_over(Tcp, handle, spec, headers)
+    }
+
+    fn spawn_over(transport: impl Transport, handle: &Handle, spec: Spec, headers: Arc<Headers>) -> Self {
+        let shared = Arc::new(Shared::new(spec.id, spec.limits, headers));
+        let stop = CancellationToken::new();
+        let driver = Driver::new(spec.destination, transport, Arc::clone(&shared), stop.clone());
+        Self { shared, task: handle.spawn(driver.run()), stop: stop.drop_guard() }
+    }
+
+    /// Gives it a packet. Never waits: where there is no session or no room, the queue's rules say what is lost.
+    ///
+    /// Packets of both kinds come in the order of their decoding times.
+    pub fn push(&self, packet: &Packet) {
+        self.shared.push(packet);
+    }
+
+    /// The encoder was rebuilt: every packet pushed from now on belongs to `headers`, and its pictures begin at an IDR.
+    pub fn set_headers(&self, headers: Arc<Headers>) {
+        self.shared.set_headers(headers);
+    }
+
+    /// A snapshot of state and counters.
+    pub fn stats(&self) -> Stats {
+        self.shared.stats()
+    }
+
+    /// The state and its changes; one who looks rarely sees the newest only.
+    pub fn states(&self) -> watch::Receiver<State> {
+        self.shared.states()
+    }
+
+    /// Ends it: what waits is sent, the server told, the socket closed, all within 2 s. The end begins at the call, so
+    /// several outputs can be stopped together; the future is only for waiting.
+    pub fn stop(self) -> impl Future<Output = ()> + Send + 'static {
+        let Self { shared, task, stop } = self;
+        drop(stop);
+        async move {
+            if let Err(error) = task.await {
+                tracing::error!(output = %shared.id, %error, "output's task did not end by itself");
+            }
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! One connection to one server, from the greeting to the good-bye.
+//!
+//! ```text
+//! Queue ─take─► Timeline ─► Publisher ─► Outbox ─write─► socket
+//!                               ▲                          │
+//!                               └───────── input ◄──read───┘
+//! ```
+//!
+//! Reading and writing wait together, so a server that asks something while it takes nothing is still heard, and one
+//! that talks without end is still sent to. A packet leaves the queue only when the outbox has room: what the network is
+//! too slow for waits where it can be dropped.
+//!
+//! Spec: RTMP 1.0 section 7.2.2.6, as the [`Publisher`] has it. The order metadata, video header, audio header, media
+//! from an IDR on suits every known server. Left out: flushing, which plain TCP does not need and TLS will.
+
+use std::{io, sync::Arc, time::Duration};
+
+use bytes::Buf;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf},
+    select,
+    time::{Instant, sleep_until, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Error,
+    driver::STEP_TIMEOUT,
+    error::Step,
+    outbox::Outbox,
+    packet::{Headers, Kind},
+    queue::Entry,
+    shared::Shared,
+    stats::State,
+};
+use crate::rtmp::{Config, Event, Phase, Publisher, handshake::RANDOM_LEN};
+
+/// How long the server may take no bytes while there are some for it.
+pub(super) const WATCHDOG: Duration = Duration::from_secs(10);
+/// How long the good-bye may take, with all that is still to be sent before it.
+pub(super) const GOODBYE_MAX: Duration = Duration::from_secs(2);
+/// Bytes read at a time; a server says little.
+const INPUT_LEN: usize = 8 << 10;
+
+/// From the stream's time to the session's: the first packet is at 0, the others keep their distance to it.
+#[derive(Debug, Default)]
+struct Timeline {
+    first_ms: Option<u64>,
+    newest_ms: u64,
+}
+
+impl Timeline {
+    fn session_ms(&mut self, dts_ms: u64) -> u64 {
+        let first_ms = *self.first_ms.get_or_insert(dts_ms);
+        // Sound that starts a little before the first picture is at 0 with it, since a timestamp cannot be negative.
+        let session_ms = dts_ms.saturating_sub(first_ms);
+        self.newest_ms = self.newest_ms.max(session_ms);
+        session_ms
+    }
+}
+
+/// RTMP timestamps have 32 bits and wrap after 49.7 days (section 5.3.1).
+fn wire_ms(session_ms: u64) -> u32 {
+    session_ms as u32
+}
+
+/// A connection and where it stands.
+#[derive(Debug)]
+pub(super) struct Session<'a, S> {
+    shared: &'a Shared,
+    reader: ReadHalf<S>,
+    writer: WriteHalf<S>,
+    /// Why writing is over. Reading goes on, since the server may have said more about it before it hung up.
+    write_error: Option<io::Error>,
+    input: Box<[u8]>,
+    publisher: Publisher,
+    outbox: Outbox,
+    timeline: Timeline,
+    /// The headers sent last.
+    headers: Option<Arc<Headers>>,
+    step: Step,
+    step_since: Instant,
+    /// When the socket last took bytes, or when there were bytes for it again.
+    progress_at: Instant,
+    is_on_air: bool,
+}
+
+impl<'a, S: AsyncRead + AsyncWrite + Send + Unpin> Session<'a, S> {
+    /// Begins the dialogue over a fresh connection.
+    pub(super) fn new(stream: S, config: Config, shared: &'a Shared) -> Self {
+        let (reader, writer) = tokio::io::split(stream);
+        let mut c1_random = [0; RANDOM_LEN];
+        rand::fill(&mut c1_random[..]);
+        let now = Instant::now();
+        Self {
+            shared,
+            reader,
+            writer,
+            write_error: None,
+            input: vec![0; INPUT_LEN].into_boxed_slice(),
+            publisher: Publisher::new(config, c1_random),
+            outbox: Outbox::default(),
+            timeline: Timeline::default(),
+            headers: None,
+            step: Step::Handshake,
+            step_since: now,
+            progress_at: now,
+            is_on_air: false,
+        }
+    }
+
+    /// Publishes until `stop` (`Ok`) or until something is wrong.
+    pub(super) async fn run(mut self, stop: &CancellationToken) -> Result<(), Error> {
+        let shared = self.shared;
+        loop {
+            self.feed()?;
+            let (deadline, wants_media) = (self.deadline(), self.wants_media());
+            select! {
+                () = stop.cancelled() => break,
+                () = reached(deadline) => return Err(self.overdue()),
+                () = shared.media.notified(), if wants_media => {}
+                result = self.exchange() => result?,
+            }
+        }
+        // A good-bye that fails is no failure of the output's: it was to end anyway.
+        if let Ok(Err(error)) = timeout(GOODBYE_MAX, self.say_goodbye()).await {
+            tracing::debug!(output = %shared.id, %error, "connection ended before the good-bye");
+        }
+        Ok(())
+    }
+
+    /// Moves what there is to send towards the socket, as far as there is room.
+    fn feed(&mut self) -> Result<(), Error> {
+        let was_idle = !self.outbox.has_remaining();
+        loop {
+            self.outbox.fill(&mut self.publisher);
+            if !self.wants_media() {
+                break;
+            }
+            let Some(entry) = self.shared.take() else { break };
+            self.send(&entry)?;
+        }
+        if was_idle {
+            self.progress_at = Instant::now();
+        }
+        Ok(())
+    }
+
+    fn wants_media(&self) -> bool {
+        self.outbox.has_room() && self.publisher.phase() == Phase::Publishing
+    }
+
+    fn send(&mut self, entry: &Entry) -> Result<(), Error> {
+        let packet = &entry.packet;
+        let session_ms = self.timeline.session_ms(packet.dts_ms);
+        if !self.headers.as_ref().is_some_and(|sent| Arc::ptr_eq(sent, &entry.headers)) {
+            self.send_headers(&entry.headers)?;
+        }
+        let body = packet.body.clone();
+        match packet.kind {
+            Kind::Video { .. } => self.publisher.send_video(wire_ms(session_ms), body)?,
+            Kind::Audio => self.publisher.send_audio(wire_ms(session_ms), body)?,
+        }
+        self.shared.note_sent(packet, session_ms);
+        Ok(())
+    }
+
+    fn send_headers(&mut self, headers: &Arc<Headers>) -> Result<(), Error> {
+        let at_ms = wire_ms(self.timeline.newest_ms);
+        self.publisher.send_metadata(headers.metadata.clone())?;
+        self.publisher.send_video(at_ms, headers.video.clone())?;
+        self.publisher.send_audio(at_ms, headers.audio.clone())?;
+        self.headers = Some(Arc::clone(headers));
+        Ok(())
+    }
+
+    /// Waits until the socket brings or takes bytes, and handles that. May be cancelled without loss.
+    async fn exchange(&mut self) -> Result<(), Error> {
+        let can_write = self.write_error.is_none() && self.outbox.has_remaining();
+        select! {
+            read = self.reader.read(&mut self.input) => self.handle_read(read),
+            written = self.writer.write_buf(&mut self.outbox), if can_write => {
+                self.handle_written(written);
+                Ok(())
+            }
+        }
+    }
+
+    fn handle_read(&mut self, read: io::Result<usize>) -> Result<(), Error> {
+        let len = match read {
+            Ok(0) => return Err(self.write_error.take().map_or(Error::Closed, |source| Error::Lost { source })),
+            Ok(len) => len,
+            Err(source) => return Err(Error::Lost { source }),
+        };
+        let result = self.publisher.handle_input(&self.input[..len]);
+        // News that came before an error explains more than the error.
+        while let Some(event) = self.publisher.poll_event() {
+            self.handle_event(event)?;
+        }
+        Ok(result?)
+    }
+
+    fn handle_event(&mut self, event: Event) -> Result<(), Error> {
+        match event {
+            Event::HandshakeDone => (self.step, self.step_since) = (Step::Publish, Instant::now()),
+            Event::Connected => {}
+            Event::Publishing => self.go_on_air()?,
+            Event::Refused(refusal) => return Err(Error::Refused { refusal, was_on_air: self.is_on_air }),
+            Event::Closed => return Err(Error::Closed),
+        }
+        Ok(())
+    }
+
+    fn go_on_air(&mut self) -> Result<(), Error> {
+        self.is_on_air = true;
+        let headers = self.shared.begin_session();
+        self.send_headers(&headers)?;
+        tracing::info!(output = %self.shared.id, "output is on air");
+        self.shared.enter(State::Publishing);
+        Ok(())
+    }
+
+    fn handle_written(&mut self, written: io::Result<usize>) {
+        // A socket that takes nothing of something will never take more.
+        match written.and_then(|len| if len == 0 { Err(io::ErrorKind::WriteZero.into()) } else { Ok(len) }) {
+            Ok(len) => {
+                self.progress_at = Instant::now();
+                self.shared.note_progress(self.progress_at, len);
+            }
+            Err(error) => self.write_error = Some(error),
+        }
+    }
+
+    /// When patience ends; never while there is nothing to wait for.
+    fn deadline(&self) -> Option<Instant> {
+        if !self.is_on_air {
+            return Some(self.step_since + STEP_TIMEOUT);
+        }
+        self.outbox.has_remaining().then(|| self.progress_at + WATCHDOG)
+    }
+
+    fn overdue(&mut self) -> Error {
+        match self.write_error.take() {
+            Some(source) => Error::Lost { source },
+            None if self.is_on_air => Error::Stalled { after: WATCHDOG },
+            None => Error::TimedOut { step: self.step, after: STEP_TIMEOUT },
+        }
+    }
+
+    /// Sends what waits, then the good-bye, then waits for the server to hang up: closing a socket with unread input
+    /// would reset the connection, and the server might never see the good-bye.
+    async fn say_goodbye(&mut self) -> Result<(), Error> {
+        if !matches!(self.publisher.phase(), Phase::AwaitingPublish | Phase::Publishing) {
+            return Ok(());
+        }
+        self.shared.seal();
+        self.drain().await?;
+        self.publisher.close();
+        self.drain().await?;
+        let lost = |source| Error::Lost { source };
+        self.writer.shutdown().await.map_err(lost)?;
+        while self.reader.read(&mut self.input).await.map_err(lost)? > 0 {}
+        Ok(())
+    }
+
+    /// Sends all there is.
+    async fn drain(&mut self) -> Result<(), Error> {
+        loop {
+            self.feed()?;
+            if !self.outbox.has_remaining() {
+                return Ok(());
+            }
+            self.exchange().await?;
+        }
+    }
+}
+
+async fn reached(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,191 @@
+//! What the three sides of an output share: the mux thread that pushes, the task that sends, whoever asks for stats.
+//!
+//! One mutex around queue and counters, because the drop policy needs the whole queue at once and a channel cannot give
+//! it. It is held for one short, synchronous step, never across an await and never together with another lock; the
+//! longest step is the drop of a group of pictures, some hundred entries.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
+
+use super::{
+    Error,
+    packet::{Headers, Packet},
+    queue::{Entry, Limits, Queue},
+    stats::{LastError, Meter, State, Stats},
+};
+use crate::base::id::Id;
+
+pub(super) struct Shared {
+    pub(super) id: Id,
+    born: Instant,
+    board: Mutex<Board>,
+    state: watch::Sender<State>,
+    /// Told when the queue has something; remembers one call, so none is missed.
+    pub(super) media: Notify,
+}
+
+/// What is under the lock.
+#[derive(Debug)]
+struct Board {
+    queue: Queue,
+    meter: Meter,
+    bytes: u64,
+    frames: u64,
+    /// Media sent by the sessions before this one.
+    past_ms: u64,
+    /// Media sent by this session.
+    session_ms: u64,
+    attempts: u64,
+    /// Sessions that went on air.
+    sessions: u64,
+    retry_at: Option<Instant>,
+    on_air_since: Option<Instant>,
+    progress_at: Option<Instant>,
+    last_error: Option<LastError>,
+}
+
+impl Shared {
+    pub(super) fn new(id: Id, limits: Limits, headers: Arc<Headers>) -> Self {
+        let board = Board {
+            queue: Queue::new(limits, headers),
+            meter: Meter::default(),
+            bytes: 0,
+            frames: 0,
+            past_ms: 0,
+            session_ms: 0,
+            attempts: 0,
+            sessions: 0,
+            retry_at: None,
+            on_air_since: None,
+            progress_at: None,
+            last_error: None,
+        };
+        let (state, _) = watch::channel(State::Idle);
+        Self { id, born: Instant::now(), board: Mutex::new(board), state, media: Notify::new() }
+    }
+
+    /// A panic inside one of the short steps leaves nothing half done that matters more than going on.
+    fn board(&self) -> MutexGuard<'_, Board> {
+        self.board.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    // The mux thread's side.
+
+    pub(super) fn push(&self, packet: &Packet) {
+        self.board().queue.push(packet);
+        self.media.notify_one();
+    }
+
+    pub(super) fn set_headers(&self, headers: Arc<Headers>) {
+        self.board().queue.set_headers(headers);
+    }
+
+    // The task's side.
+
+    pub(super) fn enter(&self, state: State) {
+        self.state.send_replace(state);
+    }
+
+    pub(super) fn begin_attempt(&self) {
+        let mut board = self.board();
+        board.attempts += 1;
+        board.retry_at = None;
+    }
+
+    /// The server takes media from now on; returns the headers to begin with.
+    pub(super) fn begin_session(&self) -> Arc<Headers> {
+        let mut board = self.board();
+        board.sessions += 1;
+        board.on_air_since = Some(Instant::now());
+        board.queue.open();
+        board.queue.headers()
+    }
+
+    pub(super) fn take(&self) -> Option<Entry> {
+        self.board().queue.take()
+    }
+
+    /// Lets no more media in; what is there is still to be sent.
+    pub(super) fn seal(&self) {
+        self.board().queue.seal();
+    }
+
+    /// A packet with this session timestamp was given to the connection.
+    pub(super) fn note_sent(&self, packet: &Packet, session_ms: u64) {
+        let mut board = self.board();
+        board.frames += u64::from(packet.kind.is_video());
+        board.session_ms = board.session_ms.max(session_ms);
+    }
+
+    /// The network took `bytes`.
+    pub(super) fn note_progress(&self, now: Instant, bytes: usize) {
+        let mut board = self.board();
+        board.bytes += bytes as u64;
+        board.progress_at = Some(now);
+        board.meter.record(ms(now - self.born), bytes as u64);
+    }
+
+    /// The attempt is over, however far it came; returns how long it was on air.
+    pub(super) fn end_attempt(&self) -> Duration {
+        let mut board = self.board();
+        board.queue.close();
+        board.retry_at = None;
+        board.past_ms += board.session_ms;
+        board.session_ms = 0;
+        board.on_air_since.take().map_or(Duration::ZERO, |since| since.elapsed())
+    }
+
+    pub(super) fn note_failure(&self, error: &Error, retry_at: Instant) {
+        let mut board = self.board();
+        board.last_error = Some(LastError { class: error.class(), message: error.to_string() });
+        board.retry_at = Some(retry_at);
+    }
+
+    // Everybody's side.
+
+    pub(super) fn states(&self) -> watch::Receiver<State> {
+        self.state.subscribe()
+    }
+
+    pub(super) fn stats(&self) -> Stats {
+        let state = self.state.borrow().clone();
+        let now = Instant::now();
+        let board = self.board();
+        Stats {
+            id: self.id.clone(),
+            state,
+            retry_in_ms: board.retry_at.map(|at| ms(at - now)),
+            output_bytes: board.bytes,
+            output_total_frames: board.frames,
+            output_skipped_frames: board.queue.dropped_frames(),
+            output_skipped_audio_frames: board.queue.dropped_audio_frames(),
+            output_duration_ms: board.past_ms + board.session_ms,
+            bitrate_kbps: board.meter.kbps(ms(now - self.born)),
+            queue_ms: board.queue.span_ms(),
+            queue_bytes: board.queue.bytes(),
+            attempts: board.attempts,
+            reconnects: board.sessions.saturating_sub(1),
+            last_error: board.last_error.clone(),
+            seconds_since_progress: board.progress_at.map(|at| (now - at).as_secs_f64()),
+        }
+    }
+}
+
+impl fmt::Debug for Shared {
+    /// Without the media in the queue, which may be megabytes.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("stats", &self.stats()).finish_non_exhaustive()
+    }
+}
+
+fn ms(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,81 @@
+//! How an output reaches its server: names to addresses, addresses to a byte stream.
+//!
+//! A trait, so that the driver's tests bring their own streams and their own failures. Left out: TLS, which will wrap
+//! what `open` returns; happy eyeballs (RFC 8305): addresses are tried one after the other, each with its share of the
+//! time, so that one that swallows packets does not hide the others.
+
+use std::{io, net::SocketAddr};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpStream, lookup_host},
+    time::timeout,
+};
+
+use super::driver::STEP_TIMEOUT;
+
+/// What the driver needs of the network.
+pub(super) trait Transport: Send + 'static {
+    /// Both directions of one connection.
+    type Stream: AsyncRead + AsyncWrite + Send + Unpin;
+
+    /// The addresses of a host.
+    fn resolve(&mut self, host: &str, port: u16) -> impl Future<Output = io::Result<Vec<SocketAddr>>> + Send;
+
+    /// A connection to one of `addresses`.
+    fn open(&mut self, addresses: &[SocketAddr]) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+}
+
+/// Plain TCP, without Nagle's delay: writes are batched already.
+#[derive(Debug)]
+pub(super) struct Tcp;
+
+impl Transport for Tcp {
+    type Stream = TcpStream;
+
+    async fn resolve(&mut self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        Ok(lookup_host((host, port)).await?.collect())
+    }
+
+    async fn open(&mut self, addresses: &[SocketAddr]) -> io::Result<TcpStream> {
+        let mut last_error = io::Error::new(io::ErrorKind::AddrNotAvailable, "host has no address");
+        let share = STEP_TIMEOUT / u32::try_from(addresses.len()).unwrap_or(u32::MAX).max(1);
+        for address in addresses {
+            match timeout(share, TcpStream::connect(address)).await {
+                Ok(Ok(stream)) => {
+                    stream.set_nodelay(true)?;
+                    return Ok(stream);
+                }
+                Ok(Err(error)) => last_error = error,
+                Err(_) => last_error = io::ErrorKind::TimedOut.into(),
+            }
+        }
+        Err(last_error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_next_address_is_tried_when_one_refuses() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let good = listener.local_addr().unwrap();
+        let bad = {
+            let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            closed.local_addr().unwrap()
+        };
+        let stream = Tcp.open(&[bad, good]).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), good);
+        assert!(stream.nodelay().unwrap());
+        assert_eq!(Tcp.open(&[bad]).await.unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+        assert_eq!(Tcp.open(&[]).await.unwrap_err().kind(), io::ErrorKind::AddrNotAvailable);
+    }
+
+    /// A label of 64 characters cannot even be asked for, so this needs no network.
+    #[tokio::test]
+    async fn a_host_that_cannot_exist_is_an_error() {
+        assert!(Tcp.resolve(&"x".repeat(64), 1935).await.is_err());
+    }
+}

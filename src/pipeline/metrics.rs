@@ -1,0 +1,123 @@
+//! What the pipeline counts, as Prometheus families with one child for each stream.
+//!
+//! Children are looked up once, when a stream starts, so counting is one atomic addition. Names follow
+//! `stream_manager_<what>_<unit>[_total]`; labels are bounded by the number of streams.
+
+use prometheus::{
+    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry,
+};
+
+use crate::base::id::Id;
+
+const STREAM: &[&str] = &["stream"];
+/// Seconds; a frame of 30 fps lasts 0.033.
+const BUCKETS: &[f64] = &[
+    0.0005, 0.001, 0.002, 0.004, 0.006, 0.008, 0.010, 0.0133, 0.0167, 0.020, 0.025, 0.0333, 0.040, 0.066, 0.1, 0.25,
+    1.0,
+];
+
+macro_rules! families {
+    ($($field:ident: $family:ident => $child:ident, $name:literal, $help:literal;)+) => {
+        /// All families; made once for the process.
+        #[derive(Debug, Clone)]
+        #[expect(missing_docs, reason = "the help texts below say what each is")]
+        pub struct Families { $(pub $field: $family),+ }
+
+        /// The children of one stream.
+        #[derive(Debug, Clone)]
+        #[expect(missing_docs, reason = "the help texts below say what each is")]
+        pub struct StreamMetrics { $(pub $field: $child),+ }
+
+        impl Families {
+            /// Makes the families and registers them.
+            pub fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+                let families = Self {
+                    $($field: Make::make(concat!("stream_manager_", $name), $help)?),+
+                };
+                $(registry.register(Box::new(families.$field.clone()))?;)+
+                Ok(families)
+            }
+
+            /// The children of the stream `id`.
+            pub fn of(&self, id: &Id) -> StreamMetrics {
+                StreamMetrics { $($field: self.$field.with_label_values(&[id.as_str()])),+ }
+            }
+
+            /// Forgets the children of a stream that was deleted.
+            pub fn forget(&self, id: &Id) {
+                // A child that is not there has nothing to forget.
+                $(let _ = self.$field.remove_label_values(&[id.as_str()]);)+
+            }
+        }
+    };
+}
+
+families! {
+    frames_rendered: IntCounterVec => IntCounter, "frames_rendered_total", "Frames drawn by the GPU.";
+    frames_unchanged: IntCounterVec => IntCounter, "frames_unchanged_total", "Frames equal to the one before, for which nothing was drawn.";
+    frames_repeated: IntCounterVec => IntCounter, "frames_repeated_total", "Frames for which the last picture was sent again because none was ready in time.";
+    frames_dropped: IntCounterVec => IntCounter, "frames_dropped_total", "Frames never encoded because the encoder was behind or skipped them.";
+    frames_encoded: IntCounterVec => IntCounter, "frames_encoded_total", "Video access units made.";
+    audio_frames: IntCounterVec => IntCounter, "audio_frames_encoded_total", "AAC frames made.";
+    encoded_bytes: IntCounterVec => IntCounter, "encoded_bytes_total", "Bytes of video and audio made, without container.";
+    gpu_rebuilds: IntCounterVec => IntCounter, "gpu_rebuilds_total", "Times the compositor was rebuilt after the GPU or the render thread failed.";
+    encoder_restarts: IntCounterVec => IntCounter, "encoder_restarts_total", "Times the encoder was opened anew after it failed.";
+    layer_errors: IntGaugeVec => IntGauge, "layer_errors", "Layers that cannot be shown now.";
+    bitrate_bps: IntGaugeVec => IntGauge, "encoded_bitrate_bps", "Bits per second of video and audio made over the last seconds.";
+    active_fps: GaugeVec => Gauge, "active_fps", "Access units made per second of the stream, over its last seconds.";
+    render_seconds: HistogramVec => Histogram, "render_duration_seconds", "From the start of planning a drawn frame to its picture in memory.";
+    encode_seconds: HistogramVec => Histogram, "encode_duration_seconds", "Time to encode one video frame.";
+}
+
+/// Families are made from a name and a help text.
+trait Make: Sized {
+    fn make(name: &str, help: &str) -> Result<Self, prometheus::Error>;
+}
+
+impl Make for IntCounterVec {
+    fn make(name: &str, help: &str) -> Result<Self, prometheus::Error> {
+        Self::new(Opts::new(name, help), STREAM)
+    }
+}
+
+impl Make for IntGaugeVec {
+    fn make(name: &str, help: &str) -> Result<Self, prometheus::Error> {
+        Self::new(Opts::new(name, help), STREAM)
+    }
+}
+
+impl Make for GaugeVec {
+    fn make(name: &str, help: &str) -> Result<Self, prometheus::Error> {
+        Self::new(Opts::new(name, help), STREAM)
+    }
+}
+
+impl Make for HistogramVec {
+    fn make(name: &str, help: &str) -> Result<Self, prometheus::Error> {
+        Self::new(HistogramOpts::new(name, help).buckets(BUCKETS.to_vec()), STREAM)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_follow_the_rule_and_children_can_be_forgotten() {
+        let registry = Registry::new();
+        let families = Families::new(&registry).unwrap();
+        let id = Id::new("main").unwrap();
+        let main = families.of(&id);
+        main.frames_rendered.inc();
+        main.render_seconds.observe(0.01);
+        let text = prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
+        assert!(text.contains("stream_manager_frames_rendered_total{stream=\"main\"} 1"), "{text}");
+        assert!(
+            text.contains("stream_manager_render_duration_seconds_bucket{stream=\"main\",le=\"0.01\"} 1"),
+            "{text}"
+        );
+        families.forget(&id);
+        assert!(registry.gather().iter().all(|family| family.get_metric().is_empty()));
+    }
+}

@@ -1,0 +1,405 @@
+//! One stream's real-time side: its threads, its clock, and what connects them.
+//!
+//! ```text
+//!  render-ID            encode-ID             mux-ID                 tokio
+//!  evaluate, draw ─►[frame store 3]─► encode ─►[128]─► interleave ─► output queues ─► RTMP
+//!                            audio-ID: mix, AAC ─┘
+//! ```
+//!
+//! [`Stream::start`] opens the encoders and the compositor first and reports what failed; from then on picture and sound
+//! flow until [`Stream::stop`], whatever the GPU, the encoder or an output does.
+//! Documents, revisions and the API are above; what is drawn and how it is encoded are below.
+
+mod frame_store;
+mod interleave;
+pub mod metrics;
+mod mux;
+pub mod offline;
+pub mod prepare;
+mod program;
+mod render;
+mod sound;
+mod timeline;
+mod video;
+
+use std::{
+    any::Any,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+        mpsc,
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use image::RgbaImage;
+use tokio::{runtime::Handle, sync::oneshot};
+
+use self::{
+    metrics::{Families, StreamMetrics},
+    mux::FanOut,
+    program::Program,
+    timeline::Timeline,
+};
+use crate::{
+    audio::{self, SourceKind},
+    base::{clock::Clock, colour::VideoColour, id::Id, rate::FrameRate, size::Size},
+    encode::{self, Backend},
+    flv,
+    gpu::{self, Compositor, Gpu},
+    media::Library,
+    output::{Headers, Output, Spec, Stats},
+    scene::{LayerError, Scene},
+};
+
+/// Every stream's picture is BT.709, limited range.
+const COLOUR: VideoColour = VideoColour::BT709_LIMITED;
+
+/// What all streams share: the GPU, the library of pictures and fonts.
+#[derive(Debug)]
+pub struct Devices {
+    /// How the GPU is chosen, again after it was lost.
+    options: gpu::Options,
+    gpu: Mutex<Arc<Gpu>>,
+    /// Decoded pictures and shaped texts.
+    pub library: Arc<Library>,
+}
+
+impl Devices {
+    /// Opens the GPU.
+    pub fn open(options: gpu::Options, library: Arc<Library>) -> Result<Self, gpu::Error> {
+        let gpu = Gpu::open(&options)?;
+        Ok(Self { options, gpu: Mutex::new(gpu), library })
+    }
+
+    /// The GPU, opened anew if it was lost.
+    pub fn gpu(&self) -> Result<Arc<Gpu>, gpu::Error> {
+        let mut gpu = self.gpu.lock().unwrap_or_else(PoisonError::into_inner);
+        if gpu.is_lost() {
+            *gpu = Gpu::open(&self.options)?;
+        }
+        Ok(gpu.clone())
+    }
+
+    /// Whether the GPU works as far as is known.
+    pub fn is_healthy(&self) -> bool {
+        !self.gpu.lock().unwrap_or_else(PoisonError::into_inner).is_lost()
+    }
+
+    /// Which GPU it is.
+    pub fn report(&self) -> gpu::AdapterReport {
+        self.gpu.lock().unwrap_or_else(PoisonError::into_inner).report().clone()
+    }
+}
+
+/// How the picture is encoded.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EncoderSettings {
+    /// Which encoder.
+    pub backend: Backend,
+    /// With which values.
+    pub config: encode::Config,
+}
+
+impl EncoderSettings {
+    /// Settings for a canvas: keyframes each `keyframe_interval`, all processors.
+    pub fn new(backend: Backend, size: Size, rate: FrameRate, bitrate_kbps: u32, keyframe_interval: Duration) -> Self {
+        let gop_frames = u32::try_from(rate.frames_in(keyframe_interval)).unwrap_or(u32::MAX);
+        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(encode::THREADS_MAX);
+        let config = encode::Config { size, rate, bitrate_kbps, gop_frames, colour: COLOUR, threads };
+        Self { backend, config }
+    }
+
+    fn metadata(&self, audio_kbps: u32) -> flv::Metadata {
+        flv::Metadata {
+            width: self.config.size.width(),
+            height: self.config.size.height(),
+            fps: self.config.rate.as_f64(),
+            video_kbps: self.config.bitrate_kbps,
+            audio_kbps,
+            sample_rate_hz: audio::SAMPLE_RATE,
+            channels: audio::CHANNELS as u32,
+            encoder: concat!("stream-manager/", env!("CARGO_PKG_VERSION")).into(),
+        }
+    }
+}
+
+/// How the sound is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SoundSettings {
+    /// What is heard.
+    pub source: SourceKind,
+    /// Kilobits per second.
+    pub bitrate_kbps: u32,
+}
+
+/// What a stream is started with.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Its name, in threads, logs and metrics.
+    pub id: Id,
+    /// What is shown first; its canvas stays for the stream's life.
+    pub scene: Arc<Scene>,
+    /// How the picture is encoded.
+    pub encoder: EncoderSettings,
+    /// How the sound is made.
+    pub sound: SoundSettings,
+}
+
+/// Why a stream did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// No GPU, or it refused the canvas.
+    #[error("compositor: {0}")]
+    Gpu(#[from] gpu::Error),
+    /// No encoder.
+    #[error("video encoder: {0}")]
+    Encoder(#[from] encode::OpenError),
+    /// No sound.
+    #[error("audio encoder: {0}")]
+    Sound(#[from] audio::Error),
+    /// The encoder's parameter sets cannot be described to a decoder.
+    #[error("video headers: {0}")]
+    Headers(#[from] crate::h264::Error),
+    /// The operating system gave no thread.
+    #[error("thread: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+/// Why there is no still of the program.
+#[derive(Debug, thiserror::Error)]
+pub enum CaptureError {
+    /// Several others are waiting for one.
+    #[error("too many stills are being made; try again")]
+    Busy,
+    /// The GPU did not give it.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// A running stream.
+#[derive(Debug)]
+pub struct Stream {
+    id: Id,
+    backend: &'static str,
+    clock: Arc<dyn Clock>,
+    started_at: Duration,
+    rate: FrameRate,
+    program: Arc<Program>,
+    fan_out: Arc<FanOut>,
+    bitrate_kbps: Arc<AtomicU32>,
+    metrics: StreamMetrics,
+    is_stopping: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// The first frame for which a change holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Applied {
+    /// Its number.
+    pub frame: u64,
+    /// Its presentation time in milliseconds.
+    pub pts_ms: u64,
+}
+
+impl Stream {
+    /// Opens everything and sets the threads going.
+    pub fn start(
+        config: Config,
+        devices: Arc<Devices>,
+        clock: Arc<dyn Clock>,
+        families: &Families,
+    ) -> Result<Self, StartError> {
+        let encoder = video::open(&config.encoder)?;
+        let backend = encoder.backend();
+        let sound_encoder = audio::Encoder::open(config.sound.bitrate_kbps)?;
+        let headers = Headers {
+            metadata: flv::on_metadata_body(&config.encoder.metadata(config.sound.bitrate_kbps), true),
+            video: video::sequence_header(encoder.parameter_sets())?,
+            audio: flv::audio_sequence_header(&sound_encoder.config().to_bytes()),
+        };
+        let size = config.scene.canvas.size;
+        let compositor = Compositor::new(devices.gpu()?, devices.library.clone(), size, COLOUR)?;
+
+        let metrics = families.of(&config.id);
+        let program = Arc::new(Program::new(config.scene.clone()));
+        let fan_out = Arc::new(FanOut::new(headers));
+        let is_stopping = Arc::new(AtomicBool::new(false));
+        let bitrate_kbps = Arc::new(AtomicU32::new(config.encoder.config.bitrate_kbps));
+        let (producer, consumer) = frame_store::frame_store(size);
+        let (to_mux, packets) = mpsc::sync_channel(mux::QUEUE);
+        let started_at = clock.now();
+        let timeline = Timeline::new(started_at, config.scene.canvas.fps);
+
+        let mut stream = Self {
+            id: config.id,
+            backend,
+            clock: clock.clone(),
+            started_at,
+            rate: timeline.rate(),
+            program: program.clone(),
+            fan_out: fan_out.clone(),
+            bitrate_kbps: bitrate_kbps.clone(),
+            metrics: metrics.clone(),
+            is_stopping: is_stopping.clone(),
+            threads: Vec::new(),
+        };
+        let renderer = render::Renderer {
+            devices,
+            clock: clock.clone(),
+            timeline,
+            size,
+            colour: COLOUR,
+            program,
+            producer,
+            metrics: metrics.clone(),
+            is_stopping: is_stopping.clone(),
+            reported: Vec::new(),
+        };
+        let video = video::VideoEncoder {
+            settings: config.encoder,
+            clock: clock.clone(),
+            timeline,
+            consumer,
+            mux: to_mux.clone(),
+            bitrate_kbps,
+            metrics: metrics.clone(),
+            is_stopping: is_stopping.clone(),
+        };
+        let sound = sound::Sound {
+            clock,
+            timeline,
+            source: config.sound.source.open(),
+            encoder: sound_encoder,
+            mux: to_mux,
+            metrics: metrics.clone(),
+            is_stopping,
+        };
+        stream.spawn("mux", move || mux::run(packets, &fan_out, &metrics))?;
+        stream.spawn("audio", move || sound.run())?;
+        stream.spawn("encode", move || video.run(encoder))?;
+        stream.spawn("render", move || renderer.run(compositor))?;
+        tracing::info!(stream = %stream.id, width = size.width(), height = size.height(), fps = %stream.rate, "stream started");
+        Ok(stream)
+    }
+
+    fn spawn(&mut self, role: &str, work: impl FnOnce() + Send + 'static) -> Result<(), std::io::Error> {
+        let name = format!("{role}-{}", self.id);
+        let span = tracing::info_span!("stream", id = %self.id);
+        let thread = std::thread::Builder::new().name(name).spawn(move || span.in_scope(work))?;
+        self.threads.push(thread);
+        Ok(())
+    }
+
+    /// Puts a scene on air. Its canvas must be the one the stream was started with.
+    pub fn set_scene(&self, scene: Arc<Scene>) -> Applied {
+        self.applied(self.program.set_scene(scene))
+    }
+
+    /// Freezes the picture, with sound and outputs going on, or releases it where it stood.
+    pub fn set_paused(&self, is_paused: bool) -> Applied {
+        self.applied(self.program.set_paused(is_paused))
+    }
+
+    /// Whether the picture is frozen.
+    pub fn is_paused(&self) -> bool {
+        self.program.is_paused()
+    }
+
+    /// What a change made now would be told.
+    pub fn next_frame(&self) -> Applied {
+        self.applied(self.program.next_frame())
+    }
+
+    fn applied(&self, frame: u64) -> Applied {
+        Applied { frame, pts_ms: self.rate.ms_of(frame) }
+    }
+
+    /// Asks the encoder for another bitrate, from the next frame on.
+    pub fn set_bitrate_kbps(&self, bitrate_kbps: u32) {
+        self.bitrate_kbps.store(bitrate_kbps, Ordering::Relaxed);
+    }
+
+    /// The picture on air. Asked for at the call; the future is only for waiting.
+    pub fn capture(&self) -> impl Future<Output = Result<RgbaImage, CaptureError>> + Send + use<> {
+        let (reply, image) = oneshot::channel();
+        let is_asked = self.program.request_capture(reply);
+        async move {
+            if !is_asked {
+                return Err(CaptureError::Busy);
+            }
+            let gone = |_| CaptureError::Failed("the compositor is being rebuilt; try again".into());
+            image.await.map_err(gone)?.map_err(CaptureError::Failed)
+        }
+    }
+
+    /// Starts an output, in place of one of the same id, which is ended.
+    pub fn add_output(&self, spec: Spec, runtime: &Handle) {
+        if let Some(replaced) = self.fan_out.add(spec, runtime) {
+            runtime.spawn(replaced.stop());
+        }
+    }
+
+    /// Takes an output off; the future ends once it said goodbye to its server.
+    pub fn remove_output(&self, id: &Id) -> impl Future<Output = ()> + Send + use<> {
+        let output = self.fan_out.remove(id);
+        async move {
+            if let Some(output) = output {
+                output.stop().await;
+            }
+        }
+    }
+
+    /// What each output shows of itself.
+    pub fn output_stats(&self) -> Vec<Stats> {
+        self.fan_out.stats()
+    }
+
+    /// Layers that cannot be shown now.
+    pub fn layer_errors(&self) -> Vec<LayerError> {
+        self.program.layer_errors()
+    }
+
+    /// The stream's counters.
+    pub fn metrics(&self) -> &StreamMetrics {
+        &self.metrics
+    }
+
+    /// Name of the encoder in use.
+    pub fn backend(&self) -> &'static str {
+        self.backend
+    }
+
+    /// Time since the stream started.
+    pub fn uptime(&self) -> Duration {
+        self.clock.now().saturating_sub(self.started_at)
+    }
+
+    /// Ends the outputs properly, then the threads: a few frames after the outputs are gone, two seconds at most.
+    pub async fn stop(self) {
+        let goodbyes: Vec<_> = self.fan_out.remove_all().into_iter().map(Output::stop).collect();
+        for goodbye in goodbyes {
+            goodbye.await;
+        }
+        let id = self.id.clone();
+        // Joining waits for a frame; that is nothing for a thread of the network to do.
+        let joined = tokio::task::spawn_blocking(move || drop(self)).await;
+        tracing::info!(stream = %id, is_clean = joined.is_ok(), "stream stopped");
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.is_stopping.store(true, Ordering::Release);
+        for thread in self.threads.drain(..) {
+            // A panic has been reported by the panic hook; the other threads are still to be waited for.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "panic".into())
+}

@@ -1,0 +1,242 @@
+//! Rendering without a clock: one frame as a picture, or a span of time as FLV, as fast as the machine can.
+//!
+//! The same evaluation, compositor and encoders as on air, asked for frame after frame, so the result depends on the
+//! document alone. Broken layers and media that does not come are errors here: nobody is watching yet.
+
+use std::{
+    io::{self, Write},
+    time::Duration,
+};
+
+use image::RgbaImage;
+
+use super::{
+    COLOUR, Devices, EncoderSettings, SoundSettings, interleave::Interleaver, prepare::prepare, sound,
+    timeline::Timeline, video,
+};
+use crate::{
+    audio::{self, BLOCK_SAMPLES, DELAY_SAMPLES, SAMPLE_RATE},
+    base::nv12::Picture,
+    encode::{self, Request},
+    flv::{self, TagKind},
+    gpu::{self, Compositor},
+    output::{Kind, Packet},
+    scene::{DrawList, LayerError, Scene},
+};
+
+/// How long media may take to be there.
+const MEDIA_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long the GPU may take for one frame.
+const FRAME_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Why nothing was rendered.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Layers that cannot be shown.
+    #[error("{}", list(.0))]
+    Layers(Vec<LayerError>),
+    /// Pictures or texts that were not ready in time.
+    #[error("pictures and texts were not ready within {} s", MEDIA_TIMEOUT.as_secs())]
+    MediaTimeout,
+    /// The GPU refused.
+    #[error(transparent)]
+    Gpu(#[from] gpu::Error),
+    /// The GPU did not finish a frame.
+    #[error("the GPU did not finish frame {number} within {} s", FRAME_TIMEOUT.as_secs())]
+    FrameTimeout {
+        /// Which frame.
+        number: u64,
+    },
+    /// No encoder.
+    #[error("video encoder: {0}")]
+    OpenEncoder(#[from] encode::OpenError),
+    /// A frame was not encoded.
+    #[error("video encoder: {0}")]
+    Encode(#[from] encode::Error),
+    /// The encoder's headers are not what they should be.
+    #[error("video headers: {0}")]
+    Headers(#[from] crate::h264::Error),
+    /// No sound.
+    #[error("audio encoder: {0}")]
+    Sound(#[from] audio::Error),
+    /// An access unit is too long for FLV.
+    #[error(transparent)]
+    Body(#[from] flv::BodyTooLong),
+    /// The file cannot be written.
+    #[error("writing: {0}")]
+    Write(#[from] io::Error),
+}
+
+fn list(errors: &[LayerError]) -> String {
+    let lines: Vec<_> = errors.iter().map(|error| format!("layer {}: {}", error.layer, error.message)).collect();
+    lines.join("; ")
+}
+
+/// The frame of `scene` at `time`.
+pub fn still(devices: &Devices, scene: &Scene, time: Duration) -> Result<RgbaImage, Error> {
+    let list = plan(devices, scene, time)?;
+    let mut compositor = Compositor::new(devices.gpu()?, devices.library.clone(), scene.canvas.size, COLOUR)?;
+    draw(&mut compositor, 0, &list)?;
+    Ok(compositor.capture()?)
+}
+
+fn plan(devices: &Devices, scene: &Scene, time: Duration) -> Result<DrawList, Error> {
+    let evaluation = prepare(scene, time, &devices.library, MEDIA_TIMEOUT);
+    if !evaluation.errors.is_empty() {
+        return Err(Error::Layers(evaluation.errors));
+    }
+    if evaluation.is_pending {
+        return Err(Error::MediaTimeout);
+    }
+    Ok(evaluation.draw_list)
+}
+
+fn draw(compositor: &mut Compositor, number: u64, list: &DrawList) -> Result<(), Error> {
+    compositor.render(number, list)?;
+    if compositor.is_pending() {
+        return Err(Error::MediaTimeout);
+    }
+    match compositor.problems() {
+        [] => Ok(()),
+        errors => Err(Error::Layers(errors.to_vec())),
+    }
+}
+
+/// `duration` of `scene` from its start, written to `file` as FLV; `progress` is told frames done and in all.
+pub fn movie(
+    devices: &Devices,
+    scene: &Scene,
+    encoder: &EncoderSettings,
+    sound: SoundSettings,
+    duration: Duration,
+    file: &mut dyn Write,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<(), Error> {
+    let frames = scene.canvas.fps.frames_in(duration);
+    let mut picture = Pictures::new(devices, scene, encoder)?;
+    let mut track = Track::new(sound)?;
+    let mut writer = Writer::new(file, encoder, sound, &picture, &track)?;
+    for number in 0..frames {
+        let packet = picture.packet(number)?;
+        track.until(picture.timeline.rate().time_of(number + 1), |sound| writer.push(sound))?;
+        packet.map_or(Ok(()), |packet| writer.push(packet))?;
+        progress(number + 1, frames);
+    }
+    writer.finish()
+}
+
+/// The picture track: frame number in, packet out.
+struct Pictures<'a> {
+    devices: &'a Devices,
+    scene: &'a Scene,
+    timeline: Timeline,
+    compositor: Compositor,
+    shown: Option<DrawList>,
+    picture: Picture,
+    encoder: Box<dyn encode::Encoder>,
+}
+
+impl<'a> Pictures<'a> {
+    fn new(devices: &'a Devices, scene: &'a Scene, encoder: &EncoderSettings) -> Result<Self, Error> {
+        let size = scene.canvas.size;
+        Ok(Self {
+            devices,
+            scene,
+            timeline: Timeline::new(Duration::ZERO, scene.canvas.fps),
+            compositor: Compositor::new(devices.gpu()?, devices.library.clone(), size, COLOUR)?,
+            shown: None,
+            picture: Picture::black(size),
+            encoder: video::open(encoder)?,
+        })
+    }
+
+    fn packet(&mut self, number: u64) -> Result<Option<Packet>, Error> {
+        let list = plan(self.devices, self.scene, self.timeline.rate().time_of(number))?;
+        if self.shown.as_ref() != Some(&list) {
+            draw(&mut self.compositor, number, &list)?;
+            self.compositor.collect(FRAME_TIMEOUT, &mut self.picture)?.ok_or(Error::FrameTimeout { number })?;
+            self.shown = Some(list);
+        }
+        let unit = self.encoder.encode(&self.picture, Request { frame: number, is_idr_forced: false })?;
+        Ok(unit.map(|unit| video::packet(&unit, &self.timeline)))
+    }
+}
+
+/// The sound track: blocks up to a time.
+struct Track {
+    source: Box<dyn audio::Source>,
+    encoder: audio::Encoder,
+    next_sample: u64,
+}
+
+impl Track {
+    fn new(settings: SoundSettings) -> Result<Self, Error> {
+        let encoder = audio::Encoder::open(settings.bitrate_kbps)?;
+        Ok(Self { source: settings.source.open(), encoder, next_sample: 0 })
+    }
+
+    /// Encodes until the frames cover `time`; the encoder gives them [`DELAY_SAMPLES`] after it was fed.
+    fn until(&mut self, time: Duration, mut push: impl FnMut(Packet) -> Result<(), Error>) -> Result<(), Error> {
+        let end = (time.as_nanos() * u128::from(SAMPLE_RATE) / 1_000_000_000) as u64 + DELAY_SAMPLES;
+        while self.next_sample < end {
+            if let Some(frame) = sound::block_at(self.source.as_mut(), &mut self.encoder, self.next_sample)? {
+                push(sound::packet(&frame))?;
+            }
+            self.next_sample += BLOCK_SAMPLES as u64;
+        }
+        Ok(())
+    }
+}
+
+/// FLV tags in decoding order.
+struct Writer<'a> {
+    file: &'a mut dyn Write,
+    interleaver: Interleaver,
+}
+
+impl<'a> Writer<'a> {
+    fn new(
+        file: &'a mut dyn Write,
+        encoder: &EncoderSettings,
+        sound: SoundSettings,
+        pictures: &Pictures<'_>,
+        track: &Track,
+    ) -> Result<Self, Error> {
+        file.write_all(&flv::file_header())?;
+        let mut writer = Self { file, interleaver: Interleaver::default() };
+        let metadata = flv::on_metadata_body(&encoder.metadata(sound.bitrate_kbps), false);
+        writer.tag(TagKind::ScriptData, 0, &metadata)?;
+        writer.tag(TagKind::Video, 0, &video::sequence_header(pictures.encoder.parameter_sets())?)?;
+        writer.tag(TagKind::Audio, 0, &flv::audio_sequence_header(&track.encoder.config().to_bytes()))?;
+        Ok(writer)
+    }
+
+    fn push(&mut self, packet: Packet) -> Result<(), Error> {
+        let mut ready = Vec::new();
+        self.interleaver.push(packet, |packet| ready.push(packet));
+        ready.into_iter().try_for_each(|packet| self.packet(&packet))
+    }
+
+    fn finish(mut self) -> Result<(), Error> {
+        let mut ready = Vec::new();
+        self.interleaver.finish(|packet| ready.push(packet));
+        ready.into_iter().try_for_each(|packet| self.packet(&packet))?;
+        Ok(self.file.flush()?)
+    }
+
+    fn packet(&mut self, packet: &Packet) -> Result<(), Error> {
+        let kind = match packet.kind {
+            Kind::Video { .. } => TagKind::Video,
+            Kind::Audio => TagKind::Audio,
+        };
+        // FLV time is 32 bits of milliseconds and wraps after 49 days.
+        self.tag(kind, packet.dts_ms as u32, &packet.body)
+    }
+
+    fn tag(&mut self, kind: TagKind, timestamp_ms: u32, body: &[u8]) -> Result<(), Error> {
+        let tag = flv::file_tag(kind, timestamp_ms, body)?;
+        self.file.write_all(&tag.head)?;
+        self.file.write_all(body)?;
+        Ok(self.file.write_all(&tag.back_pointer)?)
+    }
+}

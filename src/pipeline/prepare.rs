@@ -1,0 +1,37 @@
+//! Making a scene ready before it goes on air: its pictures decoded, its texts shaped.
+//!
+//! A change waits here, off the render thread, so that on air it shows whole on one frame and nothing blinks.
+
+use std::{cell::RefCell, time::Duration};
+
+use crate::{
+    media::Library,
+    scene::{
+        Evaluation, Scene,
+        draw::{Extent, Media, Raster},
+        evaluate,
+    },
+};
+
+/// Answers for the library and notes what was asked.
+struct Recorder<'a> {
+    library: &'a Library,
+    asked: RefCell<Vec<Raster>>,
+}
+
+impl Media for Recorder<'_> {
+    fn extent(&self, raster: &Raster) -> Extent {
+        self.asked.borrow_mut().push(raster.clone());
+        self.library.extent(raster)
+    }
+}
+
+/// Waits, at most `timeout`, until the media that `scene` shows at `time` is there or has failed, and plans it.
+///
+/// Blocks the caller; not for the render thread nor for the network's.
+pub fn prepare(scene: &Scene, time: Duration, library: &Library, timeout: Duration) -> Evaluation {
+    let recorder = Recorder { library, asked: RefCell::default() };
+    evaluate(scene, time, &recorder);
+    library.prepare(&recorder.asked.into_inner(), timeout);
+    evaluate(scene, time, library)
+}

@@ -1,0 +1,205 @@
+//! The render thread: on each tick a draw list, a picture, and the picture into the frame store.
+//!
+//! The thread keeps the stream's cadence by itself. A frame whose draw list equals the last one's costs no GPU work. A
+//! frame that comes late is still drawn while it is late by no more than the store can absorb; beyond, its number is
+//! left out and the encoder repeats. When the GPU is lost, or the thread's work panics, the compositor is rebuilt from
+//! the scene while the encoder keeps the last picture on air.
+
+use std::{
+    collections::VecDeque,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use super::{
+    Devices, frame_store,
+    metrics::StreamMetrics,
+    program::{Program, Turn},
+    timeline::Timeline,
+};
+use crate::{
+    base::{clock::Clock, colour::VideoColour, size::Size},
+    gpu::{self, Compositor},
+    scene::{DrawList, Evaluation, LayerError, evaluate},
+};
+
+/// How many frames late a frame may be and still be drawn: what the frame store holds, less the one being shown.
+const LATE_FRAMES_MAX: u64 = frame_store::CAPACITY as u64 - 1;
+/// Pause before a failed compositor is rebuilt.
+const REBUILD_PAUSE: Duration = Duration::from_millis(500);
+
+/// The render thread's share of a stream.
+#[derive(Debug)]
+pub(super) struct Renderer {
+    pub(super) devices: Arc<Devices>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) timeline: Timeline,
+    pub(super) size: Size,
+    pub(super) colour: VideoColour,
+    pub(super) program: Arc<Program>,
+    pub(super) producer: frame_store::Producer,
+    pub(super) metrics: StreamMetrics,
+    pub(super) is_stopping: Arc<AtomicBool>,
+    pub(super) reported: Vec<LayerError>,
+}
+
+/// What lives as long as a compositor.
+#[derive(Debug)]
+struct Canvas {
+    compositor: Compositor,
+    /// The list that the target shows; `None` after a failure.
+    shown: Option<DrawList>,
+    /// Frames whose pictures are not in the store yet, oldest first.
+    awaited: VecDeque<Awaited>,
+}
+
+#[derive(Debug)]
+enum Awaited {
+    /// Submitted to the GPU; planned at this time of the clock.
+    Drawn { planned_at: Duration },
+    /// Equal to the one before it.
+    Unchanged { number: u64 },
+}
+
+impl Renderer {
+    /// Runs until the stream stops. `compositor` is the first one; later ones are made here.
+    pub(super) fn run(mut self, compositor: Compositor) {
+        let mut canvas = Some(Canvas::new(compositor));
+        let mut number = 0;
+        let mut paused_frames = 0;
+        while !self.is_stopping.load(Ordering::Acquire) {
+            self.clock.sleep_until(self.timeline.frame_due(number));
+            number = self.catch_up(number);
+            let turn = self.program.begin(number);
+            paused_frames += u64::from(turn.is_paused);
+            let scene_frame = number.saturating_sub(paused_frames);
+            let outcome = match &mut canvas {
+                Some(canvas) => catch_unwind(AssertUnwindSafe(|| self.frame(canvas, number, scene_frame, turn))),
+                None => Ok(self.rebuild().map(|rebuilt| canvas = Some(rebuilt))),
+            };
+            if let Some(reason) = failure(outcome) {
+                tracing::error!(
+                    reason,
+                    "rendering failed; the last picture stays on air while the compositor is rebuilt"
+                );
+                self.metrics.gpu_rebuilds.inc();
+                canvas = None;
+                self.clock.sleep_until(self.clock.now() + REBUILD_PAUSE);
+            }
+            number += 1;
+        }
+    }
+
+    /// The frame to draw next: `number`, or a later one when it is too late for that.
+    fn catch_up(&self, number: u64) -> u64 {
+        let on_now = self.timeline.frame_at(self.clock.now());
+        if on_now > number + LATE_FRAMES_MAX { on_now } else { number }
+    }
+
+    fn rebuild(&self) -> Result<Canvas, gpu::Error> {
+        let gpu = self.devices.gpu()?;
+        let compositor = Compositor::new(gpu, self.devices.library.clone(), self.size, self.colour)?;
+        tracing::info!("compositor rebuilt");
+        Ok(Canvas::new(compositor))
+    }
+
+    fn frame(&mut self, canvas: &mut Canvas, number: u64, scene_frame: u64, turn: Turn) -> Result<(), gpu::Error> {
+        let planned_at = self.clock.now();
+        if turn.is_paused && canvas.shown.is_some() {
+            canvas.awaited.push_back(Awaited::Unchanged { number });
+        } else {
+            let time = self.timeline.rate().time_of(scene_frame);
+            let evaluation = evaluate(&turn.scene, time, &*self.devices.library);
+            self.draw(canvas, number, planned_at, evaluation)?;
+        }
+        for reply in turn.captures {
+            // Whoever asked may have gone away meanwhile.
+            let _ = reply.send(canvas.compositor.capture().map_err(|error| error.to_string()));
+        }
+        self.collect(canvas, self.timeline.frame_due(number + 1))
+    }
+
+    fn draw(
+        &mut self,
+        canvas: &mut Canvas,
+        number: u64,
+        planned_at: Duration,
+        evaluation: Evaluation,
+    ) -> Result<(), gpu::Error> {
+        let Evaluation { draw_list, mut errors, .. } = evaluation;
+        if canvas.shown.as_ref() == Some(&draw_list) {
+            canvas.compositor.maintain()?;
+            canvas.awaited.push_back(Awaited::Unchanged { number });
+            self.metrics.frames_unchanged.inc();
+        } else {
+            match canvas.compositor.render(number, &draw_list) {
+                Ok(()) => {
+                    canvas.awaited.push_back(Awaited::Drawn { planned_at });
+                    // With something missing it is drawn again, until all is there.
+                    canvas.shown = (!canvas.compositor.is_pending()).then_some(draw_list);
+                    self.metrics.frames_rendered.inc();
+                }
+                // The GPU is more than a ring of frames behind: this one is left out, and the encoder repeats.
+                Err(gpu::Error::RingFull) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        errors.extend(canvas.compositor.problems().iter().cloned());
+        self.report(errors);
+        Ok(())
+    }
+
+    /// Says once what cannot be shown, and once that it can be again.
+    fn report(&mut self, errors: Vec<LayerError>) {
+        if errors == self.reported {
+            return;
+        }
+        for error in errors.iter().filter(|error| !self.reported.contains(error)) {
+            tracing::warn!(layer = %error.layer, reason = %error.message, "a layer cannot be shown");
+        }
+        self.metrics.layer_errors.set(errors.len() as i64);
+        self.program.set_layer_errors(errors.clone());
+        self.reported = errors;
+    }
+
+    /// Moves finished pictures to the store, in order, until none is awaited or it is `deadline`.
+    fn collect(&mut self, canvas: &mut Canvas, deadline: Duration) -> Result<(), gpu::Error> {
+        while let Some(awaited) = canvas.awaited.front() {
+            match *awaited {
+                Awaited::Unchanged { number } => self.producer.publish_unchanged(number),
+                Awaited::Drawn { planned_at } => {
+                    let wait = deadline.saturating_sub(self.clock.now());
+                    if !self.collect_one(&mut canvas.compositor, wait)? {
+                        return Ok(());
+                    }
+                    self.metrics.render_seconds.observe((self.clock.now() - planned_at).as_secs_f64());
+                }
+            }
+            canvas.awaited.pop_front();
+        }
+        Ok(())
+    }
+
+    /// Whether the oldest picture came in time.
+    fn collect_one(&mut self, compositor: &mut Compositor, wait: Duration) -> Result<bool, gpu::Error> {
+        self.producer.publish_with(|picture| compositor.collect(wait, picture))
+    }
+}
+
+impl Canvas {
+    fn new(compositor: Compositor) -> Self {
+        Self { compositor, shown: None, awaited: VecDeque::new() }
+    }
+}
+
+fn failure(outcome: std::thread::Result<Result<(), gpu::Error>>) -> Option<String> {
+    match outcome {
+        Ok(Ok(())) => None,
+        Ok(Err(error)) => Some(error.to_string()),
+        Err(panic) => Some(super::panic_text(&*panic)),
+    }
+}

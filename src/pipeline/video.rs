@@ -1,0 +1,157 @@
+//! The encoder thread: a picture for each tick, an access unit for each picture.
+//!
+//! It waits for frame `n` until three frames after it is due, then repeats the last picture: the access units never stop,
+//! whatever the render thread does. An encoder that fails is opened anew on the same thread, and the outputs get its
+//! headers.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+        mpsc::SyncSender,
+    },
+    time::Duration,
+};
+
+use super::{EncoderSettings, frame_store, metrics::StreamMetrics, mux::ToMux, panic_text, timeline::Timeline};
+use crate::{
+    base::clock::Clock,
+    encode::{self, AccessUnit, Encoder, OpenError, ParameterSets, Request},
+    flv,
+    h264::AvcConfig,
+    output::{Kind, Packet},
+};
+
+/// Frames after which a missing picture is given up: what the frame store can absorb.
+const PATIENCE_FRAMES: u64 = frame_store::CAPACITY as u64;
+/// Pause before a failed encoder is opened anew.
+const RESTART_PAUSE: Duration = Duration::from_millis(500);
+
+/// The encoder thread's share of a stream.
+#[derive(Debug)]
+pub(super) struct VideoEncoder {
+    pub(super) settings: EncoderSettings,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) timeline: Timeline,
+    pub(super) consumer: frame_store::Consumer,
+    pub(super) mux: SyncSender<ToMux>,
+    pub(super) bitrate_kbps: Arc<AtomicU32>,
+    pub(super) metrics: StreamMetrics,
+    pub(super) is_stopping: Arc<AtomicBool>,
+}
+
+/// Opens the first candidate that works and warns once of those that did not.
+pub(super) fn open(settings: &EncoderSettings) -> Result<Box<dyn Encoder>, OpenError> {
+    let opened = encode::open(settings.backend, &settings.config)?;
+    for refusal in &opened.refusals {
+        tracing::warn!(backend = refusal.backend, reason = %refusal.source, "encoder not available");
+    }
+    tracing::info!(backend = opened.encoder.backend(), bitrate_kbps = settings.config.bitrate_kbps, "encoder opened");
+    Ok(opened.encoder)
+}
+
+/// Body of the video sequence header for these parameter sets.
+pub(super) fn sequence_header(sets: &ParameterSets) -> Result<bytes::Bytes, crate::h264::Error> {
+    Ok(flv::video_sequence_header(&AvcConfig::new(&sets.sps, &sets.pps)?.to_bytes()))
+}
+
+impl VideoEncoder {
+    /// Runs until the stream stops.
+    pub(super) fn run(mut self, encoder: Box<dyn Encoder>) {
+        let mut encoder = Some(encoder);
+        let mut number = 0;
+        while !self.is_stopping.load(Ordering::Acquire) {
+            let taken = self.take(number);
+            let Some(taken) = taken else { return };
+            self.metrics.frames_dropped.inc_by(taken.number - number);
+            if !taken.is_published {
+                self.metrics.frames_repeated.inc();
+            }
+            number = taken.number + 1;
+            let Some(open) = &mut encoder else {
+                self.metrics.frames_dropped.inc();
+                encoder = self.reopen();
+                continue;
+            };
+            if let Err(reason) = self.encode(open.as_mut(), &taken) {
+                tracing::error!(reason, backend = open.backend(), "encoding failed; the encoder is opened anew");
+                self.metrics.encoder_restarts.inc();
+                encoder = None;
+            }
+        }
+    }
+
+    /// The picture of frame `number`; `None` when the stream stops meanwhile.
+    fn take(&mut self, number: u64) -> Option<frame_store::Taken> {
+        // Before a frame is due there is nothing to wait for; this also keeps the cadence when the render thread is gone.
+        self.clock.sleep_until(self.timeline.frame_due(number));
+        if self.is_stopping.load(Ordering::Acquire) {
+            return None;
+        }
+        let patience = self.timeline.frame_due(number + PATIENCE_FRAMES).saturating_sub(self.clock.now());
+        Some(self.consumer.take(number, patience))
+    }
+
+    fn encode(&mut self, encoder: &mut dyn Encoder, taken: &frame_store::Taken) -> Result<(), String> {
+        self.follow_bitrate(encoder);
+        let started = self.clock.now();
+        let request = Request { frame: taken.number, is_idr_forced: false };
+        let outcome = catch_unwind(AssertUnwindSafe(|| encoder.encode(&taken.picture, request)));
+        let unit = outcome.map_err(|panic| panic_text(&*panic))?.map_err(|error| error.to_string())?;
+        self.metrics.encode_seconds.observe((self.clock.now() - started).as_secs_f64());
+        match unit {
+            Some(unit) => self.send(unit),
+            None => self.metrics.frames_dropped.inc(),
+        }
+        Ok(())
+    }
+
+    fn follow_bitrate(&mut self, encoder: &mut dyn Encoder) {
+        let wanted = self.bitrate_kbps.load(Ordering::Relaxed);
+        if wanted == self.settings.config.bitrate_kbps {
+            return;
+        }
+        match encoder.set_bitrate_kbps(wanted) {
+            Ok(()) => {
+                tracing::info!(bitrate_kbps = wanted, "bitrate changed");
+                self.settings.config.bitrate_kbps = wanted;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "bitrate not changed");
+                self.bitrate_kbps.store(self.settings.config.bitrate_kbps, Ordering::Relaxed);
+            }
+        }
+    }
+
+    fn send(&mut self, unit: AccessUnit) {
+        self.metrics.frames_encoded.inc();
+        self.metrics.encoded_bytes.inc_by(unit.nalus.len() as u64);
+        // The mux thread ends only after this one.
+        let _ = self.mux.send(ToMux::Packet(packet(&unit, &self.timeline)));
+    }
+
+    fn reopen(&mut self) -> Option<Box<dyn Encoder>> {
+        match open(&self.settings).map_err(|error| error.to_string()).and_then(|encoder| {
+            let header = sequence_header(encoder.parameter_sets()).map_err(|error| error.to_string())?;
+            let _ = self.mux.send(ToMux::VideoHeader(header));
+            Ok(encoder)
+        }) {
+            Ok(encoder) => Some(encoder),
+            Err(reason) => {
+                tracing::error!(reason, "no encoder");
+                self.clock.sleep_until(self.clock.now() + RESTART_PAUSE);
+                None
+            }
+        }
+    }
+}
+
+/// The FLV packet of an access unit; nothing is reordered, so the composition time is 0.
+pub(super) fn packet(unit: &AccessUnit, timeline: &Timeline) -> Packet {
+    Packet {
+        kind: Kind::Video { is_key: unit.is_key },
+        dts_ms: timeline.rate().ms_of(unit.frame),
+        body: flv::video_access_unit(unit.is_key, 0, &unit.nalus),
+    }
+}

@@ -1,0 +1,26 @@
+//! RTMP as a publisher speaks it: bytes in, bytes and events out, no socket and no clock.
+//!
+//! ```text
+//! url        where to publish, and the key that must not be seen
+//! publisher  the dialogue: handshake, connect, createStream, publish, media, close
+//! message    what a message is about: type ids, control payloads, commands
+//! amf0       values inside commands and metadata
+//! chunk      messages cut into chunks and put together again
+//! handshake  the 1536-byte greeting before the first chunk
+//! ```
+//!
+//! Spec: Adobe, *RTMP Specification 1.0* (2012). Where it and the deployed servers differ, OBS Studio's behaviour is
+//! followed, since that is what every ingest is tested with. Left out: playing, the digest handshake and RTMPE,
+//! authentication (`authmod`), AMF 3, aggregate messages, and enhanced RTMP's other codecs and reconnect requests.
+
+pub mod publisher;
+pub mod url;
+
+pub mod message;
+
+pub mod amf0;
+pub mod chunk;
+pub mod handshake;
+
+pub use publisher::{Config, Error, Event, Phase, Publisher, Refusal, RefusalClass};
+pub use url::{Endpoint, Scheme};

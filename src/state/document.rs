@@ -1,0 +1,428 @@
+//! The document of a stream: what `POST /api/v1/streams` takes and a show file contains.
+//!
+//! Read strictly, like everything in `scene`. A stream key never leaves: it is read from `key` or from the end of the
+//! URL, kept apart, and not written back; a merge patch that does not name it keeps it.
+
+use std::{sync::Arc, time::Duration};
+
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::Value;
+
+use crate::{
+    audio::{self, SourceKind},
+    base::{id::Id, secret::Secret},
+    encode::{self, Backend},
+    output::{Limits, Spec},
+    pipeline::{self, EncoderSettings, SoundSettings},
+    rtmp::{self, Endpoint},
+    scene::{
+        self, Canvas, LayerErrors, Scene,
+        check::{self, Check, Problem, Problems},
+    },
+};
+
+/// Most outputs of a stream.
+pub const OUTPUTS_MAX: usize = 64;
+/// Keyframe intervals, in milliseconds; ingests want two seconds and refuse more than four.
+const KEYFRAME_INTERVALS_MS: std::ops::RangeInclusive<f64> = 250.0..=10_000.0;
+
+/// A stream as its document describes it, checked.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Document {
+    /// Unique in the daemon.
+    pub id: Id,
+    /// For people.
+    pub name: String,
+    /// Canvas, what broken layers show, and the layers; written as three fields.
+    #[serde(flatten, serialize_with = "write_scene")]
+    pub scene: Arc<Scene>,
+    /// How the picture is encoded.
+    pub encoder: Encoder,
+    /// How the sound is made.
+    pub audio: Audio,
+    /// Whether it starts with the daemon, or as soon as it is created.
+    pub auto_start: bool,
+    /// Where it goes.
+    pub outputs: Vec<Output>,
+}
+
+/// How the picture is encoded.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Encoder {
+    /// Which codec.
+    pub codec: Codec,
+    /// Which encoder: `auto` takes the first that works.
+    pub backend: Backend,
+    /// Kilobits per second, constant.
+    pub bitrate_kbps: u32,
+    /// Milliseconds from keyframe to keyframe.
+    pub keyframe_interval_ms: u32,
+    /// What the encoder is tuned for.
+    pub tuning: Tuning,
+}
+
+/// Codecs there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Codec {
+    /// H.264 High.
+    #[default]
+    H264,
+}
+
+/// What an encoder is tuned for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Tuning {
+    /// No frame waits for another.
+    #[default]
+    LowLatency,
+}
+
+impl Default for Encoder {
+    fn default() -> Self {
+        Self {
+            codec: Codec::H264,
+            backend: Backend::Auto,
+            bitrate_kbps: 4500,
+            keyframe_interval_ms: 2000,
+            tuning: Tuning::LowLatency,
+        }
+    }
+}
+
+impl Encoder {
+    fn check(&self, check: &mut Check) {
+        let bitrates = f64::from(encode::BITRATE_KBPS_MIN)..=f64::from(encode::BITRATE_KBPS_MAX);
+        check.range("/bitrateKbps", f64::from(self.bitrate_kbps), bitrates);
+        check.range("/keyframeIntervalMs", f64::from(self.keyframe_interval_ms), KEYFRAME_INTERVALS_MS);
+    }
+}
+
+/// How the sound is made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Audio {
+    /// What is heard. There is always an audio track: big ingests refuse streams without one.
+    pub source: SourceKind,
+    /// Kilobits per second of AAC-LC.
+    pub bitrate_kbps: u32,
+}
+
+impl Default for Audio {
+    fn default() -> Self {
+        Self { source: SourceKind::Silence, bitrate_kbps: 128 }
+    }
+}
+
+impl Audio {
+    fn check(&self, check: &mut Check) {
+        let bitrates = f64::from(audio::BITRATE_KBPS_MIN)..=f64::from(audio::BITRATE_KBPS_MAX);
+        check.range("/bitrateKbps", f64::from(self.bitrate_kbps), bitrates);
+    }
+}
+
+/// One destination.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Output {
+    /// Unique in its stream.
+    pub id: Id,
+    /// `rtmp://host[:port]/app`, without the key.
+    pub url: String,
+    /// The stream key, or `env:NAME` for the environment variable that holds it.
+    #[serde(skip)]
+    pub key: Secret,
+    /// Whether it is published to.
+    pub enabled: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct OutputDocument {
+    id: Id,
+    url: String,
+    key: Option<Secret>,
+    #[serde(default = "default_true")]
+    enabled: bool,
+}
+
+fn default_true() -> bool {
+    true
+}
+
+impl Output {
+    /// Reads and checks an output's document.
+    pub fn read(value: Value) -> Result<Self, Problems> {
+        let OutputDocument { id, url, key, enabled } = check::read(value)?;
+        let at = |pointer: &str, message: String| Problems::from(Problem { pointer: pointer.into(), message });
+        let output = match key {
+            Some(key) => Self { id, url, key, enabled },
+            None => {
+                let inside = Endpoint::with_key_inside(&url).map_err(|error| at("/url", error.to_string()))?;
+                Self { id, url: inside.tc_url, key: inside.stream_key, enabled }
+            }
+        };
+        output.spec().map_err(|error| at(error.pointer(), error.to_string()))?;
+        Ok(output)
+    }
+
+    /// An output for a bare URL with its key inside, as the command line has it.
+    pub fn from_url(id: Id, url: &str) -> Result<Self, Problems> {
+        Self::read(serde_json::json!({ "id": id, "url": url }))
+    }
+
+    /// The document with this merge patch applied; a patch that does not name the key keeps it.
+    pub fn patched(&self, patch: &Value) -> Result<Self, Problems> {
+        let mut document = serde_json::json!({
+            "id": self.id, "url": self.url, "key": self.key.expose(), "enabled": self.enabled,
+        });
+        json_patch::merge(&mut document, patch);
+        Self::read(document)
+    }
+
+    /// What the output floor needs.
+    pub fn spec(&self) -> Result<Spec, InvalidOutput> {
+        let key = resolve(&self.key)?;
+        let destination = Endpoint::with_key_apart(&self.url, &key)?;
+        Ok(Spec::new(self.id.clone(), destination, Limits::default())?)
+    }
+}
+
+/// Why an output cannot be made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidOutput {
+    /// The address is wrong.
+    #[error(transparent)]
+    Address(#[from] rtmp::url::Error),
+    /// The output floor refuses it.
+    #[error(transparent)]
+    Spec(#[from] crate::output::InvalidSpec),
+    /// The variable is not one a key may come from.
+    #[error("env:{name} is refused: the name of a variable with a stream key ends with KEY")]
+    VariableName {
+        /// The refused name.
+        name: String,
+    },
+    /// The variable is not set.
+    #[error("env:{name}: this variable is not set in the daemon's environment")]
+    VariableMissing {
+        /// Its name.
+        name: String,
+    },
+}
+
+impl InvalidOutput {
+    fn pointer(&self) -> &'static str {
+        match self {
+            Self::Address(_) | Self::Spec(_) => "/url",
+            Self::VariableName { .. } | Self::VariableMissing { .. } => "/key",
+        }
+    }
+}
+
+/// The key itself, or what `env:NAME` refers to. Only variables whose name says that they hold a key can be named, so
+/// that a client of the API cannot have other secrets of the daemon sent to a server of its choice.
+fn resolve(key: &Secret) -> Result<Secret, InvalidOutput> {
+    let Some(name) = key.expose().strip_prefix("env:") else { return Ok(key.clone()) };
+    if !name.ends_with("KEY") {
+        return Err(InvalidOutput::VariableName { name: name.into() });
+    }
+    std::env::var(name).map(Secret::new).map_err(|_| InvalidOutput::VariableMissing { name: name.into() })
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Raw {
+    id: Id,
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    canvas: Canvas,
+    #[serde(default)]
+    encoder: Encoder,
+    #[serde(default)]
+    audio: Audio,
+    #[serde(default = "default_true")]
+    auto_start: bool,
+    #[serde(default)]
+    layer_errors: LayerErrors,
+    #[serde(default)]
+    layers: Vec<Value>,
+    #[serde(default)]
+    outputs: Vec<Value>,
+}
+
+impl Document {
+    /// Reads and checks a stream's document.
+    pub fn read(value: Value) -> Result<Self, Problems> {
+        let raw: Raw = check::read(value)?;
+        let layers = scene::read_layers(raw.layers).map_err(|problems| problems.under("/layers"))?;
+        let document = Self {
+            id: raw.id,
+            name: raw.name,
+            scene: Arc::new(Scene { canvas: raw.canvas, layer_errors: raw.layer_errors, layers }),
+            encoder: raw.encoder,
+            audio: raw.audio,
+            auto_start: raw.auto_start,
+            outputs: read_outputs(raw.outputs).map_err(|problems| problems.under("/outputs"))?,
+        };
+        let mut check = Check::default();
+        check.count("/name", "bytes", document.name.len(), 0..=256);
+        check.part("/encoder", |check| document.encoder.check(check));
+        check.part("/audio", |check| document.audio.check(check));
+        check.finish().map(|()| document)
+    }
+
+    /// The document with this merge patch applied; keys of outputs it does not name stay.
+    pub fn patched(&self, patch: &Value) -> Result<Self, Problems> {
+        for owned in ["layers", "outputs"] {
+            if patch.get(owned).is_some() {
+                let message = format!("{owned} are changed one by one, at .../{owned}");
+                return Err(Problem { pointer: format!("/{owned}"), message }.into());
+            }
+        }
+        let as_value = |error: serde_json::Error| Problem { pointer: String::new(), message: error.to_string() };
+        let mut value = serde_json::to_value(self).map_err(as_value)?;
+        json_patch::merge(&mut value, patch);
+        // Outputs are not read back from their written form, which has no keys.
+        value["outputs"] = Value::Array(Vec::new());
+        let mut document = Self::read(value)?;
+        document.outputs = self.outputs.clone();
+        Ok(document)
+    }
+
+    /// What the pipeline is started with.
+    pub fn pipeline_config(&self) -> pipeline::Config {
+        let canvas = &self.scene.canvas;
+        let interval = Duration::from_millis(u64::from(self.encoder.keyframe_interval_ms));
+        let (backend, bitrate_kbps) = (self.encoder.backend, self.encoder.bitrate_kbps);
+        pipeline::Config {
+            id: self.id.clone(),
+            scene: self.scene.clone(),
+            encoder: EncoderSettings::new(backend, canvas.size, canvas.fps, bitrate_kbps, interval),
+            sound: SoundSettings { source: self.audio.source, bitrate_kbps: self.audio.bitrate_kbps },
+        }
+    }
+}
+
+fn read_outputs(values: Vec<Value>) -> Result<Vec<Output>, Problems> {
+    if values.len() > OUTPUTS_MAX {
+        let message = format!("{} outputs are too many: {OUTPUTS_MAX} at most", values.len());
+        return Err(Problem { pointer: String::new(), message }.into());
+    }
+    let mut outputs: Vec<Output> = Vec::with_capacity(values.len());
+    for (i, value) in values.into_iter().enumerate() {
+        let output = Output::read(value).map_err(|problems| problems.under(&format!("/{i}")))?;
+        if outputs.iter().any(|other| other.id == output.id) {
+            let message = format!("`{}` is another output's id already", output.id);
+            return Err(Problem { pointer: format!("/{i}/id"), message }.into());
+        }
+        outputs.push(output);
+    }
+    Ok(outputs)
+}
+
+fn write_scene<S: Serializer>(scene: &Arc<Scene>, serializer: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Fields<'a> {
+        canvas: &'a Canvas,
+        layer_errors: LayerErrors,
+        layers: &'a [scene::Layer],
+    }
+    Fields { canvas: &scene.canvas, layer_errors: scene.layer_errors, layers: &scene.layers }.serialize(serializer)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(value: Value) -> Result<Document, Problems> {
+        Document::read(value)
+    }
+
+    fn problem(value: Value) -> (String, String) {
+        let problem = read(value).unwrap_err().0.remove(0);
+        (problem.pointer, problem.message)
+    }
+
+    #[test]
+    fn an_id_is_enough() {
+        let document = read(json!({ "id": "main" })).unwrap();
+        assert_eq!(document.scene.canvas.size.width(), 1920);
+        assert_eq!(document.encoder, Encoder::default());
+        assert!(document.auto_start && document.outputs.is_empty());
+    }
+
+    #[test]
+    fn the_written_document_reads_as_itself_but_for_keys() {
+        let document = read(json!({ "id": "main", "canvas": { "width": 640, "height": 360, "fps": "29.97" },
+            "layers": [{ "id": "a", "content": { "type": "color", "color": "#ffffff" } }] }))
+        .unwrap();
+        assert_eq!(read(serde_json::to_value(&document).unwrap()).unwrap(), document);
+    }
+
+    #[test]
+    fn every_problem_has_its_place() {
+        assert_eq!(problem(json!({ "id": "m", "canvas": { "width": 641, "height": 360 } })).0, "/canvas");
+        assert_eq!(problem(json!({ "id": "m", "canvas": { "fps": "999" } })).0, "/canvas/fps");
+        assert_eq!(problem(json!({ "id": "m", "encoder": { "bitrateKbps": 1 } })).0, "/encoder/bitrateKbps");
+        assert_eq!(problem(json!({ "id": "m", "encoder": { "backend": "magic" } })).0, "/encoder/backend");
+        assert_eq!(problem(json!({ "id": "m", "audio": { "bitrateKbps": 1 } })).0, "/audio/bitrateKbps");
+        assert_eq!(problem(json!({ "id": "m", "layers": [{ "id": "a" }] })).0, "/layers/0");
+        assert_eq!(
+            problem(json!({ "id": "m", "outputs": [{ "id": "a", "url": "http://x/y/z" }] })).0,
+            "/outputs/0/url"
+        );
+        assert_eq!(problem(json!({ "id": "m", "nmae": "x" })).0, "/nmae");
+    }
+
+    #[test]
+    fn a_key_never_leaves() {
+        for output in [
+            json!({ "id": "o", "url": "rtmp://host/app/live_secret" }),
+            json!({ "id": "o", "url": "rtmp://host/app", "key": "live_secret" }),
+        ] {
+            let output = Output::read(output).unwrap();
+            assert_eq!(output.key.expose(), "live_secret");
+            assert_eq!(output.url, "rtmp://host/app");
+            let shown = format!("{} {output:?}", serde_json::to_string(&output).unwrap());
+            assert!(!shown.contains("live_secret"), "{shown}");
+        }
+        let error = Output::read(json!({ "id": "o", "url": "ftp://host/app/live_secret" })).unwrap_err();
+        assert!(!error.to_string().contains("live_secret"), "{error}");
+    }
+
+    #[test]
+    fn a_patch_keeps_the_key_unless_it_names_it() {
+        let output = Output::read(json!({ "id": "o", "url": "rtmp://host/app/one" })).unwrap();
+        let moved = output.patched(&json!({ "url": "rtmp://other/app" })).unwrap();
+        assert_eq!((moved.url.as_str(), moved.key.expose()), ("rtmp://other/app", "one"));
+        assert_eq!(output.patched(&json!({ "key": "two" })).unwrap().key.expose(), "two");
+        let written = serde_json::to_value(&output).unwrap();
+        assert_eq!(output.patched(&written).unwrap(), output, "what was read may be written back");
+    }
+
+    #[test]
+    fn other_secrets_of_the_daemon_cannot_be_named() {
+        let output = |key: &str| Output::read(json!({ "id": "o", "url": "rtmp://host/app", "key": key }));
+        assert!(output("env:PATH").unwrap_err().to_string().contains("ends with KEY"));
+        let missing = output("env:NO_SUCH_STREAM_KEY").unwrap_err();
+        assert_eq!(missing.0[0].pointer, "/key");
+        assert!(missing.to_string().contains("not set"), "{missing}");
+    }
+
+    #[test]
+    fn a_patch_of_the_stream_leaves_layers_and_outputs_alone() {
+        let document = read(json!({ "id": "main", "outputs": [{ "id": "o", "url": "rtmp://host/app/one" }] })).unwrap();
+        let patched = document.patched(&json!({ "name": "News", "encoder": { "bitrateKbps": 3000 } })).unwrap();
+        assert_eq!((patched.name.as_str(), patched.encoder.bitrate_kbps), ("News", 3000));
+        assert_eq!(patched.outputs[0].key.expose(), "one");
+        assert_eq!(document.patched(&json!({ "layers": [] })).unwrap_err().0[0].pointer, "/layers");
+    }
+}

@@ -1,0 +1,610 @@
+//! The streams of the daemon: their documents, their revisions, and the pipelines that run them.
+//!
+//! One writer at a time for each stream: a mutation reads the document, makes a new one, waits until what it shows is
+//! ready, puts it on air and only then becomes the document, one revision later. Readers never wait for a writer.
+//! Documents live in memory; a store that survives the process is not here yet.
+
+pub mod document;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use image::RgbaImage;
+use serde::Serialize;
+use serde_json::Value;
+use tokio::{runtime::Handle, sync::Mutex as WriterLock};
+
+pub use self::document::Document;
+use crate::{
+    base::{clock::Clock, id::Id},
+    output::Stats,
+    pipeline::{
+        self, Applied, CaptureError, Devices, StartError,
+        metrics::{Families, StreamMetrics},
+        prepare::prepare,
+    },
+    scene::{
+        LAYERS_MAX, Layer, LayerError, Scene,
+        check::{Problem, Problems},
+    },
+};
+
+/// Most streams of a daemon.
+pub const STREAMS_MAX: usize = 16;
+/// How long a change waits for its pictures and texts. One that comes later shows when it is there.
+const MEDIA_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no such thing.
+    #[error("there is no {what} `{id}`")]
+    NotFound {
+        /// `stream`, `layer` or `output`.
+        what: &'static str,
+        /// What was asked for.
+        id: String,
+    },
+    /// There is one already.
+    #[error("there is a {what} `{id}` already")]
+    Exists {
+        /// `stream`, `layer` or `output`.
+        what: &'static str,
+        /// Its id.
+        id: Id,
+    },
+    /// There are as many as there may be.
+    #[error("{limit} {what}s are the most there may be")]
+    TooMany {
+        /// `stream`, `layer` or `output`.
+        what: &'static str,
+        /// How many there may be.
+        limit: usize,
+    },
+    /// The document is wrong.
+    #[error("{0}")]
+    Invalid(#[from] Problems),
+    /// The stream is not in a state for that.
+    #[error("stream `{id}` is {state}: {fix}")]
+    State {
+        /// Which stream.
+        id: Id,
+        /// Its state.
+        state: RunState,
+        /// What to do about it.
+        fix: &'static str,
+    },
+    /// The pipeline did not start.
+    #[error("stream `{id}` did not start: {source}")]
+    Start {
+        /// Which stream.
+        id: Id,
+        /// What failed.
+        source: StartError,
+    },
+    /// There is no still.
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
+    /// Something that cannot fail did.
+    #[error("internal: {0}")]
+    Internal(String),
+}
+
+/// Where a stream stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum RunState {
+    /// Nothing runs.
+    Stopped,
+    /// Picture and sound flow.
+    Running,
+    /// They flow, and the picture stands still.
+    Paused,
+    /// The last start failed.
+    Failed,
+}
+
+impl std::fmt::Display for RunState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Stopped => "stopped",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Failed => "failed",
+        })
+    }
+}
+
+/// What a mutation answers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Receipt<T> {
+    /// The document's revision after it.
+    pub revision: u64,
+    /// The first frame that shows it; none while the stream is stopped.
+    pub applied: Option<Applied>,
+    /// What was changed, as it is now.
+    pub item: T,
+}
+
+/// A stream's document with what is known of its run.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// The document.
+    pub document: Arc<Document>,
+    /// Its revision, from 1.
+    pub revision: u64,
+    /// Where it stands.
+    pub state: RunState,
+}
+
+/// What a running stream shows of itself.
+#[derive(Debug, Clone)]
+pub struct Live {
+    /// Time since it was started.
+    pub uptime: Duration,
+    /// The encoder in use.
+    pub backend: &'static str,
+    /// Counters.
+    pub metrics: StreamMetrics,
+    /// Its outputs.
+    pub outputs: Vec<Stats>,
+    /// Layers that cannot be shown.
+    pub layer_errors: Vec<LayerError>,
+}
+
+/// What all streams are made with.
+#[derive(Debug, Clone)]
+pub struct Services {
+    /// GPU, pictures, fonts.
+    pub devices: Arc<Devices>,
+    /// The daemon's clock.
+    pub clock: Arc<dyn Clock>,
+    /// The pipeline's metrics.
+    pub families: Families,
+    /// Where outputs run.
+    pub runtime: Handle,
+}
+
+/// All streams of the daemon.
+#[derive(Debug)]
+pub struct Streams {
+    services: Services,
+    entries: Mutex<BTreeMap<Id, Arc<Entry>>>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    /// Held by whoever changes the stream, also while it waits. Taken before `current`, never after.
+    writer: WriterLock<()>,
+    current: Mutex<Current>,
+}
+
+#[derive(Debug)]
+struct Current {
+    document: Arc<Document>,
+    revision: u64,
+    stream: Option<pipeline::Stream>,
+    has_failed: bool,
+}
+
+impl Entry {
+    fn lock(&self) -> MutexGuard<'_, Current> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Current {
+    fn state(&self) -> RunState {
+        match &self.stream {
+            Some(stream) if stream.is_paused() => RunState::Paused,
+            Some(_) => RunState::Running,
+            None if self.has_failed => RunState::Failed,
+            None => RunState::Stopped,
+        }
+    }
+
+    fn receipt<T>(&self, item: T) -> Receipt<T> {
+        Receipt { revision: self.revision, applied: self.stream.as_ref().map(pipeline::Stream::next_frame), item }
+    }
+
+    /// Makes `document` the current one and puts its scene on air.
+    fn commit<T>(&mut self, document: Document, item: T) -> Receipt<T> {
+        self.document = Arc::new(document);
+        self.revision += 1;
+        let applied = self.stream.as_ref().map(|stream| stream.set_scene(self.document.scene.clone()));
+        Receipt { revision: self.revision, applied, item }
+    }
+}
+
+impl Streams {
+    /// No streams yet.
+    pub fn new(services: Services) -> Self {
+        Self { services, entries: Mutex::default() }
+    }
+
+    /// What streams are made with.
+    pub fn services(&self) -> &Services {
+        &self.services
+    }
+
+    fn entries(&self) -> MutexGuard<'_, BTreeMap<Id, Arc<Entry>>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn entry(&self, id: &str) -> Result<Arc<Entry>, Error> {
+        let not_found = || Error::NotFound { what: "stream", id: id.into() };
+        self.entries().get(id).cloned().ok_or_else(not_found)
+    }
+
+    /// All streams, by id.
+    pub fn list(&self) -> Vec<Snapshot> {
+        let entries: Vec<_> = self.entries().values().cloned().collect();
+        entries.iter().map(|entry| snapshot(&entry.lock())).collect()
+    }
+
+    /// One stream.
+    pub fn get(&self, id: &str) -> Result<Snapshot, Error> {
+        Ok(snapshot(&self.entry(id)?.lock()))
+    }
+
+    /// What a stream's run shows of itself; `None` when it does not run.
+    pub fn live(&self, id: &str) -> Result<Option<Live>, Error> {
+        let entry = self.entry(id)?;
+        let current = entry.lock();
+        Ok(current.stream.as_ref().map(|stream| Live {
+            uptime: stream.uptime(),
+            backend: stream.backend(),
+            metrics: stream.metrics().clone(),
+            outputs: stream.output_stats(),
+            layer_errors: stream.layer_errors(),
+        }))
+    }
+
+    /// Adds a stream and starts it if its document says so. A stream that does not start is there all the same.
+    pub async fn create(&self, document: Document) -> Result<Receipt<Snapshot>, Error> {
+        let id = document.id.clone();
+        let auto_start = document.auto_start;
+        let current = Current { document: Arc::new(document), revision: 1, stream: None, has_failed: false };
+        let entry = Arc::new(Entry { writer: WriterLock::default(), current: Mutex::new(current) });
+        {
+            let mut entries = self.entries();
+            if entries.contains_key(&id) {
+                return Err(Error::Exists { what: "stream", id });
+            }
+            if entries.len() == STREAMS_MAX {
+                return Err(Error::TooMany { what: "stream", limit: STREAMS_MAX });
+            }
+            entries.insert(id.clone(), entry.clone());
+        }
+        if auto_start {
+            self.start(id.as_str()).await?;
+        }
+        let current = entry.lock();
+        Ok(current.receipt(snapshot(&current)))
+    }
+
+    /// Changes name, encoder, sound or canvas by a merge patch. Of a running stream only name, `layerErrors`, the
+    /// canvas's background and the bitrate can be changed.
+    pub async fn patch(&self, id: &str, patch: &Value) -> Result<Receipt<Snapshot>, Error> {
+        let entry = self.entry(id)?;
+        let _writing = entry.writer.lock().await;
+        let before = entry.lock().document.clone();
+        let document = before.patched(patch)?;
+        if document.id != before.id {
+            return Err(fixed("/id", "the id of a stream does not change"));
+        }
+        let mut current = entry.lock();
+        if current.stream.is_some() && needs_restart(&before, &document) {
+            let fix = "stop it to change canvas, codec, keyframe interval or sound";
+            return Err(Error::State { id: document.id, state: current.state(), fix });
+        }
+        if let Some(stream) = &current.stream {
+            stream.set_bitrate_kbps(document.encoder.bitrate_kbps);
+        }
+        let receipt = current.commit(document, ());
+        Ok(Receipt { revision: receipt.revision, applied: receipt.applied, item: snapshot(&current) })
+    }
+
+    /// Stops a stream and forgets it.
+    pub async fn delete(&self, id: &str) -> Result<(), Error> {
+        self.stop(id).await?;
+        self.entries().remove(id);
+        if let Ok(id) = Id::new(id) {
+            self.services.families.forget(&id);
+        }
+        Ok(())
+    }
+
+    /// Starts a stream; one that runs stays as it is.
+    pub async fn start(&self, id: &str) -> Result<Receipt<Snapshot>, Error> {
+        let entry = self.entry(id)?;
+        let _writing = entry.writer.lock().await;
+        if entry.lock().stream.is_none() {
+            self.run(&entry).await?;
+        }
+        let current = entry.lock();
+        Ok(current.receipt(snapshot(&current)))
+    }
+
+    /// Opens the pipeline of a stream that does not run; the caller holds its writer's lock.
+    async fn run(&self, entry: &Entry) -> Result<(), Error> {
+        let document = entry.lock().document.clone();
+        self.ready(document.scene.clone()).await?;
+        let Services { devices, clock, families, .. } = self.services.clone();
+        let config = document.pipeline_config();
+        let start = move || pipeline::Stream::start(config, devices, clock, &families);
+        let started = tokio::task::spawn_blocking(start).await.map_err(|error| Error::Internal(error.to_string()))?;
+        let mut current = entry.lock();
+        current.has_failed = started.is_err();
+        let stream = started.map_err(|source| Error::Start { id: document.id.clone(), source })?;
+        for output in document.outputs.iter().filter(|output| output.enabled) {
+            match output.spec() {
+                Ok(spec) => stream.add_output(spec, &self.services.runtime),
+                // Its variable was taken away since it was checked; the other outputs go on.
+                Err(error) => tracing::error!(output = %output.id, %error, "output not started"),
+            }
+        }
+        current.stream = Some(stream);
+        Ok(())
+    }
+
+    /// Ends a stream's outputs properly and its threads; one that does not run stays as it is.
+    pub async fn stop(&self, id: &str) -> Result<Receipt<Snapshot>, Error> {
+        let entry = self.entry(id)?;
+        let _writing = entry.writer.lock().await;
+        let stream = entry.lock().stream.take();
+        if let Some(stream) = stream {
+            stream.stop().await;
+        }
+        let mut current = entry.lock();
+        current.has_failed = false;
+        Ok(current.receipt(snapshot(&current)))
+    }
+
+    /// Freezes the picture of a running stream, or releases it.
+    pub async fn set_paused(&self, id: &str, is_paused: bool) -> Result<Receipt<Snapshot>, Error> {
+        let entry = self.entry(id)?;
+        let _writing = entry.writer.lock().await;
+        let current = entry.lock();
+        let Some(stream) = &current.stream else {
+            let fix = "start it first";
+            return Err(Error::State { id: current.document.id.clone(), state: current.state(), fix });
+        };
+        let applied = Some(stream.set_paused(is_paused));
+        Ok(Receipt { revision: current.revision, applied, item: snapshot(&current) })
+    }
+
+    /// Stops a stream, forgets its counters and starts it anew with the same document.
+    pub async fn reset(&self, id: &str) -> Result<Receipt<Snapshot>, Error> {
+        let stopped = self.stop(id).await?;
+        self.services.families.forget(&stopped.item.document.id);
+        self.start(id).await
+    }
+
+    /// Stops all streams, at the same time.
+    pub async fn stop_all(&self) {
+        let entries: Vec<_> = self.entries().values().cloned().collect();
+        let streams: Vec<_> = entries.iter().filter_map(|entry| entry.lock().stream.take()).collect();
+        let mut goodbyes = tokio::task::JoinSet::new();
+        streams.into_iter().for_each(|stream| drop(goodbyes.spawn(stream.stop())));
+        goodbyes.join_all().await;
+    }
+
+    /// The picture on air.
+    pub async fn capture(&self, id: &str) -> Result<RgbaImage, Error> {
+        let entry = self.entry(id)?;
+        let capture = {
+            let current = entry.lock();
+            let Some(stream) = &current.stream else {
+                let fix = "start it first";
+                return Err(Error::State { id: current.document.id.clone(), state: current.state(), fix });
+            };
+            stream.capture()
+        };
+        Ok(capture.await?)
+    }
+
+    /// Waits until a scene's media is there. What is broken is said here only of the layer `of`, if any.
+    async fn ready(&self, scene: Arc<Scene>) -> Result<Vec<LayerError>, Error> {
+        let library = self.services.devices.library.clone();
+        let work = move || prepare(&scene, Duration::ZERO, &library, MEDIA_TIMEOUT).errors;
+        tokio::task::spawn_blocking(work).await.map_err(|error| Error::Internal(error.to_string()))
+    }
+
+    /// Changes a stream's layers: `edit` makes the new ones and names the layer it is about. A layer that is about to go
+    /// on air and cannot be shown is refused.
+    async fn edit_layers<T>(
+        &self,
+        id: &str,
+        edit: impl FnOnce(&mut Vec<Layer>) -> Result<(Option<Id>, T), Error>,
+    ) -> Result<Receipt<T>, Error> {
+        let entry = self.entry(id)?;
+        let _writing = entry.writer.lock().await;
+        let mut document = (*entry.lock().document).clone();
+        let mut scene = (*document.scene).clone();
+        let (edited, item) = edit(&mut scene.layers)?;
+        document.scene = Arc::new(scene);
+        let errors = self.ready(document.scene.clone()).await?;
+        if let Some(error) = errors.into_iter().find(|error| Some(&error.layer) == edited.as_ref()) {
+            return Err(fixed("/content", &error.message));
+        }
+        let receipt = entry.lock().commit(document, item);
+        Ok(receipt)
+    }
+
+    /// Adds a layer. Without a `zIndex` it comes on top.
+    pub async fn create_layer(&self, id: &str, mut value: Value) -> Result<Receipt<Layer>, Error> {
+        self.edit_layers(id, move |layers| {
+            if let Some(fields) = value.as_object_mut()
+                && !fields.contains_key("zIndex")
+            {
+                let top = layers.iter().map(|layer| layer.z_index).max().map_or(0, |top| top.saturating_add(1));
+                fields.insert("zIndex".into(), top.into());
+            }
+            let layer = Layer::read(value)?;
+            if layers.iter().any(|other| other.id == layer.id) {
+                return Err(Error::Exists { what: "layer", id: layer.id });
+            }
+            if layers.len() == LAYERS_MAX {
+                return Err(Error::TooMany { what: "layer", limit: LAYERS_MAX });
+            }
+            layers.push(layer.clone());
+            Ok((Some(layer.id.clone()), layer))
+        })
+        .await
+    }
+
+    /// Replaces a layer's document, or merges a patch into it.
+    pub async fn change_layer(&self, id: &str, layer_id: &str, change: Change) -> Result<Receipt<Layer>, Error> {
+        let layer_id = layer_id.to_owned();
+        self.edit_layers(id, move |layers| {
+            let layer = find_layer(layers, &layer_id)?;
+            let changed = Layer::read(change.apply(layer)?)?;
+            if changed.id != layer.id {
+                return Err(fixed("/id", "the id of a layer does not change"));
+            }
+            *layer = changed.clone();
+            Ok((Some(changed.id.clone()), changed))
+        })
+        .await
+    }
+
+    /// Takes a layer away.
+    pub async fn delete_layer(&self, id: &str, layer_id: &str) -> Result<Receipt<()>, Error> {
+        let layer_id = layer_id.to_owned();
+        self.edit_layers(id, move |layers| {
+            find_layer(layers, &layer_id)?;
+            layers.retain(|layer| layer.id.as_str() != layer_id);
+            Ok((None, ()))
+        })
+        .await
+    }
+
+    /// Changes a stream's outputs: `edit` makes the new ones and names the output it is about.
+    async fn edit_outputs<T>(
+        &self,
+        id: &str,
+        edit: impl FnOnce(&mut Vec<document::Output>) -> Result<(Id, T), Error>,
+    ) -> Result<Receipt<T>, Error> {
+        let entry = self.entry(id)?;
+        let _writing = entry.writer.lock().await;
+        let mut document = (*entry.lock().document).clone();
+        let (edited, item) = edit(&mut document.outputs)?;
+        let output = document.outputs.iter().find(|output| output.id == edited && output.enabled);
+        let spec = output.map(document::Output::spec).transpose();
+        let spec = spec.map_err(|error| fixed("/url", &error.to_string()))?;
+        let mut current = entry.lock();
+        if let Some(stream) = &current.stream {
+            match spec {
+                Some(spec) => stream.add_output(spec, &self.services.runtime),
+                None => drop(self.services.runtime.spawn(stream.remove_output(&edited))),
+            }
+        }
+        Ok(current.commit(document, item))
+    }
+
+    /// Adds an output, and publishes to it if it is enabled and the stream runs.
+    pub async fn create_output(&self, id: &str, value: Value) -> Result<Receipt<document::Output>, Error> {
+        let output = document::Output::read(value)?;
+        self.edit_outputs(id, move |outputs| {
+            if outputs.iter().any(|other| other.id == output.id) {
+                return Err(Error::Exists { what: "output", id: output.id });
+            }
+            if outputs.len() == document::OUTPUTS_MAX {
+                return Err(Error::TooMany { what: "output", limit: document::OUTPUTS_MAX });
+            }
+            outputs.push(output.clone());
+            Ok((output.id.clone(), output))
+        })
+        .await
+    }
+
+    /// Merges a patch into an output's document; it is published to anew.
+    pub async fn patch_output(
+        &self,
+        id: &str,
+        output_id: &str,
+        patch: Value,
+    ) -> Result<Receipt<document::Output>, Error> {
+        let output_id = output_id.to_owned();
+        self.edit_outputs(id, move |outputs| {
+            let output = find_output(outputs, &output_id)?;
+            let patched = output.patched(&patch)?;
+            if patched.id != output.id {
+                return Err(fixed("/id", "the id of an output does not change"));
+            }
+            *output = patched.clone();
+            Ok((patched.id.clone(), patched))
+        })
+        .await
+    }
+
+    /// Takes an output away, with a proper end.
+    pub async fn delete_output(&self, id: &str, output_id: &str) -> Result<Receipt<()>, Error> {
+        let output_id = output_id.to_owned();
+        self.edit_outputs(id, move |outputs| {
+            let id = find_output(outputs, &output_id)?.id.clone();
+            outputs.retain(|output| output.id != id);
+            Ok((id, ()))
+        })
+        .await
+    }
+}
+
+/// How a document is changed.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Change {
+    /// By another one (PUT).
+    Replace(Value),
+    /// By a merge patch, RFC 7396 (PATCH).
+    Merge(Value),
+}
+
+impl Change {
+    fn apply(self, layer: &Layer) -> Result<Value, Error> {
+        match self {
+            Self::Replace(mut value) => {
+                // The path has said which layer it is.
+                if let Some(fields) = value.as_object_mut() {
+                    fields.entry("id").or_insert_with(|| layer.id.as_str().into());
+                }
+                Ok(value)
+            }
+            Self::Merge(patch) => {
+                let mut value = serde_json::to_value(layer).map_err(|error| Error::Internal(error.to_string()))?;
+                json_patch::merge(&mut value, &patch);
+                Ok(value)
+            }
+        }
+    }
+}
+
+fn snapshot(current: &Current) -> Snapshot {
+    Snapshot { document: current.document.clone(), revision: current.revision, state: current.state() }
+}
+
+fn find_layer<'a>(layers: &'a mut [Layer], id: &str) -> Result<&'a mut Layer, Error> {
+    let not_found = || Error::NotFound { what: "layer", id: id.into() };
+    layers.iter_mut().find(|layer| layer.id.as_str() == id).ok_or_else(not_found)
+}
+
+fn find_output<'a>(outputs: &'a mut [document::Output], id: &str) -> Result<&'a mut document::Output, Error> {
+    let not_found = || Error::NotFound { what: "output", id: id.into() };
+    outputs.iter_mut().find(|output| output.id.as_str() == id).ok_or_else(not_found)
+}
+
+fn fixed(pointer: &str, message: &str) -> Error {
+    Error::Invalid(Problem { pointer: pointer.into(), message: message.into() }.into())
+}
+
+/// Whether the pipeline cannot follow the change while it runs.
+fn needs_restart(before: &Document, after: &Document) -> bool {
+    let (was, is) = (&before.scene.canvas, &after.scene.canvas);
+    let bitrate_kbps = after.encoder.bitrate_kbps;
+    (was.size, was.fps) != (is.size, is.fps)
+        || document::Encoder { bitrate_kbps, ..before.encoder.clone() } != after.encoder
+        || before.audio != after.audio
+}

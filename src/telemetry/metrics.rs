@@ -1,0 +1,120 @@
+//! The text of `/metrics`: the pipeline's families, and those of the outputs, read from them when asked.
+//!
+//! Names follow `stream_manager_<what>_<unit>[_total]`; labels are the stream and the output, both bounded in number.
+
+use std::sync::Arc;
+
+use prometheus::{
+    IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
+    core::{Collector, Desc},
+    proto::MetricFamily,
+};
+
+use crate::{output::State, state::Streams};
+
+/// Everything that is counted.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+}
+
+impl Metrics {
+    /// The families registered so far, with those of the outputs of `streams`.
+    pub fn new(registry: Registry, streams: Arc<Streams>) -> Result<Self, prometheus::Error> {
+        let build =
+            IntGaugeVec::new(Opts::new("stream_manager_build_info", "1, with the version as a label."), &["version"])?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        registry.register(Box::new(build))?;
+        registry.register(Box::new(Outputs::new(streams)?))?;
+        Ok(Self { registry })
+    }
+
+    /// The text exposition format, version 0.0.4.
+    pub fn text(&self) -> Result<String, prometheus::Error> {
+        TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+}
+
+/// Reads the statistics of every output at the moment of the scrape.
+struct Outputs {
+    streams: Arc<Streams>,
+    descs: Vec<Desc>,
+}
+
+/// Families that live for one scrape.
+struct Families {
+    bytes: IntCounterVec,
+    frames: IntCounterVec,
+    skipped: IntCounterVec,
+    attempts: IntCounterVec,
+    reconnects: IntCounterVec,
+    bitrate_bps: IntGaugeVec,
+    queue_bytes: IntGaugeVec,
+    queue_ms: IntGaugeVec,
+    is_publishing: IntGaugeVec,
+}
+
+impl Families {
+    fn new() -> Result<Self, prometheus::Error> {
+        let labels = &["stream", "output"];
+        let name = |what: &str| format!("stream_manager_output_{what}");
+        let counter = |what: &str, help: &str| IntCounterVec::new(Opts::new(name(what), help), labels);
+        let gauge = |what: &str, help: &str| IntGaugeVec::new(Opts::new(name(what), help), labels);
+        Ok(Self {
+            bytes: counter("bytes_total", "Bytes the network took.")?,
+            frames: counter("frames_total", "Pictures sent.")?,
+            skipped: counter("skipped_frames_total", "Pictures dropped because the network was too slow.")?,
+            attempts: counter("connect_attempts_total", "Attempts to connect.")?,
+            reconnects: counter("reconnects_total", "Times it went on air again.")?,
+            bitrate_bps: gauge("bitrate_bps", "Bits per second sent over the last seconds.")?,
+            queue_bytes: gauge("queue_bytes", "Bytes waiting to be sent.")?,
+            queue_ms: gauge("queue_duration_ms", "Milliseconds of media waiting to be sent.")?,
+            is_publishing: gauge("publishing", "1 while the server takes media, otherwise 0.")?,
+        })
+    }
+
+    fn collectors(&self) -> [&dyn Collector; 9] {
+        let Self { bytes, frames, skipped, attempts, reconnects, bitrate_bps, queue_bytes, queue_ms, is_publishing } =
+            self;
+        [bytes, frames, skipped, attempts, reconnects, bitrate_bps, queue_bytes, queue_ms, is_publishing]
+    }
+
+    fn observe(&self, stream: &str, stats: &crate::output::Stats) {
+        let labels = &[stream, stats.id.as_str()];
+        let gauge = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+        self.bytes.with_label_values(labels).inc_by(stats.output_bytes);
+        self.frames.with_label_values(labels).inc_by(stats.output_total_frames);
+        self.skipped.with_label_values(labels).inc_by(stats.output_skipped_frames);
+        self.attempts.with_label_values(labels).inc_by(stats.attempts);
+        self.reconnects.with_label_values(labels).inc_by(stats.reconnects);
+        self.bitrate_bps.with_label_values(labels).set(gauge(stats.bitrate_kbps * 1000));
+        self.queue_bytes.with_label_values(labels).set(gauge(stats.queue_bytes as u64));
+        self.queue_ms.with_label_values(labels).set(gauge(stats.queue_ms));
+        self.is_publishing.with_label_values(labels).set(i64::from(stats.state == State::Publishing));
+    }
+}
+
+impl Outputs {
+    fn new(streams: Arc<Streams>) -> Result<Self, prometheus::Error> {
+        let families = Families::new()?;
+        let descs = families.collectors().iter().flat_map(|family| family.desc()).cloned().collect();
+        Ok(Self { streams, descs })
+    }
+}
+
+impl Collector for Outputs {
+    fn desc(&self) -> Vec<&Desc> {
+        self.descs.iter().collect()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let Ok(families) = Families::new() else { return Vec::new() };
+        for snapshot in self.streams.list() {
+            let id = snapshot.document.id.as_str();
+            // A stream that was deleted since the list was made has no outputs.
+            let live = self.streams.live(id).ok().flatten();
+            live.iter().flat_map(|live| &live.outputs).for_each(|stats| families.observe(id, stats));
+        }
+        families.collectors().iter().flat_map(|family| family.collect()).collect()
+    }
+}

@@ -1,0 +1,4 @@
+//! What the daemon tells those who watch it: logs and metrics.
+
+pub mod log;
+pub mod metrics;

@@ -1,0 +1,193 @@
+//! Outputs against real servers: what nginx-rtmp and FFmpeg have received is compared packet by packet with what was
+//! sent, by ffprobe.
+//!
+//! The stream is made by FFmpeg, not by us, with B-frames, so that composition times are put to the test too. It has been
+//! running for an hour and its first IDR is missed: a session starts at the next one, and at 0. The rest of it is shorter
+//! than a queue is long, so it is sent as fast as the server takes it.
+
+mod servers;
+
+use std::{fs, path::Path, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use serde_json::Value;
+use servers::{FfmpegListener, Nginx, ffmpeg, ffprobe_json};
+use stream_manager::{
+    base::{id::Id, secret::Secret},
+    output::{Headers, Kind, Limits, Output, Packet, Spec, State},
+    rtmp::Endpoint,
+};
+use tokio::{runtime::Handle, time::timeout};
+
+const KEY: &str = "some_key";
+/// The stream's age at the first packet, in ms.
+const AGE_MS: u64 = 3_600_000;
+/// `@setDataFrame` as an AMF 0 string: an RTMP server wants it in front of what a file has.
+const SET_DATA_FRAME: &[u8] = b"\x02\x00\x0d@setDataFrame";
+
+/// Three seconds of picture and sound with an IDR each second.
+fn make_clip(path: &Path) {
+    let picture = "testsrc2=size=320x240:rate=30,format=yuv420p";
+    let sound = "sine=frequency=440:sample_rate=48000";
+    let mut arguments = vec!["-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", sound, "-t", "3"];
+    arguments.extend(["-c:v", "libx264", "-preset", "veryfast", "-bf", "2", "-g", "30", "-c:a", "aac", "-ac", "2"]);
+    arguments.extend(["-metadata", "title=what the metadata says"]);
+    arguments.push(path.to_str().unwrap());
+    ffmpeg(&arguments);
+}
+
+/// An FLV file taken apart.
+#[derive(Debug)]
+struct Clip {
+    headers: Headers,
+    packets: Vec<Packet>,
+}
+
+impl Clip {
+    fn read(path: &Path) -> Self {
+        let mut headers = Headers { metadata: Bytes::new(), video: Bytes::new(), audio: Bytes::new() };
+        let mut packets = Vec::new();
+        for (tag_type, time_ms, body) in tags(fs::read(path).unwrap().into()) {
+            let (is_media, dts_ms) = (body[1] == 1, AGE_MS + time_ms);
+            match (tag_type, is_media) {
+                (18, _) => headers.metadata = [SET_DATA_FRAME, &body].concat().into(),
+                (9, true) => {
+                    packets.push(Packet { kind: Kind::Video { is_key: body[0] >> 4 == 1 }, dts_ms, body });
+                }
+                (9, false) if body[1] == 0 => headers.video = body,
+                (8, true) => packets.push(Packet { kind: Kind::Audio, dts_ms, body }),
+                (8, false) => headers.audio = body,
+                _ => {} // the end of the sequence
+            }
+        }
+        Self { headers, packets }
+    }
+}
+
+/// The tags of a file: `(type, time in ms, body)`.
+fn tags(mut file: Bytes) -> Vec<(u8, u64, Bytes)> {
+    const HEADER_LEN: usize = 9 + 4;
+    const TAG_HEADER_LEN: usize = 11;
+    let _ = file.split_to(HEADER_LEN);
+    let mut tags = Vec::new();
+    while file.len() >= TAG_HEADER_LEN {
+        let header = file.split_to(TAG_HEADER_LEN);
+        let number = |bytes: &[u8]| bytes.iter().fold(0, |number, &byte| number << 8 | u64::from(byte));
+        let (len, time_ms) = (number(&header[1..4]), u64::from(header[7]) << 24 | number(&header[4..7]));
+        tags.push((header[0], time_ms, file.split_to(usize::try_from(len).unwrap())));
+        let _back_pointer = file.split_to(4);
+    }
+    tags
+}
+
+/// Starts to publish and waits until the server takes media.
+async fn start(headers: Headers, address: &str) -> Output {
+    let destination = Endpoint::with_key_apart(address, &Secret::new(KEY)).unwrap();
+    let spec = Spec::new(Id::new("test").unwrap(), destination, Limits::default()).unwrap();
+    let output = Output::spawn(&Handle::current(), spec, Arc::new(headers));
+    reach(&output, |state| *state == State::Publishing).await;
+    output
+}
+
+async fn reach(output: &Output, is_it: impl FnMut(&State) -> bool) {
+    let patience = Duration::from_secs(30);
+    let reached = timeout(patience, output.states().wait_for(is_it)).await.map(|state| state.is_ok());
+    assert_eq!(reached, Ok(true), "{:?}", output.stats());
+}
+
+/// Publishes all but the first IDR, and says good-bye.
+async fn finish(output: Output, packets: &[Packet]) {
+    assert_eq!(packets[0].kind, Kind::Video { is_key: true });
+    packets[1..].iter().for_each(|packet| output.push(packet));
+    assert_eq!(output.stats().output_skipped_frames, 0);
+    output.stop().await;
+}
+
+fn packets(path: &Path) -> Vec<Value> {
+    match ffprobe_json(path, &["-show_packets"])["packets"].take() {
+        Value::Array(packets) => packets,
+        other => panic!("ffprobe shows no packets: {other}"),
+    }
+}
+
+/// Where the second IDR is.
+fn second_key(packets: &[Value]) -> usize {
+    let is_key = |packet: &Value| packet["codec_type"] == "video" && packet["flags"] == "K_";
+    let keys = packets.iter().enumerate().filter(|(_, packet)| is_key(packet));
+    keys.map(|(index, _)| index).nth(1).unwrap()
+}
+
+/// Type, times from the first packet on, flags and size of each packet.
+fn describe(packets: &[Value]) -> Vec<String> {
+    let start_ms = packets[0]["dts"].as_i64().unwrap();
+    let from_start = |packet: &Value, name: &str| packet[name].as_i64().unwrap() - start_ms;
+    let describe = |packet: &Value| {
+        let (pts, dts) = (from_start(packet, "pts"), from_start(packet, "dts"));
+        format!("{} {pts} {dts} {} {}", packet["codec_type"], packet["flags"], packet["size"])
+    };
+    packets.iter().map(describe).collect()
+}
+
+/// Of each track, what a decoder must know.
+fn tracks(path: &Path) -> Vec<String> {
+    let probe = ffprobe_json(path, &["-show_streams", "-show_data_hash", "md5"]);
+    let describe = |track: &Value| {
+        let names = ["codec_name", "profile", "level", "width", "height", "sample_rate", "channels", "extradata_hash"];
+        names.map(|name| format!("{name}={} ", track[name])).concat()
+    };
+    let mut tracks: Vec<_> = probe["streams"].as_array().unwrap().iter().map(describe).collect();
+    tracks.sort();
+    tracks
+}
+
+/// The server has the same tracks, and all packets from the second IDR on.
+fn assert_received(received: &Path, sent: &Path) {
+    assert_eq!(tracks(received), tracks(sent));
+    let (received, sent) = (packets(received), packets(sent));
+    let (received, sent) = (describe(&received), describe(&sent[second_key(&sent)..]));
+    let first_difference = received.iter().zip(&sent).position(|(received, sent)| received != sent);
+    let shown = first_difference.map(|n| (n, &received[n], &sent[n]));
+    assert_eq!((received.len(), shown), (sent.len(), None), "(packets, first that differs)");
+    assert!(sent.len() > 60 + 90, "two seconds have 60 pictures and some 94 pieces of sound");
+}
+
+#[tokio::test]
+async fn nginx_rtmp_receives_what_was_sent() {
+    let directory = tempfile::tempdir().unwrap();
+    let sent = directory.path().join("clip.flv");
+    make_clip(&sent);
+    let (clip, nginx) = (Clip::read(&sent), Nginx::start());
+    finish(start(clip.headers, &nginx.address()).await, &clip.packets).await;
+    assert_received(&nginx.recording(KEY), &sent);
+}
+
+#[tokio::test]
+async fn ffmpeg_receives_what_was_sent() {
+    let directory = tempfile::tempdir().unwrap();
+    let sent = directory.path().join("clip.flv");
+    make_clip(&sent);
+    let (clip, mut listener) = (Clip::read(&sent), FfmpegListener::start(KEY));
+    finish(start(clip.headers, &listener.address()).await, &clip.packets).await;
+    let received = listener.finish();
+    assert_received(&received, &sent);
+    // nginx-rtmp records no metadata; FFmpeg hands on the texts in it.
+    let format = ffprobe_json(&received, &["-show_format"]);
+    assert_eq!(format["format"]["tags"]["title"], "what the metadata says", "{format}");
+}
+
+#[tokio::test]
+async fn a_server_that_is_restarted_gets_a_stream_that_begins_anew() {
+    let directory = tempfile::tempdir().unwrap();
+    let sent = directory.path().join("clip.flv");
+    make_clip(&sent);
+    let (clip, mut nginx) = (Clip::read(&sent), Nginx::start());
+    let output = start(clip.headers, &nginx.address()).await;
+    clip.packets.iter().for_each(|packet| output.push(packet));
+    nginx.kill();
+    reach(&output, |state| matches!(state, State::BackingOff { .. })).await;
+    nginx.restart();
+    reach(&output, |state| *state == State::Publishing).await;
+    assert_eq!(output.stats().reconnects, 1);
+    finish(output, &clip.packets).await;
+    assert_received(&nginx.recording(KEY), &sent);
+}

@@ -1,0 +1,229 @@
+//! Real servers and tools for integration tests: nginx-rtmp, FFmpeg as a server, ffprobe.
+//!
+//! Each server runs on a free port of loopback with a temporary directory of its own, and is ended by its own process id
+//! when its value is dropped. A missing program fails the test with the line that installs it; nothing is skipped.
+//! Waiting for another process is polling, the one place where tests pause; the pauses decide nothing but the speed.
+
+#![allow(dead_code, reason = "each test crate uses its own part of this module")]
+
+use std::{
+    fs, io,
+    net::{Ipv4Addr, TcpListener},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    thread,
+    time::Duration,
+};
+
+use tempfile::TempDir;
+
+/// Debian packages of the programs used here.
+const PACKAGES: &str = "apt-get install ffmpeg nginx libnginx-mod-rtmp";
+const NGINX_RTMP_MODULE: &str = "/usr/lib/nginx/modules/ngx_rtmp_module.so";
+const POLL: Duration = Duration::from_millis(10);
+/// Polls before a test is given up: 30 s, far more than any server here needs.
+const POLLS_MAX: usize = 3000;
+
+/// A port of loopback that nobody listens on. Another process could take it before the caller does; none has yet.
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+}
+
+/// What ffprobe says about a file, e.g. with `["-show_packets"]`.
+pub(crate) fn ffprobe_json(path: &Path, arguments: &[&str]) -> serde_json::Value {
+    let mut command = Command::new("ffprobe");
+    command.args(["-v", "error", "-of", "json"]).args(arguments).arg(path);
+    serde_json::from_str(&run(&mut command)).unwrap()
+}
+
+/// Runs ffmpeg to its end and asserts that it succeeds.
+pub(crate) fn ffmpeg(arguments: &[&str]) {
+    run(Command::new("ffmpeg").args(["-hide_banner", "-v", "error", "-nostdin", "-y"]).args(arguments));
+}
+
+/// nginx-rtmp that records everything published to its application `live`.
+#[derive(Debug)]
+pub(crate) struct Nginx {
+    process: Process,
+    directory: TempDir,
+    port: u16,
+}
+
+impl Nginx {
+    /// Starts it and waits until it listens.
+    pub(crate) fn start() -> Self {
+        assert!(Path::new(NGINX_RTMP_MODULE).exists(), "nginx's RTMP module is missing: {PACKAGES}");
+        let directory = tempfile::tempdir().unwrap();
+        let port = free_port();
+        let path = directory.path();
+        fs::write(path.join("nginx.conf"), nginx_config(path, port)).unwrap();
+        let process = Self::run(path, port);
+        Self { process, directory, port }
+    }
+
+    /// Kills it: its connections break. Recordings stay until something is published under the same key.
+    pub(crate) fn kill(&mut self) {
+        self.process.end();
+    }
+
+    /// Starts it again after [`Self::kill`], on the same port.
+    pub(crate) fn restart(&mut self) {
+        self.process = Self::run(self.directory.path(), self.port);
+    }
+
+    fn run(directory: &Path, port: u16) -> Process {
+        let (config, log) = (directory.join("nginx.conf"), directory.join("error.log"));
+        let mut command = Command::new("nginx");
+        command.arg("-e").arg(&log).arg("-p").arg(directory).arg("-c").arg(config);
+        let mut process = Process::spawn(&mut command, log);
+        process.wait_until_listening(port);
+        process
+    }
+
+    /// Address of the application; the stream key is given apart.
+    pub(crate) fn address(&self) -> String {
+        format!("rtmp://127.0.0.1:{}/live", self.port)
+    }
+
+    /// What was published under `key`, as FLV; complete once the publisher's connection is closed.
+    pub(crate) fn recording(&self, key: &str) -> PathBuf {
+        self.directory.path().join(format!("{key}.flv"))
+    }
+}
+
+/// One process without a master, so that its id is the only one to end and nobody changes users.
+fn nginx_config(directory: &Path, port: u16) -> String {
+    let directory = directory.display();
+    format!(
+        "load_module {NGINX_RTMP_MODULE};
+        daemon off;
+        master_process off;
+        pid {directory}/nginx.pid;
+        error_log {directory}/error.log info;
+        events {{ worker_connections 64; }}
+        rtmp {{
+            server {{
+                listen 127.0.0.1:{port};
+                max_message 8m;
+                application live {{
+                    live on;
+                    record all;
+                    record_path {directory};
+                }}
+            }}
+        }}"
+    )
+}
+
+/// FFmpeg as a server for one publisher: takes one connection, writes it to a file and ends with it.
+#[derive(Debug)]
+pub(crate) struct FfmpegListener {
+    process: Process,
+    directory: TempDir,
+    port: u16,
+}
+
+impl FfmpegListener {
+    /// Starts it for this stream key and waits until it listens.
+    pub(crate) fn start(key: &str) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let port = free_port();
+        let path = directory.path();
+        let mut command = Command::new("ffmpeg");
+        command.args(["-hide_banner", "-v", "warning", "-nostdin", "-y", "-listen", "1", "-i"]);
+        command.arg(format!("rtmp://127.0.0.1:{port}/app/{key}")).args(["-c", "copy"]).arg(path.join("out.flv"));
+        let mut process = Process::spawn(&mut command, path.join("error.log"));
+        process.wait_until_listening(port);
+        Self { process, directory, port }
+    }
+
+    /// Address of the application; the stream key is given apart.
+    pub(crate) fn address(&self) -> String {
+        format!("rtmp://127.0.0.1:{}/app", self.port)
+    }
+
+    /// Waits for its end, which the publisher's good-bye brings about; returns what it wrote, as FLV.
+    pub(crate) fn finish(&mut self) -> PathBuf {
+        let status = self.process.wait();
+        assert!(status.success(), "ffmpeg: {status}\n{}", self.process.log());
+        self.directory.path().join("out.flv")
+    }
+}
+
+/// A child that does not outlive its value.
+#[derive(Debug)]
+struct Process {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Process {
+    fn spawn(command: &mut Command, log: PathBuf) -> Self {
+        let output = fs::File::create(&log).unwrap();
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(output);
+        let child = command.spawn().unwrap_or_else(|error| panic!("{}", cannot_run(command, &error)));
+        Self { child, log }
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    fn wait_until_listening(&mut self, port: u16) {
+        for _ in 0..POLLS_MAX {
+            if is_listening(port) {
+                return;
+            }
+            if let Some(status) = self.child.try_wait().unwrap() {
+                panic!("server ended before it listened: {status}\n{}", self.log());
+            }
+            thread::sleep(POLL);
+        }
+        panic!("server does not listen on port {port}\n{}", self.log());
+    }
+
+    fn wait(&mut self) -> ExitStatus {
+        for _ in 0..POLLS_MAX {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            thread::sleep(POLL);
+        }
+        panic!("process does not end\n{}", self.log());
+    }
+
+    fn end(&mut self) {
+        // Both fail only for a process that has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// Whether a socket listens on this port of 127.0.0.1. Asked of the kernel, since a connection to try it would be the
+/// only one that FFmpeg takes.
+fn is_listening(port: u16) -> bool {
+    const LISTEN: &str = "0A";
+    let local = format!("0100007F:{port:04X}");
+    let table = fs::read_to_string("/proc/net/tcp").unwrap();
+    table.lines().any(|line| {
+        let mut fields = line.split_ascii_whitespace().skip(1);
+        fields.next() == Some(&local) && fields.nth(1) == Some(LISTEN)
+    })
+}
+
+fn run(command: &mut Command) -> String {
+    let output = command.stdin(Stdio::null()).output();
+    let output = output.unwrap_or_else(|error| panic!("{}", cannot_run(command, &error)));
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn cannot_run(command: &Command, error: &io::Error) -> String {
+    format!("cannot run {:?}: {error}; install it with: {PACKAGES}", command.get_program())
+}
