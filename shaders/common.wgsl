@@ -2,6 +2,9 @@
 //
 // p is a point in canvas pixels, q one in layer pixels. A pixel's centre lies at half coordinates.
 
+// Whether the clip's edges lie between pixels: nothing is covered in part then.
+override is_aligned: bool = false;
+
 struct Frame {
     canvas: vec2f,
     padding: vec2f,
@@ -26,10 +29,10 @@ fn layer_from_canvas(place: Place, p: vec2f) -> vec2f {
     return place.to_layer.xy * p.x + place.to_layer.zw * p.y + place.origins.zw;
 }
 
-// A corner of the clip, one canvas pixel farther out so that edges between pixels are shaded, in clip space.
+// A corner of the clip, in clip space; one canvas pixel farther out where the edge runs through pixels.
 fn corner_of(place: Place, index: u32) -> vec4f {
     let unit = vec2f(f32(index & 1u), f32(index >> 1u));
-    let margin = vec2f(1.0) / place.rate;
+    let margin = select(vec2f(1.0) / place.rate, vec2f(0.0), is_aligned);
     let q = mix(place.clip.xy - margin, place.clip.zw + margin, unit);
     let p = canvas_from_layer(place, q);
     return vec4f(p / frame.canvas * vec2f(2.0, -2.0) + vec2f(-1.0, 1.0), 0.0, 1.0);
@@ -40,4 +43,12 @@ fn box_coverage(q: vec2f, edges: vec4f, rate: vec2f) -> f32 {
     let inside = saturate((q - edges.xy) * rate + 0.5) + saturate((edges.zw - q) * rate + 0.5) - 1.0;
     let cover = max(inside, vec2f(0.0));
     return cover.x * cover.y;
+}
+
+// How much of the canvas pixel at q the item's clip covers.
+fn clip_coverage(place: Place, q: vec2f) -> f32 {
+    if is_aligned {
+        return 1.0;
+    }
+    return box_coverage(q, place.clip, place.rate);
 }

@@ -38,6 +38,5 @@ fn colour_at(p: vec2f, q: vec2f) -> vec4f {
 @fragment
 fn paint(@builtin(position) position: vec4f) -> @location(0) vec4f {
     let q = layer_from_canvas(item.place, position.xy);
-    let cover = box_coverage(q, item.place.clip, item.place.rate);
-    return colour_at(position.xy, q) * (cover * item.opacity);
+    return colour_at(position.xy, q) * (item.opacity * clip_coverage(item.place, q));
 }

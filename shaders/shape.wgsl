@@ -4,8 +4,9 @@
 // pixels, divided by the layer pixels that one canvas pixel spans across that edge. Coverage is that number plus one
 // half. A stroke is what the outline grown by half its width covers and the outline shrunk by it does not.
 
-// Which outline: 0 rectangle, 1 ellipse, 2 polygon, 3 line.
+// Which outline: 0 rectangle, 1 ellipse, 2 polygon, 3 line, 4 the clip itself.
 override outline: u32 = 0u;
+override has_stroke: bool = false;
 // Whether there is more than one stop.
 override has_gradient: bool = false;
 
@@ -123,23 +124,35 @@ fn line_coverage(q: vec2f) -> f32 {
     return box_coverage(vec2f(dot(p, u), dot(p, v)), vec4f(0.0, -item.style.y, len, item.style.y), rate);
 }
 
+// What an outline grown by half the stroke's width covers and one shrunk by it does not.
+fn band(outer: f32, inner: f32) -> f32 {
+    return saturate(outer + 0.5) - saturate(inner + 0.5);
+}
+
 // Coverage by the fill and by the stroke.
 fn coverage(q: vec2f) -> vec2f {
     let grow = item.style.y;
+    var cover = vec2f(1.0, 0.0);
     if outline == 0u {
-        let stroke = saturate(rectangle_depth(q, grow) + 0.5) - saturate(rectangle_depth(q, -grow) + 0.5);
-        return vec2f(saturate(rectangle_depth(q, 0.0) + 0.5), stroke);
+        cover.x = saturate(rectangle_depth(q, 0.0) + 0.5);
+        if has_stroke {
+            cover.y = band(rectangle_depth(q, grow), rectangle_depth(q, -grow));
+        }
     }
     if outline == 1u {
-        let stroke = saturate(ellipse_depth(q, grow) + 0.5) - saturate(ellipse_depth(q, -grow) + 0.5);
-        return vec2f(saturate(ellipse_depth(q, 0.0) + 0.5), stroke);
+        cover.x = saturate(ellipse_depth(q, 0.0) + 0.5);
+        if has_stroke {
+            cover.y = band(ellipse_depth(q, grow), ellipse_depth(q, -grow));
+        }
     }
     if outline == 2u {
         let depth = polygon_depth(q);
-        let within = (vec2f(depth.x) + vec2f(grow, -grow)) / depth.y + 0.5;
-        return vec2f(saturate(depth.x / depth.y + 0.5), saturate(within.x) - saturate(within.y));
+        cover = vec2f(saturate(depth.x / depth.y + 0.5), band((depth.x + grow) / depth.y, (depth.x - grow) / depth.y));
     }
-    return vec2f(0.0, line_coverage(q));
+    if outline == 3u {
+        cover = vec2f(0.0, line_coverage(q));
+    }
+    return cover;
 }
 
 fn fill_colour(q: vec2f) -> vec4f {
@@ -163,5 +176,5 @@ fn paint(@builtin(position) position: vec4f) -> @location(0) vec4f {
     let cover = coverage(q);
     let stroke = item.stroke * cover.y;
     let painted = stroke + fill_colour(q) * (cover.x * (1.0 - stroke.a));
-    return painted * (item.style.z * box_coverage(q, item.place.clip, item.place.rate));
+    return painted * (item.style.z * clip_coverage(item.place, q));
 }

@@ -15,5 +15,5 @@ fn corner(@builtin(vertex_index) index: u32) -> @builtin(position) vec4f {
 @fragment
 fn paint(@builtin(position) position: vec4f) -> @location(0) vec4f {
     let q = layer_from_canvas(item.place, position.xy);
-    return item.colour * box_coverage(q, item.place.clip, item.place.rate);
+    return item.colour * clip_coverage(item.place, q);
 }

@@ -11,6 +11,10 @@ packages_runtime=(libvulkan1 mesa-vulkan-drivers)
 # What receives the stream, and what looks at it.
 packages_stream=(ffmpeg libnginx-mod-rtmp nginx)
 
+# Mesa's device-select layer asks a window system which GPU it prefers, and complains where there is none; adapters are
+# chosen by the program itself.
+export NODEVICE_SELECT=1
+
 say() {
     if [ -t 1 ]; then printf '\033[1m%s\033[0m\n' "$*"; else printf '%s\n' "$*"; fi
 }

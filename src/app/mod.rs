@@ -14,7 +14,10 @@ use clap::{Parser, Subcommand};
 use self::config::{Config, Flags};
 use stream_manager::{
     media::Library,
-    pipeline::{Devices, prepare::prepare},
+    pipeline::{
+        Devices,
+        prepare::{missing_fonts, prepare},
+    },
     scene::check::Problems,
     state::Document,
     telemetry::log,
@@ -160,10 +163,15 @@ fn check(config: Config) -> anyhow::Result<ExitCode> {
     for error in &evaluation.errors {
         complain(&format!("layer {}: {}", error.layer, error.message));
     }
+    let unknown: Vec<_> =
+        document.scene.layers.iter().filter_map(|l| Some((&l.id, missing_fonts(l, &library)?))).collect();
+    for (layer, message) in &unknown {
+        complain(&format!("layer {layer}: {message}"));
+    }
     if evaluation.is_pending {
         complain("some pictures and texts were not ready within 30 s");
     }
-    if !evaluation.errors.is_empty() || evaluation.is_pending {
+    if !evaluation.errors.is_empty() || !unknown.is_empty() || evaluation.is_pending {
         return Ok(ExitCode::FAILURE);
     }
     let canvas = &document.scene.canvas;

@@ -15,15 +15,15 @@ use serde::Serialize;
 use super::{
     CacheStats, Error,
     device::Gpu,
-    items::{Frame, Items, Place},
+    items::{Frame, Items, Placed},
     light,
     nv12::Nv12,
     pipeline,
-    raster::{Raster, Sampling},
+    raster::{self, Raster},
     readback::{RING, Readback},
     shape::{self, Shape},
-    solid::Solid,
-    textures::{Found, Texture, Textures},
+    solid::{self, Solid},
+    textures::{Found, Textures},
     upload,
 };
 use crate::{
@@ -35,7 +35,7 @@ use crate::{
     media::Library,
     scene::{
         BlendSpace, DrawList, LayerError,
-        draw::{DrawItem, Fill, Outline, Paint, Shape as ShapeDocument},
+        draw::{DrawItem, Fill, Paint, Raster as RasterKey, Shape as ShapeDocument},
         geometry::Rect,
     },
 };
@@ -267,9 +267,9 @@ fn mismatch(what: &'static str, expected: Size, got: Size) -> Error {
 /// One draw call.
 #[derive(Debug)]
 enum Draw {
-    Solid { offset: u32 },
-    Shape { offset: u32, variant: shape::Variant },
-    Raster { offset: u32, sampling: Sampling, texture: Arc<Texture> },
+    Solid(solid::Draw),
+    Shape(shape::Draw),
+    Raster(raster::Draw),
 }
 
 /// What becomes of an item.
@@ -321,36 +321,34 @@ impl Painter {
         debug_assert_eq!(list.blend_space, self.space);
         match &item.paint {
             Paint::Solid(colour) => self.plan_solid(item, item.clip, *colour),
-            Paint::Shape(shape) => match plain_box(shape) {
-                Some((rect, colour)) => self.plan_solid(item, item.clip.intersect(rect), colour),
-                None => self.plan_shape(item, shape),
-            },
+            Paint::Shape(shape) => self.plan_shape(item, shape),
             Paint::Raster { raster, dest } => self.plan_raster(item, raster, *dest),
         }
     }
 
     fn plan_solid(&mut self, item: &DrawItem, clip: Rect, colour: Rgba) -> Planned {
-        let Some(place) = Place::of(item, clip, self.canvas).filter(|_| colour.a > 0) else { return Planned::Unseen };
-        let offset = Solid::push(&mut self.items, place, colour, item.opacity, self.space);
-        Planned::Draw(Draw::Solid { offset })
+        let Some(placed) = Placed::of(item, clip, self.canvas).filter(|_| colour.a > 0) else { return Planned::Unseen };
+        Planned::Draw(Draw::Solid(Solid::push(&mut self.items, placed, colour, item.opacity, self.space)))
     }
 
     fn plan_shape(&mut self, item: &DrawItem, shape: &ShapeDocument) -> Planned {
-        let Some(place) = Place::of(item, item.clip, self.canvas) else { return Planned::Unseen };
-        let (offset, variant) = Shape::push(&mut self.items, place, shape, item.opacity, self.space);
-        Planned::Draw(Draw::Shape { offset, variant })
+        let sharp_box = shape::sharp_box(shape);
+        let clip = sharp_box.map_or(item.clip, |rect| item.clip.intersect(rect));
+        if let (Some(_), Some(Fill::Solid(colour))) = (sharp_box, &shape.fill) {
+            return self.plan_solid(item, clip, *colour);
+        }
+        let Some(placed) = Placed::of(item, clip, self.canvas) else { return Planned::Unseen };
+        Planned::Draw(Draw::Shape(Shape::push(&mut self.items, placed, shape, item.opacity, self.space)))
     }
 
-    fn plan_raster(&mut self, item: &DrawItem, raster: &crate::scene::draw::Raster, dest: Rect) -> Planned {
-        let Some(place) = Place::of(item, item.clip.intersect(dest), self.canvas) else { return Planned::Unseen };
+    fn plan_raster(&mut self, item: &DrawItem, raster: &RasterKey, dest: Rect) -> Planned {
+        let Some(placed) = Placed::of(item, item.clip.intersect(dest), self.canvas) else { return Planned::Unseen };
         let texture = match self.textures.find(raster) {
             Found::Ready(texture) => texture,
             Found::Pending => return Planned::Pending,
             Found::Failed(message) => return Planned::Failed(message),
         };
-        let sampling = Sampling::of(item.place, dest, texture.size, texture.levels);
-        let offset = Raster::push(&mut self.items, place, dest, sampling, item.opacity * texture.fade);
-        Planned::Draw(Draw::Raster { offset, sampling, texture })
+        Planned::Draw(Draw::Raster(Raster::push(&mut self.items, placed, item, dest, texture)))
     }
 
     fn paint(&mut self, gpu: &Gpu, pass: &mut wgpu::RenderPass<'_>, draws: &[Draw]) {
@@ -362,23 +360,11 @@ impl Painter {
         pass.set_bind_group(0, &self.frame, &[]);
         for draw in draws {
             match draw {
-                Draw::Solid { offset } => self.solid.draw(pass, *offset),
-                Draw::Shape { offset, variant } => self.shape.draw(pass, *offset, *variant),
-                Draw::Raster { offset, sampling, texture } => {
-                    self.raster.draw(pass, *offset, *sampling, &texture.group)
-                }
+                Draw::Solid(draw) => self.solid.draw(pass, draw),
+                Draw::Shape(draw) => self.shape.draw(pass, draw),
+                Draw::Raster(draw) => self.raster.draw(pass, draw),
             }
         }
-    }
-}
-
-/// A sharp-cornered box in one colour needs no shape: its edges are those of a clip.
-fn plain_box(shape: &ShapeDocument) -> Option<(Rect, Rgba)> {
-    match (&shape.outline, &shape.fill, &shape.stroke) {
-        (Outline::Rectangle { rect, radius }, Some(Fill::Solid(colour)), None) if *radius <= 0.0 => {
-            Some((*rect, *colour))
-        }
-        _ => None,
     }
 }
 
@@ -421,4 +407,233 @@ fn frame_group(gpu: &Gpu, size: Size) -> (wgpu::BindGroupLayout, wgpu::BindGroup
         ],
     });
     (layout, group)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        base::id::Id,
+        gpu::device::tests::gpu,
+        media::Config,
+        scene::{
+            draw::{Align, Stop, Stroke, TextRaster},
+            geometry::Affine,
+        },
+    };
+
+    const WAIT: Duration = Duration::from_secs(20);
+
+    struct Studio {
+        compositor: Compositor,
+        library: Arc<Library>,
+        picture: Picture,
+        frame: u64,
+    }
+
+    fn studio() -> Studio {
+        let size = Size::new(32, 16).unwrap();
+        let library = Library::new(Config::default()).unwrap();
+        let compositor = Compositor::new(gpu(), library.clone(), size, VideoColour::BT709_LIMITED).unwrap();
+        Studio { compositor, library, picture: Picture::black(size), frame: 0 }
+    }
+
+    impl Studio {
+        /// Draws items on black and returns the picture.
+        fn draw(&mut self, blend_space: BlendSpace, items: Vec<DrawItem>) -> RgbaImage {
+            let list = DrawList { size: self.compositor.size(), blend_space, background: Rgba::BLACK, items };
+            self.frame += 1;
+            self.compositor.render(self.frame, &list).unwrap();
+            assert_eq!(self.compositor.collect(WAIT, &mut self.picture), Ok(Some(self.frame)));
+            self.compositor.capture().unwrap()
+        }
+
+        fn srgb(&mut self, items: Vec<DrawItem>) -> RgbaImage {
+            self.draw(BlendSpace::Srgb, items)
+        }
+    }
+
+    fn item(position: [f64; 2], clip: Rect, paint: Paint) -> DrawItem {
+        let place = Affine::place(position, [0.0; 2], [1.0, 1.0], 0.0);
+        DrawItem { layer: Id::new("layer").unwrap(), place, clip, opacity: 1.0, paint }
+    }
+
+    fn solid(position: [f64; 2], size: [f32; 2], colour: Rgba) -> DrawItem {
+        item(position, Rect::at_origin(size), Paint::Solid(colour))
+    }
+
+    fn shape(size: [f32; 2], shape: ShapeDocument) -> DrawItem {
+        item([0.0; 2], Rect::at_origin(size), Paint::Shape(Arc::new(shape)))
+    }
+
+    fn reds(picture: &RgbaImage, y: u32) -> Vec<u8> {
+        (0..picture.width()).map(|x| picture.get_pixel(x, y)[0]).collect()
+    }
+
+    fn text(colour: Rgba) -> Arc<TextRaster> {
+        Arc::new(TextRaster {
+            text: "\u{2588}\u{2588}".into(),
+            font: "DejaVu Sans".into(),
+            size: 10.0,
+            weight: 400,
+            is_italic: false,
+            colour,
+            line_height: 1.2,
+            letter_spacing: 0.0,
+            align: Align::Left,
+            width: None,
+            wrap: false,
+            scale: 1.0,
+        })
+    }
+
+    #[test]
+    fn edges_between_pixels_are_exact_and_others_are_covered_in_part() {
+        let mut studio = studio();
+        let aligned = studio.srgb(vec![solid([4.0, 2.0], [3.0, 8.0], Rgba::WHITE)]);
+        assert_eq!(reds(&aligned, 5)[..9], [0, 0, 0, 0, 255, 255, 255, 0, 0]);
+        assert_eq!((aligned.get_pixel(5, 1)[0], aligned.get_pixel(5, 2)[0], aligned.get_pixel(5, 10)[0]), (0, 255, 0));
+        // From 4.25 to 6.5: three quarters, one, one half.
+        let between = studio.srgb(vec![solid([4.25, 2.0], [2.25, 8.0], Rgba::WHITE)]);
+        assert_eq!(reds(&between, 5)[3..8], [0, 191, 255, 128, 0]);
+        // Thinner than a pixel: a quarter of it.
+        let thin = studio.srgb(vec![solid([4.5, 2.0], [0.25, 8.0], Rgba::WHITE)]);
+        assert_eq!(reds(&thin, 5)[3..6], [0, 64, 0]);
+    }
+
+    #[test]
+    fn translucent_colours_mix_in_the_blend_space() {
+        let mut studio = studio();
+        let half = || vec![solid([0.0; 2], [32.0, 16.0], Rgba::new(255, 255, 255, 128))];
+        let mixed = |picture: RgbaImage| picture.get_pixel(9, 9).0;
+        assert_eq!(mixed(studio.srgb(half())), [128, 128, 128, 255]);
+        // Half the light is 188 encoded.
+        let linear = mixed(studio.draw(BlendSpace::Linear, half()));
+        assert!(linear[0].abs_diff(188) <= 1 && linear[3] == 255, "{linear:?}");
+        assert_eq!(mixed(studio.srgb(half())), [128, 128, 128, 255], "and back again");
+    }
+
+    #[test]
+    fn gradients_interpolate_premultiplied_colours() {
+        let stops =
+            [(0.0, Rgba::new(255, 0, 0, 255)), (1.0, Rgba::CLEAR)].map(|(offset, colour)| Stop { offset, colour });
+        let fill = Some(Fill::Linear { from: [0.0, 0.0], to: [32.0, 0.0], stops: stops.to_vec() });
+        let outline = Outline::Rectangle { rect: Rect::new(0.0, 0.0, 32.0, 16.0), radius: 0.0 };
+        let picture = studio().srgb(vec![shape([32.0, 16.0], ShapeDocument { outline, fill, stroke: None })]);
+        // At a pixel's centre t = (x + 0.5) / 32; straight interpolation would square the falloff.
+        for x in [0, 7, 16, 31] {
+            let expected = 255.0 * (1.0 - (f64::from(x) + 0.5) / 32.0);
+            assert!((f64::from(picture.get_pixel(x, 8)[0]) - expected).abs() <= 1.0, "at {x}");
+        }
+    }
+
+    #[test]
+    fn a_stroke_is_centred_on_its_outline() {
+        let stroke = Some(Stroke { colour: Rgba::WHITE, width: 2.0 });
+        let line = Outline::Line { from: [2.0, 8.0], to: [30.0, 8.0] };
+        let picture = studio().srgb(vec![shape([32.0, 16.0], ShapeDocument { outline: line, fill: None, stroke })]);
+        assert_eq!((0..16).map(|y| picture.get_pixel(10, y)[0]).collect::<Vec<_>>()[5..11], [0, 0, 255, 255, 0, 0]);
+        assert_eq!(reds(&picture, 8)[..4], [0, 0, 255, 255], "a butt end at 2");
+
+        let rect = Rect::new(4.0, 3.0, 20.0, 10.0);
+        let outline = Outline::Rectangle { rect, radius: 0.0 };
+        let fill = Some(Fill::Solid(Rgba::new(100, 0, 0, 255)));
+        let picture = studio().srgb(vec![shape([32.0, 16.0], ShapeDocument { outline, fill, stroke })]);
+        assert_eq!(reds(&picture, 8)[2..7], [0, 255, 255, 100, 100]);
+        assert_eq!(picture.get_pixel(3, 2)[0], 255, "its corners are sharp");
+    }
+
+    #[test]
+    fn translucent_text_fades_as_a_whole() {
+        let mut studio = studio();
+        let mut block_at_half = |alpha| {
+            let raster = RasterKey::Text(text(Rgba::new(255, 255, 255, alpha)));
+            assert!(studio.library.prepare(std::slice::from_ref(&raster), WAIT).is_complete());
+            let RasterKey::Text(text) = &raster else { unreachable!() };
+            let block = studio.library.text(text).unwrap().block();
+            let [w, h] = text.texture_size(block).map(|side| side as f32);
+            let dest = Rect::new(-text.overhang(), -text.overhang(), w, h);
+            let clip = Rect::new(0.0, 0.0, 32.0, 16.0);
+            studio.srgb(vec![item([0.0; 2], clip, Paint::Raster { raster, dest })])
+        };
+        let (full, half) = (block_at_half(255), block_at_half(128));
+        assert_eq!(full.get_pixel(6, 6)[0], 255, "a full block is solid, also where two touch");
+        for (full, half) in full.pixels().zip(half.pixels()) {
+            let expected = f64::from(full[0]) * 128.0 / 255.0;
+            assert!((f64::from(half[0]) - expected).abs() <= 1.0, "{full:?} {half:?}");
+        }
+    }
+
+    #[test]
+    fn the_ring_holds_three_and_gives_them_back_in_order() {
+        let Studio { mut compositor, mut picture, .. } = studio();
+        let list = |colour| DrawList {
+            size: compositor.size(),
+            blend_space: BlendSpace::Srgb,
+            background: colour,
+            items: Vec::new(),
+        };
+        let (white, black) = (list(Rgba::WHITE), list(Rgba::BLACK));
+        for frame in 10..13 {
+            let list = if frame % 2 == 0 { &white } else { &black };
+            compositor.render(frame, list).unwrap();
+        }
+        assert_eq!((compositor.in_flight(), compositor.render(13, &white)), (3, Err(Error::RingFull)));
+        for (frame, luma) in [(10, 235), (11, 16), (12, 235)] {
+            assert_eq!(compositor.collect(WAIT, &mut picture), Ok(Some(frame)));
+            assert_eq!(picture.luma()[0], luma);
+        }
+        assert_eq!(compositor.collect(WAIT, &mut picture), Ok(None), "nothing is in flight");
+        assert_eq!(compositor.render(13, &white), Ok(()));
+        assert_eq!(compositor.maintain(), Ok(()));
+    }
+
+    #[test]
+    fn wrong_sizes_are_refused() {
+        let Studio { mut compositor, .. } = studio();
+        let size = Size::new(64, 64).unwrap();
+        let list = DrawList { size, blend_space: BlendSpace::Srgb, background: Rgba::BLACK, items: Vec::new() };
+        let error = compositor.render(0, &list).unwrap_err().to_string();
+        assert_eq!(error, "the draw list has 64x64 pixels where the compositor has 32x16");
+        assert!(matches!(compositor.collect(WAIT, &mut Picture::black(size)), Err(Error::SizeMismatch { .. })));
+    }
+
+    #[test]
+    fn what_cannot_be_seen_is_not_drawn() {
+        let mut studio = studio();
+        let mut faded = solid([0.0; 2], [4.0, 4.0], Rgba::WHITE);
+        faded.opacity = 0.0;
+        let away = solid([40.0, 0.0], [4.0, 4.0], Rgba::WHITE);
+        let clear = solid([0.0; 2], [4.0, 4.0], Rgba::CLEAR);
+        studio.srgb(vec![faded, away, clear, solid([0.0; 2], [1.0, 1.0], Rgba::WHITE)]);
+        let stats = studio.compositor.stats();
+        assert_eq!((stats.items, stats.culled), (1, 3));
+    }
+
+    /// A picture that is not decoded yet is left out, said to be pending, and there a little later.
+    #[test]
+    fn what_is_not_there_yet_is_pending() {
+        let mut studio = studio();
+        let raster = RasterKey::Image("builtin:show/logo.png".into());
+        let logo = || {
+            let dest = Rect::new(0.0, 0.0, 32.0, 16.0);
+            vec![item([0.0; 2], dest, Paint::Raster { raster: raster.clone(), dest })]
+        };
+        studio.srgb(logo());
+        studio.library.prepare(std::slice::from_ref(&raster), WAIT);
+        studio.srgb(logo());
+        assert!(!studio.compositor.is_pending());
+        let made = studio.compositor.stats().cache.made_total;
+        studio.srgb(logo());
+        assert_eq!(studio.compositor.stats().cache.made_total, made, "made once, kept afterwards");
+    }
+
+    /// More items than the buffer starts with room for: it grows, and what was bound to it follows.
+    #[test]
+    fn many_items_fit() {
+        let mut studio = studio();
+        let column = |i: u32| solid([f64::from(i % 32), 0.0], [1.0, 16.0], Rgba::new((i % 32) as u8 * 8, 0, 0, 255));
+        let picture = studio.srgb((0..1000).map(column).collect());
+        assert_eq!(reds(&picture, 3), (0..32).map(|x| x * 8).collect::<Vec<u8>>());
+    }
 }

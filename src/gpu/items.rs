@@ -17,6 +17,8 @@ pub(crate) use gpu_data::{Frame, Place};
 
 /// Start of slots: the alignment of dynamic offsets that every device accepts.
 const ALIGN: usize = 256;
+/// How far an edge may lie from the border between two pixels, in pixels, and still be on it: less than one code value.
+const ALIGNED: f32 = 1.0 / 512.0;
 /// Bytes at the start; a full scene of plain layers fits.
 const CAPACITY: usize = 64 << 10;
 
@@ -63,23 +65,35 @@ impl Frame {
     }
 }
 
-impl Place {
+impl Placed {
     /// The place of an item of which `clip` is seen; `None` when it cannot be seen at all.
     pub(crate) fn of(item: &DrawItem, clip: Rect, canvas: Rect) -> Option<Self> {
-        let back = item.place.inverse()?;
-        if clip.is_empty() || item.opacity <= 0.0 || item.place.bounds_of(clip).intersect(canvas).is_empty() {
+        let place = item.place;
+        let back = place.inverse()?;
+        let bounds = place.bounds_of(clip);
+        if clip.is_empty() || item.opacity <= 0.0 || bounds.intersect(canvas).is_empty() {
             return None;
         }
-        let place = item.place;
-        Some(Self {
+        let is_upright = (place.b == 0.0 && place.c == 0.0) || (place.a == 0.0 && place.d == 0.0);
+        let edges = [bounds.x, bounds.y, bounds.right(), bounds.bottom()];
+        let is_aligned = is_upright && edges.iter().all(|edge| (edge - edge.round()).abs() < ALIGNED);
+        let place = Place {
             to_canvas: [place.a, place.b, place.c, place.d],
             to_layer: [back.a, back.b, back.c, back.d],
             origins: [place.e, place.f, back.e, back.f],
             clip: [clip.x, clip.y, clip.right(), clip.bottom()],
             rate: [1.0 / back.a.hypot(back.c), 1.0 / back.b.hypot(back.d)],
             padding: [0.0; 2],
-        })
+        };
+        Some(Self { place, is_aligned })
     }
+}
+
+/// An item's place, and whether its clip's edges lie between pixels.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Placed {
+    pub(crate) place: Place,
+    pub(crate) is_aligned: bool,
 }
 
 /// The slots of one frame, collected on the CPU and written at once.

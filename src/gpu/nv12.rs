@@ -140,3 +140,109 @@ fn compute(device: &wgpu::Device, bindings: &wgpu::BindGroupLayout) -> wgpu::Com
         cache: None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{
+        base::{nv12::Picture, size::Size},
+        gpu::{device::tests::gpu, readback::Readback, upload},
+    };
+
+    const RED: [u8; 4] = [255, 0, 0, 255];
+    const BLUE: [u8; 4] = [0, 0, 255, 255];
+
+    /// Converts a picture given pixel by pixel.
+    fn converted(width: u32, height: u32, pixel: impl Fn(u32, u32) -> [u8; 4]) -> Picture {
+        let gpu = gpu();
+        let (device, queue) = (&gpu.device, &gpu.queue);
+        let size = Size::new(width, height).unwrap();
+        let texture = upload::texture(device, "test", [width, height], 1);
+        let bytes: Vec<u8> =
+            (0..height).flat_map(|y| (0..width).map(move |x| (x, y))).flat_map(|(x, y)| pixel(x, y)).collect();
+        upload::write(queue, &texture, &crate::media::Pixels::new(width, height, bytes));
+        let view = texture.create_view(&wgpu::TextureViewDescriptor::default());
+        let nv12 = Nv12::new(device, queue, &view, Layout::of(size), VideoColour::BT709_LIMITED);
+
+        let mut readback = Readback::new(device, Layout::of(size).len(), 1);
+        let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        nv12.record(&mut encoder);
+        let scheduled = readback
+            .record(&mut encoder, |encoder, to| encoder.copy_buffer_to_buffer(nv12.buffer(), 0, to, 0, to.size()))
+            .unwrap();
+        readback.submitted(7, scheduled, queue.submit([encoder.finish()]));
+        let mut picture = Picture::black(size);
+        let collected =
+            readback.collect(&gpu, Duration::from_secs(20), |bytes| picture.bytes_mut().copy_from_slice(bytes));
+        assert_eq!(collected, Ok(Some(7)));
+        picture
+    }
+
+    fn chroma(picture: &Picture, x: usize, y: usize) -> [u8; 2] {
+        let at = y / 2 * picture.layout().pitch + x;
+        [picture.chroma()[at], picture.chroma()[at + 1]]
+    }
+
+    /// ITU-R BT.709 with limited range, computed by hand and rounded: 75 % bars, primaries, and a few greys.
+    #[test]
+    fn flat_colours() {
+        for (rgb, [y, cb, cr]) in [
+            ([0, 0, 0], [16, 128, 128]),
+            ([255, 255, 255], [235, 128, 128]),
+            ([255, 0, 0], [63, 102, 240]),
+            ([0, 255, 0], [173, 42, 26]),
+            ([0, 0, 255], [32, 240, 118]),
+            ([191, 191, 191], [180, 128, 128]),
+            ([191, 191, 0], [168, 44, 136]),
+            ([0, 191, 191], [145, 147, 44]),
+            ([191, 0, 191], [63, 193, 204]),
+            ([128, 128, 128], [126, 128, 128]),
+        ] {
+            let picture = converted(16, 16, |_, _| [rgb[0], rgb[1], rgb[2], 255]);
+            assert!(picture.luma().iter().all(|v| v.abs_diff(y) <= 1), "{rgb:?}: {} for {y}", picture.luma()[0]);
+            let is_close = |pair: &[u8]| pair[0].abs_diff(cb) <= 1 && pair[1].abs_diff(cr) <= 1;
+            assert!(picture.chroma().chunks_exact(2).all(is_close), "{rgb:?}: {:?}", &picture.chroma()[..2]);
+        }
+    }
+
+    /// Red is Cb 102.336 Cr 240, blue Cb 240 Cr 117.730. With the first blue column even, the sample on it weighs
+    /// 1 red 3 blue: Cb 205.58, Cr 148.30; with it odd, the sample before it weighs 3 red 1 blue: Cb 136.75, Cr 209.43.
+    /// Chroma sited in the middle would give 240 118 and 171 179 instead.
+    #[test]
+    fn chroma_is_sited_left() {
+        let even = converted(32, 16, |x, _| if x < 8 { RED } else { BLUE });
+        assert_eq!([6, 8, 10].map(|x| chroma(&even, x, 4)), [[102, 240], [206, 148], [240, 118]]);
+        let odd = converted(32, 16, |x, _| if x < 9 { RED } else { BLUE });
+        assert_eq!([6, 8, 10].map(|x| chroma(&odd, x, 4)), [[102, 240], [137, 209], [240, 118]]);
+        assert_eq!([even.luma()[7], even.luma()[8]], [63, 32], "luma is not filtered");
+    }
+
+    /// Between two rows a sample is their mean: Cb 171.17, Cr 178.87.
+    #[test]
+    fn chroma_lies_between_the_rows() {
+        let picture = converted(16, 16, |_, y| if y % 2 == 0 { RED } else { BLUE });
+        assert!(picture.chroma().chunks_exact(2).all(|pair| pair == [171, 179]), "{:?}", &picture.chroma()[..2]);
+    }
+
+    /// 18 pixels are five words of four: the last two bytes of a row repeat the last pixel.
+    #[test]
+    fn a_width_between_words_is_padded_with_its_edge() {
+        let picture = converted(18, 16, |x, _| if x == 17 { [255; 4] } else { [0, 0, 0, 255] });
+        for row in picture.luma().chunks_exact(20) {
+            assert_eq!(row[..17], [16; 17]);
+            assert_eq!(row[17..], [235; 3]);
+        }
+        assert_eq!(picture.luma().len() / 20, 16);
+        assert!(picture.chroma().iter().all(|&c| c == 128));
+    }
+
+    /// The first column has no left neighbour: its own value counts again.
+    #[test]
+    fn edges_repeat() {
+        let picture = converted(16, 16, |x, _| if x == 0 { RED } else { BLUE });
+        // 3 red 1 blue.
+        assert_eq!(chroma(&picture, 0, 0), [137, 209]);
+    }
+}

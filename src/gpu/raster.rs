@@ -3,12 +3,16 @@
 //! A texture that lies pixel on pixel is read texel by texel: exact, and much cheaper in software. One that is shown
 //! smaller than it is is read between its mip levels. Both are decided here, for an affine place has one scale.
 
+use std::sync::Arc;
+
 use super::{
-    items::{self, Items, Place},
+    items::{self, Items, Place, Placed},
     pipeline::{self, Render, Source},
+    textures::Texture,
 };
 use crate::scene::{
     BlendSpace,
+    draw::DrawItem,
     geometry::{Affine, Rect},
 };
 
@@ -83,6 +87,14 @@ impl Sampling {
     }
 }
 
+/// An item that was written.
+#[derive(Debug, Clone)]
+pub(crate) struct Draw {
+    offset: u32,
+    pipeline: usize,
+    texture: Arc<Texture>,
+}
+
 /// Draws textures.
 #[derive(Debug)]
 pub(crate) struct Raster {
@@ -102,19 +114,19 @@ impl Raster {
     ) -> Self {
         let layout = items::layout::<gpu_data::Raster>(device, LABEL);
         let module = pipeline::module(device, SOURCE);
-        let build = |sampling: u8| {
+        let build = |index: u8| {
             Render {
                 label: LABEL,
                 module: &module,
                 layouts: &[Some(frame), Some(&layout), Some(texture)],
                 fragment: "paint",
-                constants: &[("sampling", f64::from(sampling))],
+                constants: &[("sampling", f64::from(index / 2)), ("is_aligned", f64::from(index % 2))],
                 blend: Some(wgpu::BlendState::PREMULTIPLIED_ALPHA_BLENDING),
                 space,
             }
             .build(device)
         };
-        let pipelines = (0..3).map(build).collect();
+        let pipelines = (0..6).map(build).collect();
         let slot = items.bind::<gpu_data::Raster>(device, LABEL, &layout);
         Self { layout, pipelines, slot }
     }
@@ -124,23 +136,22 @@ impl Raster {
         self.slot = items.bind::<gpu_data::Raster>(device, LABEL, &self.layout);
     }
 
-    /// Writes an item and returns its offset.
-    pub(crate) fn push(items: &mut Items, place: Place, dest: Rect, sampling: Sampling, opacity: f32) -> u32 {
+    /// Writes an item: `texture` laid over `dest`, which `item` takes to the canvas.
+    pub(crate) fn push(items: &mut Items, placed: Placed, item: &DrawItem, dest: Rect, texture: Arc<Texture>) -> Draw {
+        let Placed { place, is_aligned } = placed;
+        let sampling = Sampling::of(item.place, dest, texture.size, texture.levels);
         let origin = if let Sampling::Exact(origin) = sampling { origin } else { [0.0; 2] };
         let level = if let Sampling::Levels(level) = sampling { level } else { 0.0 };
-        items.push(&gpu_data::Raster { place, dest: [dest.x, dest.y, dest.w, dest.h], origin, level, opacity })
+        let dest = [dest.x, dest.y, dest.w, dest.h];
+        let opacity = item.opacity * texture.fade;
+        let offset = items.push(&gpu_data::Raster { place, dest, origin, level, opacity });
+        Draw { offset, pipeline: sampling.index() * 2 + usize::from(is_aligned), texture }
     }
 
-    pub(crate) fn draw(
-        &self,
-        pass: &mut wgpu::RenderPass<'_>,
-        offset: u32,
-        sampling: Sampling,
-        texture: &wgpu::BindGroup,
-    ) {
-        pass.set_pipeline(&self.pipelines[sampling.index()]);
-        pass.set_bind_group(1, &self.slot, &[offset]);
-        pass.set_bind_group(2, texture, &[]);
+    pub(crate) fn draw(&self, pass: &mut wgpu::RenderPass<'_>, draw: &Draw) {
+        pass.set_pipeline(&self.pipelines[draw.pipeline]);
+        pass.set_bind_group(1, &self.slot, &[draw.offset]);
+        pass.set_bind_group(2, &draw.texture.group, &[]);
         pass.draw(0..4, 0..1);
     }
 }

@@ -1,23 +1,26 @@
 //! `shape.wgsl`: analytic outlines with fill, gradient and stroke.
 //!
-//! The pipeline exists once for each outline, with and without a gradient: lavapipe runs both sides of a branch, so what
-//! is known when the pipeline is built should not be a branch.
+//! The pipeline exists once for each outline, with and without gradient and stroke: lavapipe runs both sides of a branch,
+//! so what is known when the pipeline is built should not be one.
 
 use super::{
-    items::{self, Items, Place},
+    items::{self, Items, Place, Placed},
     light,
     pipeline::{self, Render, Source},
 };
 use crate::scene::{
     BlendSpace,
     draw::{Fill, Outline, POINTS_MAX, STOPS_MAX, Shape as Document, Stop},
+    geometry::Rect,
 };
 
 pub(crate) const SOURCE: Source =
     Source { name: "shape.wgsl", uses_common: true, text: include_str!("../../shaders/shape.wgsl") };
 const LABEL: &str = "gpu.items.shape";
 /// Kinds of outline, as the shader numbers them.
-const OUTLINES: usize = 4;
+const OUTLINES: usize = 5;
+/// The outline that is the clip itself.
+const CLIP: usize = 4;
 /// One over the distance of two stops that lie on each other.
 const STEEP: f32 = 1e9;
 
@@ -68,15 +71,38 @@ pub(crate) fn layouts() -> Vec<pipeline::Layout> {
 
 /// Which of the pipelines draws an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Variant {
+struct Variant {
     outline: usize,
     has_gradient: bool,
+    has_stroke: bool,
 }
 
 impl Variant {
+    const COUNT: usize = OUTLINES * 4;
+
     fn index(self) -> usize {
-        self.outline * 2 + usize::from(self.has_gradient)
+        self.outline * 4 + usize::from(self.has_gradient) * 2 + usize::from(self.has_stroke)
     }
+
+    fn at(index: usize) -> Self {
+        Self { outline: index / 4, has_gradient: index & 2 != 0, has_stroke: index & 1 != 0 }
+    }
+
+    fn constants(self) -> [(&'static str, f64); 3] {
+        let bool = |value| f64::from(u8::from(value));
+        [
+            ("outline", self.outline as f64),
+            ("has_gradient", bool(self.has_gradient)),
+            ("has_stroke", bool(self.has_stroke)),
+        ]
+    }
+}
+
+/// An item that was written.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Draw {
+    offset: u32,
+    variant: Variant,
 }
 
 /// Draws outlines.
@@ -91,19 +117,19 @@ impl Shape {
     pub(crate) fn new(device: &wgpu::Device, frame: &wgpu::BindGroupLayout, items: &Items, space: BlendSpace) -> Self {
         let layout = items::layout::<gpu_data::Shape>(device, LABEL);
         let module = pipeline::module(device, SOURCE);
-        let build = |outline: usize, has_gradient: bool| {
+        let build = |variant: Variant| {
             Render {
                 label: LABEL,
                 module: &module,
                 layouts: &[Some(frame), Some(&layout)],
                 fragment: "paint",
-                constants: &[("outline", outline as f64), ("has_gradient", f64::from(u8::from(has_gradient)))],
+                constants: &variant.constants(),
                 blend: Some(wgpu::BlendState::PREMULTIPLIED_ALPHA_BLENDING),
                 space,
             }
             .build(device)
         };
-        let pipelines = (0..OUTLINES).flat_map(|outline| [build(outline, false), build(outline, true)]).collect();
+        let pipelines = (0..Variant::COUNT).map(|index| build(Variant::at(index))).collect();
         let slot = items.bind::<gpu_data::Shape>(device, LABEL, &layout);
         Self { layout, pipelines, slot }
     }
@@ -113,21 +139,15 @@ impl Shape {
         self.slot = items.bind::<gpu_data::Shape>(device, LABEL, &self.layout);
     }
 
-    /// Writes an item and returns its offset and the pipeline for it.
-    pub(crate) fn push(
-        items: &mut Items,
-        place: Place,
-        shape: &Document,
-        opacity: f32,
-        space: BlendSpace,
-    ) -> (u32, Variant) {
-        let (data, variant) = encode(place, shape, opacity, space);
-        (items.push(&data), variant)
+    /// Writes an item.
+    pub(crate) fn push(items: &mut Items, placed: Placed, shape: &Document, opacity: f32, space: BlendSpace) -> Draw {
+        let (data, variant) = encode(placed.place, shape, opacity, space);
+        Draw { offset: items.push(&data), variant }
     }
 
-    pub(crate) fn draw(&self, pass: &mut wgpu::RenderPass<'_>, offset: u32, variant: Variant) {
-        pass.set_pipeline(&self.pipelines[variant.index()]);
-        pass.set_bind_group(1, &self.slot, &[offset]);
+    pub(crate) fn draw(&self, pass: &mut wgpu::RenderPass<'_>, draw: &Draw) {
+        pass.set_pipeline(&self.pipelines[draw.variant.index()]);
+        pass.set_bind_group(1, &self.slot, &[draw.offset]);
         pass.draw(0..4, 0..1);
     }
 }
@@ -141,8 +161,16 @@ fn encode(place: Place, shape: &Document, opacity: f32, space: BlendSpace) -> (g
     if let Some(fill) = &shape.fill {
         encode_fill(&mut data, fill, space);
     }
-    let has_gradient = data.counts[0] > 1;
-    (data, Variant { outline, has_gradient })
+    let outline = if sharp_box(shape).is_some() { CLIP } else { outline };
+    (data, Variant { outline, has_gradient: data.counts[0] > 1, has_stroke: shape.stroke.is_some() })
+}
+
+/// The edges of a box without round corners and stroke: cutting the clip to it draws it, with exact edges.
+pub(crate) fn sharp_box(shape: &Document) -> Option<Rect> {
+    match &shape.outline {
+        Outline::Rectangle { rect, radius } if *radius <= 0.0 && shape.stroke.is_none() => Some(*rect),
+        _ => None,
+    }
 }
 
 /// Number of the outline, and its corner radius.
@@ -202,10 +230,7 @@ fn encode_stops(data: &mut gpu_data::Shape, stops: &[Stop], space: BlendSpace) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        base::colour::Rgba,
-        scene::{draw::Stroke, geometry::Rect},
-    };
+    use crate::{base::colour::Rgba, scene::draw::Stroke};
 
     fn encoded(outline: Outline, fill: Option<Fill>) -> (gpu_data::Shape, Variant) {
         let stroke = Some(Stroke { colour: Rgba::WHITE, width: 3.0 });
@@ -217,7 +242,10 @@ mod tests {
         let points = vec![[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]];
         let (data, variant) = encoded(Outline::Polygon { points }, None);
         assert_eq!(data.points[..2], [[1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 0.0, 0.0]]);
-        assert_eq!((data.counts, variant), ([0, 3, 0, 0], Variant { outline: 2, has_gradient: false }));
+        assert_eq!(
+            (data.counts, variant),
+            ([0, 3, 0, 0], Variant { outline: 2, has_gradient: false, has_stroke: true })
+        );
         let (data, _) = encoded(Outline::Polygon { points: vec![[7.0, 7.0]; POINTS_MAX + 5] }, None);
         assert_eq!((data.counts[1] as usize, data.points[POINTS_MAX / 2 - 1]), (POINTS_MAX, [7.0; 4]));
     }

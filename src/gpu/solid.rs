@@ -1,7 +1,7 @@
 //! `solid.wgsl`: one colour in a rectangle. The cheapest of the item pipelines; most panels and boxes take it.
 
 use super::{
-    items::{self, Items, Place},
+    items::{self, Items, Place, Placed},
     light,
     pipeline::{self, Render, Source},
 };
@@ -30,29 +30,40 @@ pub(crate) fn layouts() -> Vec<pipeline::Layout> {
     vec![pipeline::layout!("solid.wgsl", gpu_data::Solid as "Solid" { place, colour })]
 }
 
+/// An item that was written.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Draw {
+    offset: u32,
+    is_aligned: bool,
+}
+
 /// Draws one colour.
 #[derive(Debug)]
 pub(crate) struct Solid {
     layout: wgpu::BindGroupLayout,
-    pipeline: wgpu::RenderPipeline,
+    /// For edges that run through pixels, and for edges between them.
+    pipelines: [wgpu::RenderPipeline; 2],
     slot: wgpu::BindGroup,
 }
 
 impl Solid {
     pub(crate) fn new(device: &wgpu::Device, frame: &wgpu::BindGroupLayout, items: &Items, space: BlendSpace) -> Self {
         let layout = items::layout::<gpu_data::Solid>(device, LABEL);
-        let pipeline = Render {
-            label: LABEL,
-            module: &pipeline::module(device, SOURCE),
-            layouts: &[Some(frame), Some(&layout)],
-            fragment: "paint",
-            constants: &[],
-            blend: Some(wgpu::BlendState::PREMULTIPLIED_ALPHA_BLENDING),
-            space,
-        }
-        .build(device);
+        let module = pipeline::module(device, SOURCE);
+        let pipelines = [0.0, 1.0].map(|is_aligned| {
+            Render {
+                label: LABEL,
+                module: &module,
+                layouts: &[Some(frame), Some(&layout)],
+                fragment: "paint",
+                constants: &[("is_aligned", is_aligned)],
+                blend: Some(wgpu::BlendState::PREMULTIPLIED_ALPHA_BLENDING),
+                space,
+            }
+            .build(device)
+        });
         let slot = items.bind::<gpu_data::Solid>(device, LABEL, &layout);
-        Self { layout, pipeline, slot }
+        Self { layout, pipelines, slot }
     }
 
     /// Follows the items' buffer when it has grown.
@@ -60,14 +71,16 @@ impl Solid {
         self.slot = items.bind::<gpu_data::Solid>(device, LABEL, &self.layout);
     }
 
-    /// Writes an item and returns its offset.
-    pub(crate) fn push(items: &mut Items, place: Place, colour: Rgba, opacity: f32, space: BlendSpace) -> u32 {
-        items.push(&gpu_data::Solid { place, colour: light::premultiplied(colour, opacity, space) })
+    /// Writes an item.
+    pub(crate) fn push(items: &mut Items, placed: Placed, colour: Rgba, opacity: f32, space: BlendSpace) -> Draw {
+        let Placed { place, is_aligned } = placed;
+        let colour = light::premultiplied(colour, opacity, space);
+        Draw { offset: items.push(&gpu_data::Solid { place, colour }), is_aligned }
     }
 
-    pub(crate) fn draw(&self, pass: &mut wgpu::RenderPass<'_>, offset: u32) {
-        pass.set_pipeline(&self.pipeline);
-        pass.set_bind_group(1, &self.slot, &[offset]);
+    pub(crate) fn draw(&self, pass: &mut wgpu::RenderPass<'_>, draw: &Draw) {
+        pass.set_pipeline(&self.pipelines[usize::from(draw.is_aligned)]);
+        pass.set_bind_group(1, &self.slot, &[draw.offset]);
         pass.draw(0..4, 0..1);
     }
 }

@@ -143,7 +143,7 @@ fn levels([width, height]: [u32; 2]) -> u32 {
     width.max(height).ilog2() + 1
 }
 
-fn write(queue: &wgpu::Queue, texture: &wgpu::Texture, pixels: &Pixels) {
+pub(crate) fn write(queue: &wgpu::Queue, texture: &wgpu::Texture, pixels: &Pixels) {
     let layout = wgpu::TexelCopyBufferLayout {
         offset: 0,
         bytes_per_row: Some(pixels.width() * 4),

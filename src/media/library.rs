@@ -6,6 +6,7 @@
 //! new attempt is over, so nothing blinks.
 
 use std::{
+    cell::RefCell,
     collections::HashSet,
     fmt, io,
     panic::{self, AssertUnwindSafe},
@@ -29,7 +30,11 @@ use super::{
 };
 use crate::{
     base::clock::{Clock, SystemClock},
-    scene::draw::{Extent, Media, Raster, TextRaster},
+    scene::{
+        Scene,
+        draw::{Extent, Media, Raster, TextRaster},
+        evaluate,
+    },
 };
 
 /// Rasters that may wait for a worker; more are taken when they are asked for again.
@@ -200,6 +205,22 @@ impl Library {
         }
     }
 
+    /// Waits, at most `timeout`, until the frame of `scene` at `time` can be drawn whole, or what is missing has failed.
+    /// Blocks the caller, as [`Library::prepare`] does.
+    pub fn prepare_scene(&self, scene: &Scene, time: Duration, timeout: Duration) -> Prepared {
+        let deadline = self.shared.clock.now() + timeout;
+        loop {
+            let wanted = Wanted { library: self, rasters: RefCell::default() };
+            let is_pending = evaluate(scene, time, &wanted).is_pending;
+            let rest = deadline.saturating_sub(self.shared.clock.now());
+            let prepared = self.prepare(&wanted.rasters.into_inner(), rest);
+            // What was pending may, now that it is there, lead to more: a failure to the text that says so.
+            if !is_pending || !prepared.pending.is_empty() {
+                return prepared;
+            }
+        }
+    }
+
     /// The pixels of a picture; `None`, and it is being decoded, when they are not there.
     pub fn image(&self, name: &str) -> Option<Arc<Pixels>> {
         match self.loaded(&Raster::Image(name.into()))? {
@@ -306,6 +327,19 @@ impl Media for Library {
     }
 }
 
+/// Answers as the library does and notes what it was asked for.
+struct Wanted<'a> {
+    library: &'a Library,
+    rasters: RefCell<Vec<Raster>>,
+}
+
+impl Media for Wanted<'_> {
+    fn extent(&self, raster: &Raster) -> Extent {
+        self.rasters.borrow_mut().push(raster.clone());
+        self.library.extent(raster)
+    }
+}
+
 impl Drop for Library {
     fn drop(&mut self) {
         self.queue = None;
@@ -373,6 +407,8 @@ impl Shared {
     }
 
     fn decode(&self, name: &str) -> Result<Pixels, String> {
+        #[cfg(test)]
+        assert_ne!(name, tests::BROKEN, "broken decoder");
         let bytes = self.assets.read(name).map_err(|error| error.to_string())?;
         picture::decode(name, &bytes, self.pixels_max).map_err(|error| error.to_string())
     }
@@ -423,4 +459,141 @@ fn describe(raster: &Raster) -> String {
 fn message_of(panic: &(dyn std::any::Any + Send)) -> &str {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message")
+}
+
+#[cfg(test)]
+mod tests {
+    use image::RgbaImage;
+
+    use super::*;
+    use crate::media::text::tests::plain;
+
+    /// A name at which the decoder panics, as a faulty one might.
+    pub(super) const BROKEN: &str = "broken decoder.png";
+    const WAIT: Duration = Duration::from_secs(20);
+
+    fn image(name: &str) -> Raster {
+        Raster::Image(name.into())
+    }
+
+    fn text(text: &str) -> Raster {
+        Raster::Text(Arc::new(plain(text)))
+    }
+
+    fn library(config: Config) -> Arc<Library> {
+        Library::new(config).unwrap()
+    }
+
+    fn directory(name: &str, side: u32) -> (tempfile::TempDir, Arc<Library>) {
+        let dir = tempfile::tempdir().unwrap();
+        RgbaImage::new(side, side).save(dir.path().join(name)).unwrap();
+        let library = library(Config { assets_dir: Some(dir.path().into()), ..Config::default() });
+        (dir, library)
+    }
+
+    #[test]
+    fn pending_until_a_worker_is_done() {
+        let (_dir, library) = directory("a.png", 8);
+        assert_eq!(library.extent(&image("a.png")), Extent::Pending);
+        assert!(library.image("a.png").is_none_or(|pixels| pixels.width() == 8));
+        let rasters = [image("a.png"), text("abc"), image("builtin:show/logo.png")];
+        assert!(library.prepare(&rasters, WAIT).is_complete());
+        assert_eq!(library.extent(&image("a.png")), Extent::Ready([8.0, 8.0]));
+        assert!(matches!(library.extent(&text("abc")), Extent::Ready([_, 24.0])));
+        assert_eq!(library.image("a.png").unwrap().bytes(), [0; 8 * 8 * 4]);
+    }
+
+    #[test]
+    fn every_built_in_picture_is_a_picture() {
+        let library = library(Config::default());
+        let names = super::super::builtin::picture_names();
+        let rasters: Vec<_> = names.split(", ").map(image).collect();
+        assert!(rasters.len() >= 4);
+        assert_eq!(library.prepare(&rasters, WAIT), Prepared::default());
+    }
+
+    #[test]
+    fn a_failure_says_why_and_a_replaced_file_is_read() {
+        let (dir, library) = directory("a.png", 8);
+        std::fs::write(dir.path().join("b.png"), b"no picture").unwrap();
+        let failed = library.prepare(&[image("b.png")], WAIT).failed;
+        assert_eq!(&*failed[0].1, "`b.png` is not a PNG, JPEG or WebP picture");
+
+        RgbaImage::new(4, 4).save(dir.path().join("b.png")).unwrap();
+        assert!(matches!(library.extent(&image("b.png")), Extent::Failed(_)), "believed for a while");
+        library.refresh("b.png");
+        wait_for(&library, &image("b.png"), [4.0, 4.0]);
+    }
+
+    #[test]
+    fn refreshing_shows_the_old_picture_until_the_new_one_is_there() {
+        let (dir, library) = directory("a.png", 8);
+        library.prepare(&[image("a.png")], WAIT);
+        let revision = library.revision(&image("a.png"));
+        RgbaImage::new(16, 16).save(dir.path().join("a.png")).unwrap();
+        library.refresh("a.png");
+        assert_ne!(library.extent(&image("a.png")), Extent::Pending);
+        wait_for(&library, &image("a.png"), [16.0, 16.0]);
+        assert_ne!(library.revision(&image("a.png")), revision);
+    }
+
+    fn wait_for(library: &Library, raster: &Raster, size: [f32; 2]) {
+        let mut tables = library.shared.lock();
+        while library.know(&mut tables, raster) != Extent::Ready(size) {
+            tables = library.shared.done.wait_timeout(tables, WAIT).unwrap().0;
+        }
+    }
+
+    #[test]
+    fn a_panic_in_a_decoder_is_a_failure_and_the_worker_lives() {
+        let (_dir, library) = directory("a.png", 8);
+        let prepared = library.prepare(&[image(BROKEN), image(BROKEN), image("a.png")], WAIT);
+        assert_eq!(prepared.failed.len(), 2);
+        assert!(prepared.failed[0].1.contains("panic") && prepared.failed[0].1.contains("broken decoder"));
+        assert!(prepared.pending.is_empty());
+    }
+
+    #[test]
+    fn pictures_that_do_not_fit_are_made_again_on_demand() {
+        let dir = tempfile::tempdir().unwrap();
+        for i in 0..4 {
+            RgbaImage::new(64, 64).save(dir.path().join(format!("{i}.png"))).unwrap();
+        }
+        let two = 2 * (64 * 64 * 4 + ENTRY_BYTES);
+        let config = Config { assets_dir: Some(dir.path().into()), cache_bytes_max: two, ..Config::default() };
+        let library = library(config);
+        let rasters: Vec<_> = (0..4).map(|i| image(&format!("{i}.png"))).collect();
+        for raster in rasters.iter().cycle().take(12) {
+            assert!(library.prepare(std::slice::from_ref(raster), WAIT).is_complete());
+            assert!(library.loaded_bytes() <= two);
+        }
+        // Their sizes stay known, so a scene does not change while pixels come and go.
+        assert!(rasters.iter().all(|raster| library.extent(raster) == Extent::Ready([64.0, 64.0])));
+    }
+
+    #[test]
+    fn a_hundred_thousand_texts_stay_within_the_budgets() {
+        let cache_bytes_max = 200_000;
+        let library = library(Config { workers: 2, cache_bytes_max, ..Config::default() });
+        for i in 0..100_000 {
+            library.extent(&text(&format!("a text that is asked for once, number {i}")));
+        }
+        library.prepare(&[text("last")], WAIT);
+        let tables = library.shared.lock();
+        assert!(tables.known.cost() <= KNOWN_BYTES_MAX && tables.loaded.cost() <= cache_bytes_max);
+    }
+
+    #[test]
+    fn a_missing_directory_is_named() {
+        let config = Config { assets_dir: Some("/no/such/directory".into()), ..Config::default() };
+        let error = Library::new(config).unwrap_err().to_string();
+        assert!(error.starts_with("the assets directory /no/such/directory cannot be used: "), "{error}");
+    }
+
+    #[test]
+    fn families_are_found_whatever_their_case() {
+        let library = library(Config::default());
+        assert!(library.has_family("inter") && !library.has_family("Comic Sans MS"));
+        assert!(library.families().contains(&"Playfair Display".to_owned()));
+    }
 }

@@ -108,7 +108,7 @@ impl<T: Transport> Driver<T> {
     }
 
     fn enter(&self, state: State) {
-        tracing::debug!(output = %self.shared.id, destination = %self.destination, ?state);
+        tracing::debug!(output = %self.shared.id, destination = %self.destination, ?state, "output goes on");
         self.shared.enter(state);
     }
 }

@@ -132,6 +132,9 @@ impl<'a, S: AsyncRead + AsyncWrite + Send + Unpin> Session<'a, S> {
     /// Moves what there is to send towards the socket, as far as there is room.
     fn feed(&mut self) -> Result<(), Error> {
         let was_idle = !self.outbox.has_remaining();
+        if self.headers.is_none() && self.publisher.phase() == Phase::Publishing {
+            self.send_headers(&self.shared.headers())?;
+        }
         loop {
             self.outbox.fill(&mut self.publisher);
             if !self.wants_media() {
@@ -204,20 +207,18 @@ impl<'a, S: AsyncRead + AsyncWrite + Send + Unpin> Session<'a, S> {
         match event {
             Event::HandshakeDone => (self.step, self.step_since) = (Step::Publish, Instant::now()),
             Event::Connected => {}
-            Event::Publishing => self.go_on_air()?,
+            Event::Publishing => self.go_on_air(),
             Event::Refused(refusal) => return Err(Error::Refused { refusal, was_on_air: self.is_on_air }),
             Event::Closed => return Err(Error::Closed),
         }
         Ok(())
     }
 
-    fn go_on_air(&mut self) -> Result<(), Error> {
+    fn go_on_air(&mut self) {
         self.is_on_air = true;
-        let headers = self.shared.begin_session();
-        self.send_headers(&headers)?;
+        self.shared.begin_session();
         tracing::info!(output = %self.shared.id, "output is on air");
         self.shared.enter(State::Publishing);
-        Ok(())
     }
 
     fn handle_written(&mut self, written: io::Result<usize>) {

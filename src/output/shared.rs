@@ -100,13 +100,17 @@ impl Shared {
         board.retry_at = None;
     }
 
-    /// The server takes media from now on; returns the headers to begin with.
-    pub(super) fn begin_session(&self) -> Arc<Headers> {
+    /// The server takes media from now on.
+    pub(super) fn begin_session(&self) {
         let mut board = self.board();
         board.sessions += 1;
         board.on_air_since = Some(Instant::now());
         board.queue.open();
-        board.queue.headers()
+    }
+
+    /// The headers of the next packet.
+    pub(super) fn headers(&self) -> Arc<Headers> {
+        self.board().queue.headers()
     }
 
     pub(super) fn take(&self) -> Option<Entry> {

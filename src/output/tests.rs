@@ -34,6 +34,8 @@ const KEY: &str = "live_secret_key?token=hidden";
 /// Bytes that the pretended network holds in each direction.
 const WIRE_LEN: usize = 16 << 10;
 const STREAM_ID: u32 = 1;
+/// How long a test waits for something before it fails; in virtual time that takes no time.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 // The pretended network.
 
@@ -138,7 +140,8 @@ impl Peer {
             if message.is_some() {
                 return message;
             }
-            if self.stream.read_buf(&mut self.input).await.unwrap() == 0 {
+            let read = timeout(PATIENCE, self.stream.read_buf(&mut self.input)).await;
+            if read.expect("the client says nothing").unwrap() == 0 {
                 return None;
             }
         }
@@ -259,10 +262,10 @@ fn output(resolver: Resolver) -> (Net, Output) {
 }
 
 impl Output {
-    /// Waits for a state; in virtual time this takes no time, and ten minutes of it are too many.
+    /// Waits for a state.
     async fn reach(&self, is_it: impl FnMut(&State) -> bool) -> State {
         let mut states = self.states();
-        let reached = timeout(Duration::from_secs(600), states.wait_for(is_it)).await;
+        let reached = timeout(PATIENCE, states.wait_for(is_it)).await;
         reached.unwrap_or_else(|_| panic!("stuck: {:?}", self.stats())).unwrap().clone()
     }
 
@@ -435,6 +438,15 @@ async fn a_refusal_on_air_is_heard_over_the_reset_that_follows_and_tried_again_s
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_refusal_in_the_same_breath_as_the_start_is_heard() {
+    let (net, output) = output(Resolver::Works);
+    let mut peer = net.connect().await;
+    peer.accept().await;
+    peer.status("error", "NetStream.Publish.Denied", "no").await; // before the client has read the start
+    assert_eq!(class(&output.reach_backing_off().await), "refused_denied");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_server_that_does_not_speak_rtmp_is_a_protocol_error() {
     let (net, output) = output(Resolver::Works);
     let mut peer = net.connect().await;
@@ -495,6 +507,26 @@ async fn a_server_that_stops_reading_costs_pictures_then_the_session_but_never_m
     let start = Instant::now();
     let stats = output.reach_backing_off().await;
     assert_eq!((class(&stats), start.elapsed().as_secs(), stats.queue_bytes), ("stalled", 10, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn talking_is_no_progress() {
+    let (net, output) = output(Resolver::Works);
+    let mut peer = net.accept().await;
+    output.push_all(seconds(0, 4));
+    settle().await;
+    let start = Instant::now();
+    let talk = async {
+        loop {
+            peer.say(&Message::control(Type::UserControl, vec![0, 6, 0, 0, 0, 0])).await;
+            tokio::time::sleep(Duration::from_secs(3)).await;
+        }
+    };
+    tokio::select! {
+        stats = output.reach_backing_off() => assert_eq!(class(&stats), "stalled"),
+        () = talk => {}
+    }
+    assert_eq!(start.elapsed().as_secs(), 9, "and the millisecond it took to settle");
 }
 
 #[tokio::test(start_paused = true)]
@@ -650,11 +682,17 @@ async fn the_log_has_each_transition_once_and_never_the_key() {
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_ansi(false);
     let _guard = tracing::subscriber::set_default(subscriber.with_writer(move || writer.clone()).finish());
-    let (net, output) = output(Resolver::Works);
-    let mut peer = net.accept().await;
-    peer.status("error", "NetStream.Publish.Denied", &format!("{KEY} is blocked")).await;
-    output.reach_backing_off().await;
-    output.stop().await;
+    // tracing remembers for each call site whether anybody listens, and a test on another thread may have asked just
+    // before this one listened: the first round makes all call sites known, the second counts.
+    for _ in 0..2 {
+        tracing::callsite::rebuild_interest_cache();
+        log.0.lock().unwrap().clear();
+        let (net, output) = output(Resolver::Works);
+        let mut peer = net.accept().await;
+        peer.status("error", "NetStream.Publish.Denied", &format!("{KEY} is blocked")).await;
+        output.reach_backing_off().await;
+        output.stop().await;
+    }
     let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     for transition in ["INFO.*output is on air", "WARN.*output is off air", "INFO.*output stopped"] {
         let (level, text) = transition.split_once(".*").unwrap();

@@ -7,7 +7,7 @@ use std::{cell::RefCell, time::Duration};
 use crate::{
     media::Library,
     scene::{
-        Evaluation, Scene,
+        Evaluation, Layer, Scene,
         draw::{Extent, Media, Raster},
         evaluate,
     },
@@ -24,6 +24,14 @@ impl Media for Recorder<'_> {
         self.asked.borrow_mut().push(raster.clone());
         self.library.extent(raster)
     }
+}
+
+/// The families that `layer` names and the library does not have, as one sentence; on air the default family stands in.
+pub fn missing_fonts(layer: &Layer, library: &Library) -> Option<String> {
+    let missing: Vec<_> = layer.content.fonts().into_iter().filter(|family| !library.has_family(family)).collect();
+    (!missing.is_empty()).then(|| {
+        format!("unknown font family `{}`, expected one of {}", missing.join("`, `"), library.families().join(", "))
+    })
 }
 
 /// Waits, at most `timeout`, until the media that `scene` shows at `time` is there or has failed, and plans it.

@@ -24,7 +24,7 @@ use crate::{
     pipeline::{
         self, Applied, CaptureError, Devices, StartError,
         metrics::{Families, StreamMetrics},
-        prepare::prepare,
+        prepare::{missing_fonts, prepare},
     },
     scene::{
         LAYERS_MAX, Layer, LayerError, Scene,
@@ -427,6 +427,10 @@ impl Streams {
         let mut scene = (*document.scene).clone();
         let (edited, item) = edit(&mut scene.layers)?;
         document.scene = Arc::new(scene);
+        let layer = edited.as_ref().and_then(|id| document.scene.layer(id.as_str()));
+        if let Some(message) = layer.and_then(|layer| missing_fonts(layer, &self.services.devices.library)) {
+            return Err(fixed("/content/font", &message));
+        }
         let errors = self.ready(document.scene.clone()).await?;
         if let Some(error) = errors.into_iter().find(|error| Some(&error.layer) == edited.as_ref()) {
             return Err(fixed("/content", &error.message));

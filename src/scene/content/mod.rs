@@ -27,6 +27,10 @@ pub trait Kind: Sized {
     const TYPE: &'static str;
     /// Notes every value that is out of range; pointers start at the content.
     fn check(&self, check: &mut Check);
+    /// The font families it names; most types have no text.
+    fn fonts(&self) -> Vec<&str> {
+        Vec::new()
+    }
     /// Draws it at the planner's time.
     fn plan(&self, planner: &mut Planner<'_>);
 }
@@ -50,6 +54,11 @@ macro_rules! registry {
             /// Notes every value that is out of range.
             pub fn check(&self, check: &mut Check) {
                 match self { $(Self::$name(content) => content.check(check)),+ }
+            }
+
+            /// The font families it names.
+            pub fn fonts(&self) -> Vec<&str> {
+                match self { $(Self::$name(content) => content.fonts()),+ }
             }
 
             /// Draws it.

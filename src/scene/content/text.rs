@@ -117,6 +117,10 @@ impl Kind for Text {
         check.range("/cornerRadius", self.corner_radius, 0.0..=10_000.0);
     }
 
+    fn fonts(&self) -> Vec<&str> {
+        vec![&self.font]
+    }
+
     fn plan(&self, planner: &mut Planner<'_>) {
         let padding = self.padding as f32;
         let raster = Arc::new(self.raster(planner));

@@ -1,0 +1,224 @@
+//! On air: the daemon, real servers, and what they received, taken apart by FFmpeg's tools.
+//!
+//! A small show is published while a layer is changed over REST. Proved on the recording: codec, profile, size, colour,
+//! exact cadence of picture and sound over more than twenty seconds, the keyframe grid, and that the change is in the
+//! decoded picture on the very frame that the API promised.
+
+mod daemon;
+mod servers;
+
+use std::{path::Path, process::Command};
+
+use daemon::Daemon;
+use serde_json::{Value, json};
+use servers::{FfmpegListener, Nginx, ffprobe_json};
+
+/// Y, Cb, Cr of BT.709 limited for #ff0000, #00ff00 and #0000ff, computed by hand in `base::colour`.
+const RED: [u8; 3] = [63, 102, 240];
+const GREEN: [u8; 3] = [173, 42, 26];
+const BLUE: [u8; 3] = [32, 240, 118];
+/// What a quantiser of a good stream may do to a flat area.
+const TOLERANCE: u8 = 3;
+
+/// A red box that the test turns green, a blue ellipse that stays, a text.
+fn show(fps: &str, outputs: &Value) -> Value {
+    json!({
+        "id": "main", "canvas": { "width": 640, "height": 360, "fps": fps, "background": "#101418" },
+        "encoder": { "bitrateKbps": 1500 }, "audio": { "source": "tone" }, "outputs": outputs,
+        "layers": [
+            { "id": "box", "transform": { "positionX": 40, "positionY": 40, "width": 200, "height": 120 },
+              "content": { "type": "shape", "shape": "rectangle", "fill": "#ff0000" } },
+            { "id": "dot", "transform": { "positionX": 400, "positionY": 200, "width": 120, "height": 120 },
+              "content": { "type": "shape", "shape": "ellipse", "fill": "#0000ff" } },
+            { "id": "title", "transform": { "positionX": 40, "positionY": 280, "width": 300, "height": 60 },
+              "content": { "type": "text", "text": "On air", "size": 40, "color": "#ffffff" } },
+        ],
+    })
+}
+
+#[test]
+fn nginx_receives_twenty_exact_seconds_and_the_change_on_the_promised_frame() {
+    let nginx = Nginx::start();
+    let outputs = json!([{ "id": "out", "url": nginx.address(), "key": "test" }]);
+    let daemon = Daemon::serve(&show("30", &outputs));
+    daemon.until_sent("out", 10_000);
+    let receipt = daemon.patch("/api/v1/streams/main/layers/box", &json!({ "content": { "fill": "#00ff00" } }));
+    let applied = receipt["appliedFrame"].as_u64().unwrap();
+    assert_eq!(receipt["ptsMs"].as_u64().unwrap(), (applied * 1000 + 15) / 30);
+    daemon.until_sent("out", 22_000);
+    let status = daemon.get("/api/v1/streams/main/status");
+    assert_eq!(status["state"], "running");
+    assert_eq!(status["outputs"][0]["reconnects"], 0);
+    assert!(daemon.metrics().contains("stream_manager_output_bytes_total{output=\"out\",stream=\"main\"}"));
+    daemon.end();
+
+    let recording = nginx.recording("test");
+    let [video, sound] = streams(&recording);
+    for (name, expected) in [
+        ("codec_name", json!("h264")),
+        ("profile", json!("High")),
+        ("width", json!(640)),
+        ("height", json!(360)),
+        ("pix_fmt", json!("yuv420p")),
+        ("color_range", json!("tv")),
+        ("color_space", json!("bt709")),
+        ("color_transfer", json!("bt709")),
+        ("color_primaries", json!("bt709")),
+        ("chroma_location", json!("left")),
+        ("has_b_frames", json!(0)),
+        ("r_frame_rate", json!("30/1")),
+    ] {
+        assert_eq!(video[name], expected, "{name}");
+    }
+    for (name, expected) in [
+        ("codec_name", json!("aac")),
+        ("profile", json!("LC")),
+        ("sample_rate", json!("48000")),
+        ("channels", json!(2)),
+    ] {
+        assert_eq!(sound[name], expected, "{name}");
+    }
+    assert_cadence(&recording, 30, 1, 660, 60);
+    assert_sound(&recording, 20_000);
+    assert_no_decoder_message(&recording);
+
+    let boxes = pixels(&recording, 140, 100);
+    let turned = boxes.iter().position(|&pixel| is_near(pixel, GREEN)).expect("the box turns green");
+    // The session began at an IDR, and the grid of IDRs is that of the frame numbers.
+    assert_eq!((applied as usize - turned) % 60, 0, "frame {applied} was promised, {turned} of the recording shows it");
+    assert!(boxes[..turned].iter().all(|&pixel| is_near(pixel, RED)), "red until then");
+    assert!(boxes[turned..].iter().all(|&pixel| is_near(pixel, GREEN)), "green from then on");
+    assert!(pixels(&recording, 460, 260).iter().all(|&pixel| is_near(pixel, BLUE)), "the ellipse's middle");
+    // Outside the ellipse, inside its box, is background: #101418.
+    assert!(
+        pixels(&recording, 402, 202).iter().all(|&[y, cb, cr]| y < 45 && cb.abs_diff(128) < 8 && cr.abs_diff(128) < 8)
+    );
+}
+
+#[test]
+fn ffmpeg_receives_ntsc_cadence_and_a_proper_end() {
+    let mut server = FfmpegListener::start("key");
+    let outputs = json!([{ "id": "out", "url": server.address(), "key": "key" }]);
+    let daemon = Daemon::serve(&show("59.94", &outputs));
+    daemon.until_sent("out", 4_000);
+    daemon.end();
+    let recording = server.finish();
+    let [video, _] = streams(&recording);
+    assert_eq!(video["profile"], "High");
+    assert_cadence(&recording, 60_000, 1001, 200, 120);
+    assert_sound(&recording, 3_000);
+    assert_no_decoder_message(&recording);
+}
+
+#[test]
+fn an_output_that_cannot_publish_does_not_touch_the_others() {
+    let nginx = Nginx::start();
+    let nowhere = format!("rtmp://127.0.0.1:{}/live", servers::free_port());
+    let refused = nginx.address().replace("/live", "/no-such-application");
+    let outputs = json!([
+        { "id": "nowhere", "url": nowhere, "key": "secret_key" },
+        { "id": "unresolved", "url": "rtmp://no-such-host.invalid/live", "key": "secret_key" },
+        { "id": "refused", "url": refused, "key": "secret_key" },
+        { "id": "good", "url": nginx.address(), "key": "good" },
+    ]);
+    let daemon = Daemon::serve(&show("25", &outputs));
+    daemon.until_sent("good", 5_000);
+    let status = daemon.get("/api/v1/streams/main/status");
+    for (output, class) in [(0, "connect"), (1, "resolve"), (2, "closed")] {
+        let output = &status["outputs"][output];
+        assert_eq!(output["lastError"]["class"], class, "{output}");
+        assert_ne!(output["state"], "publishing", "{output}");
+    }
+    assert!(!status.to_string().contains("secret_key"));
+    let log = daemon.end();
+    assert!(!log.contains("secret_key"), "{log}");
+    assert_cadence(&nginx.recording("good"), 25, 1, 100, 50);
+}
+
+#[test]
+fn outputs_come_and_go_while_on_air() {
+    let nginx = Nginx::start();
+    let daemon = Daemon::serve(&show("25", &json!([{ "id": "first", "url": nginx.address(), "key": "first" }])));
+    daemon.until_sent("first", 1_000);
+    daemon.post("/api/v1/streams/main/outputs", &json!({ "id": "second", "url": nginx.address(), "key": "second" }));
+    daemon.until_sent("second", 3_000);
+    daemon.delete("/api/v1/streams/main/outputs/second");
+    let sent = daemon.get("/api/v1/streams/main/status")["outputs"][0]["outputDurationMs"].as_u64().unwrap();
+    daemon.until_sent("first", sent + 1_000);
+    daemon.end();
+    assert_cadence(&nginx.recording("second"), 25, 1, 60, 50);
+    assert_cadence(&nginx.recording("first"), 25, 1, 120, 50);
+}
+
+/// The video and the audio stream of a file.
+fn streams(file: &Path) -> [Value; 2] {
+    let found = ffprobe_json(file, &["-show_streams"]);
+    let of = |kind: &str| {
+        let mut streams = found["streams"].as_array().unwrap().iter();
+        streams.find(|stream| stream["codec_type"] == kind).unwrap_or_else(|| panic!("no {kind}: {found}")).clone()
+    };
+    [of("video"), of("audio")]
+}
+
+fn packets(file: &Path, kind: &str) -> Vec<Value> {
+    let found = ffprobe_json(file, &["-select_streams", kind, "-show_packets"]);
+    found["packets"].as_array().unwrap().clone()
+}
+
+/// Every picture is `den / num` seconds after the one before, to the millisecond that FLV can say, from zero; keyframes
+/// stand each `gop` pictures and nowhere else.
+fn assert_cadence(file: &Path, num: u64, den: u64, pictures_min: usize, gop: usize) {
+    let packets = packets(file, "v");
+    assert!(packets.len() >= pictures_min, "{} pictures, {pictures_min} expected", packets.len());
+    let first = packets[0]["pts"].as_i64().unwrap();
+    assert!((0..=21).contains(&first), "the session starts at zero: {first}");
+    for (n, packet) in packets.iter().enumerate() {
+        let exact = n as u64 * 1000 * den;
+        let ms = ((exact + num / 2) / num) as i64 + first;
+        // The session's zero is some frame of the stream, whose own time was rounded to a millisecond.
+        assert!((packet["pts"].as_i64().unwrap() - ms).abs() <= 1, "picture {n} is at {} not {ms}", packet["pts"]);
+        assert_eq!(packet["pts"], packet["dts"], "picture {n}");
+        let is_key = packet["flags"].as_str().unwrap().starts_with('K');
+        assert_eq!(is_key, n % gop == 0, "keyframe at picture {n}");
+    }
+}
+
+/// AAC frames follow each other without a gap for at least `span_ms`.
+fn assert_sound(file: &Path, span_ms: i64) {
+    let packets = packets(file, "a");
+    let pts: Vec<i64> = packets.iter().map(|packet| packet["pts"].as_i64().unwrap()).collect();
+    assert!(pts.last().unwrap() - pts[0] >= span_ms, "{} ms of sound", pts.last().unwrap() - pts[0]);
+    for (n, ms) in pts.iter().enumerate() {
+        let exact = pts[0] as f64 + n as f64 * 1024.0 * 1000.0 / 48_000.0;
+        assert!((*ms as f64 - exact).abs() <= 1.0, "AAC frame {n} is at {ms}, not {exact}");
+    }
+}
+
+/// FFmpeg decodes the file from end to end and has nothing to say.
+fn assert_no_decoder_message(file: &Path) {
+    let output = Command::new("ffmpeg")
+        .args(["-nostdin", "-v", "warning", "-i"])
+        .arg(file)
+        .args(["-f", "null", "-"])
+        .output()
+        .unwrap();
+    assert!(output.status.success());
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "", "the decoder's messages");
+}
+
+/// Y, Cb, Cr of the picture at an even place, for every frame as it was decoded.
+fn pixels(file: &Path, x: u32, y: u32) -> Vec<[u8; 3]> {
+    let output = Command::new("ffmpeg")
+        .args(["-nostdin", "-v", "error", "-i"])
+        .arg(file)
+        .args(["-vf", &format!("crop=2:2:{x}:{y}"), "-fps_mode", "passthrough", "-pix_fmt", "yuv420p"])
+        .args(["-f", "rawvideo", "-"])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    output.stdout.chunks_exact(6).map(|block| [block[0], block[4], block[5]]).collect()
+}
+
+fn is_near(pixel: [u8; 3], expected: [u8; 3]) -> bool {
+    pixel.iter().zip(expected).all(|(a, b)| a.abs_diff(b) <= TOLERANCE)
+}

@@ -1,0 +1,211 @@
+//! The API of a daemon that lives in the test: real streams on the machine's Vulkan, requests without a socket.
+
+use std::{
+    fs,
+    path::PathBuf,
+    sync::{Arc, Mutex, OnceLock},
+};
+
+use axum::{
+    Router,
+    body::{Body, Bytes, to_bytes},
+    http::{HeaderMap, Request, header},
+};
+use image::RgbaImage;
+use prometheus::Registry;
+use serde_json::Value;
+use stream_manager::{
+    api::{App, router},
+    base::clock::SystemClock,
+    gpu,
+    media::{self, Library},
+    pipeline::{Devices, metrics::Families},
+    state::{Services, Streams},
+    telemetry::metrics::Metrics,
+};
+use tokio::runtime::Handle;
+use tower::ServiceExt;
+
+use super::eventually;
+
+/// The directory of all tests' pictures; names must differ from test to test.
+pub(crate) fn assets() -> PathBuf {
+    let assets = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("api/assets");
+    fs::create_dir_all(&assets).unwrap();
+    assets
+}
+
+/// Opened once: lavapipe takes its time, and one GPU for all streams is what a daemon has.
+fn devices() -> Arc<Devices> {
+    static DEVICES: OnceLock<Arc<Devices>> = OnceLock::new();
+    let open = || {
+        let library = Library::new(media::Config { assets_dir: Some(assets()), ..media::Config::default() }).unwrap();
+        Arc::new(Devices::open(gpu::Options { adapter: String::new(), allow_software: true }, library).unwrap())
+    };
+    DEVICES.get_or_init(open).clone()
+}
+
+/// A daemon's API.
+#[derive(Debug)]
+pub(crate) struct Api {
+    router: Router,
+    /// Every answer so far, heads and bodies.
+    said: Mutex<String>,
+}
+
+impl Api {
+    /// A daemon without streams. Needs a runtime.
+    pub(crate) fn new() -> Self {
+        let registry = Registry::new();
+        let families = Families::new(&registry).unwrap();
+        let services =
+            Services { devices: devices(), clock: Arc::new(SystemClock::new()), families, runtime: Handle::current() };
+        let streams = Arc::new(Streams::new(services));
+        let metrics = Arc::new(Metrics::new(registry, streams.clone()).unwrap());
+        Self { router: router(App { streams, metrics }), said: Mutex::default() }
+    }
+
+    /// A daemon with this stream.
+    pub(crate) async fn with(stream: Value) -> Self {
+        let api = Self::new();
+        api.post("/api/v1/streams", stream).await.expect(201);
+        api
+    }
+
+    /// One request; `kind` is the content type.
+    pub(crate) async fn send(&self, method: &str, path: &str, kind: &str, body: impl Into<Bytes>) -> Answer {
+        let request = Request::builder().method(method).uri(path).header(header::CONTENT_TYPE, kind);
+        let request = request.body(Body::from(body.into())).unwrap();
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (head, body) = response.into_parts();
+        let body = to_bytes(body, usize::MAX).await.unwrap();
+        let text = format!("{:?}\n{}\n", head.headers, String::from_utf8_lossy(&body));
+        self.said.lock().unwrap().push_str(&text);
+        Answer { what: format!("{method} {path}"), status: head.status.as_u16(), headers: head.headers, body }
+    }
+
+    async fn json(&self, method: &str, path: &str, body: Value) -> Answer {
+        self.send(method, path, "application/json", body.to_string()).await
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.send("GET", path, "application/json", "").await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
+        self.send("DELETE", path, "application/json", "").await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
+        self.json("POST", path, body).await
+    }
+
+    pub(crate) async fn put(&self, path: &str, body: Value) -> Answer {
+        self.json("PUT", path, body).await
+    }
+
+    pub(crate) async fn patch(&self, path: &str, patch: Value) -> Answer {
+        self.send("PATCH", path, "application/merge-patch+json", patch.to_string()).await
+    }
+
+    /// `start`, `stop`, `pause`, `resume` or `reset` of a stream.
+    pub(crate) async fn act(&self, stream: &str, action: &str) -> Answer {
+        self.send("POST", &format!("/api/v1/streams/{stream}/{action}"), "application/json", "").await
+    }
+
+    pub(crate) async fn status(&self, stream: &str) -> Value {
+        self.get(&format!("/api/v1/streams/{stream}/status")).await.expect(200)
+    }
+
+    /// The status, once `is_so` of it.
+    #[track_caller]
+    pub(crate) fn until(
+        &self,
+        stream: &str,
+        what: &str,
+        is_so: impl Fn(&Value) -> bool,
+    ) -> impl Future<Output = Value> {
+        eventually(what, move || {
+            let status = self.status(stream);
+            let is_so = &is_so;
+            async move { Some(status.await).filter(is_so) }
+        })
+    }
+
+    /// Waits until `count` more frames than now are encoded: the stream goes on.
+    pub(crate) async fn until_encoded(&self, stream: &str, count: u64) {
+        let wanted = self.status(stream).await["encodedFrames"].as_u64().unwrap_or(0) + count;
+        let is_so = |status: &Value| status["encodedFrames"].as_u64().is_some_and(|encoded| encoded >= wanted);
+        self.until(stream, "more frames are encoded", is_so).await;
+    }
+
+    /// The picture on air.
+    pub(crate) async fn picture(&self, stream: &str) -> RgbaImage {
+        let answer = self.get(&format!("/api/v1/streams/{stream}/program.png")).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert_eq!(answer.kind(), "image/png");
+        image::load_from_memory(&answer.body).unwrap().to_rgba8()
+    }
+
+    /// Red, green and blue of a pixel on air.
+    pub(crate) async fn pixel(&self, stream: &str, x: u32, y: u32) -> [u8; 3] {
+        super::pictures::pixel(&self.picture(stream).await, x, y)
+    }
+
+    /// Everything that was answered so far.
+    pub(crate) fn said(&self) -> String {
+        self.said.lock().unwrap().clone()
+    }
+}
+
+/// What came back.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    what: String,
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Answer {
+    /// The content type.
+    pub(crate) fn kind(&self) -> &str {
+        self.headers.get(header::CONTENT_TYPE).map_or("", |kind| kind.to_str().unwrap())
+    }
+
+    pub(crate) fn text(&self) -> String {
+        format!("{}: {} {}", self.what, self.status, String::from_utf8_lossy(&self.body))
+    }
+
+    /// The JSON body of an answer that must have this status.
+    #[track_caller]
+    pub(crate) fn expect(&self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{}", self.text());
+        if self.body.is_empty() { Value::Null } else { serde_json::from_slice(&self.body).unwrap() }
+    }
+
+    /// The problem document of an answer that must have this status and this code.
+    #[track_caller]
+    pub(crate) fn problem(&self, status: u16, code: &str) -> Value {
+        assert_eq!(self.kind(), "application/problem+json", "{}", self.text());
+        let problem = self.expect(status);
+        assert_eq!(problem["code"], code, "{}", self.text());
+        assert_eq!(problem["status"], status, "{}", self.text());
+        for text in ["type", "title", "detail"] {
+            assert!(problem[text].as_str().is_some_and(|text| !text.is_empty()), "{text}: {}", self.text());
+        }
+        problem
+    }
+
+    /// Refused with 422: some problem is at `pointer` and its message has every word of `words`.
+    #[track_caller]
+    pub(crate) fn refused(&self, pointer: &str, words: &[&str]) {
+        let problem = self.problem(422, "invalid_document");
+        let errors = problem["errors"].as_array().unwrap();
+        let is_it = |error: &&Value| {
+            let message = error["message"].as_str().unwrap();
+            error["pointer"] == pointer && words.iter().all(|word| message.contains(word))
+        };
+        assert!(errors.iter().any(|error| is_it(&error)), "expected {words:?} at {pointer}: {}", self.text());
+    }
+}
