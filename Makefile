@@ -2,7 +2,7 @@
 # Each target is a script under config/run, so that it can be read, linted and run without make.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test clean
+.PHONY: help run test bench clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -15,6 +15,9 @@ run: ## install what is missing, build, put the show on air; Ctrl-C stops it
 
 test: ## install what is missing; format, lints, docs, tests, scripts
 	@config/run/test.sh
+
+bench: ## install what is missing; what the default show costs on air, as a table
+	@config/run/bench.sh
 
 clean: ## delete what was built
 	cargo clean

@@ -7,13 +7,14 @@
 // Which outline: 0 rectangle, 1 ellipse, 2 polygon, 3 line, 4 the clip itself.
 override outline: u32 = 0u;
 override has_stroke: bool = false;
-// Whether there is more than one stop.
-override has_gradient: bool = false;
+// Which gradient: 0 none, 1 linear, 2 radial; and a bound on its stops: 2, 4 or 16.
+override gradient: u32 = 0u;
+override stops_max: u32 = 16u;
 
 struct Stop {
     // Premultiplied in the blend space.
     colour: vec4f,
-    // Offset of this stop, and one over the way to the next; the rest is padding.
+    // Offset of this stop, and one over the way to the next, 0 for the last; the rest is padding.
     place: vec4f,
 }
 
@@ -27,7 +28,7 @@ struct Shape {
     stroke: vec4f,
     // Linear: start, and the vector by which a distance from it becomes an offset. Radial: centre, one over the radii.
     gradient: vec4f,
-    // Stops, points, whether the gradient is radial; the rest is padding.
+    // Stops, points; the rest is padding.
     counts: vec4u,
     stops: array<Stop, 16>,
     // Two points in each.
@@ -155,17 +156,31 @@ fn coverage(q: vec2f) -> vec2f {
     return cover;
 }
 
+// The colour at an offset, given the colour up to the stop before.
+fn up_to(next: Stop, before: Stop, offset: f32, colour: vec4f) -> vec4f {
+    return mix(colour, next.colour, saturate((offset - before.place.x) * before.place.y));
+}
+
 fn fill_colour(q: vec2f) -> vec4f {
     var colour = item.stops[0].colour;
-    if !has_gradient {
+    if gradient == 0u {
         return colour;
     }
     let from_start = q - item.gradient.xy;
-    let along = dot(from_start, item.gradient.zw);
-    let offset = select(along, length(from_start * item.gradient.zw), item.counts.z == 1u);
-    for (var i = 1u; i < item.counts.x; i++) {
-        let before = item.stops[i - 1u].place;
-        colour = mix(colour, item.stops[i].colour, saturate((offset - before.x) * before.y));
+    var offset = dot(from_start, item.gradient.zw);
+    if gradient == 2u {
+        offset = length(from_start * item.gradient.zw);
+    }
+    // An index that is known is far cheaper on lavapipe; a stop that is not there changes nothing.
+    colour = up_to(item.stops[1], item.stops[0], offset, colour);
+    if stops_max > 2u {
+        colour = up_to(item.stops[2], item.stops[1], offset, colour);
+        colour = up_to(item.stops[3], item.stops[2], offset, colour);
+    }
+    if stops_max > 4u {
+        for (var i = 4u; i < item.counts.x; i++) {
+            colour = up_to(item.stops[i], item.stops[i - 1u], offset, colour);
+        }
     }
     return colour;
 }

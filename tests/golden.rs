@@ -110,6 +110,7 @@ fn library() -> Arc<Library> {
         grid().save(dir.path().join("grid.png")).unwrap();
         alpha().save(dir.path().join("alpha.png")).unwrap();
         lines().save(dir.path().join("lines.png")).unwrap();
+        std::fs::write(dir.path().join("broken.png"), "no picture").unwrap();
         let config = Config { assets_dir: Some(dir.path().into()), ..Config::default() };
         (Library::new(config).unwrap(), dir)
     };

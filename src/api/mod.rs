@@ -6,6 +6,7 @@
 
 mod body;
 mod parts;
+mod path;
 mod problem;
 mod streams;
 

@@ -2,14 +2,14 @@
 
 use axum::{
     Json,
-    extract::{Path, State},
+    extract::State,
     http::{StatusCode, header},
     response::IntoResponse,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{Answer, App, body::Body, problem::Problem, receipt};
+use super::{Answer, App, body::Body, path::Path, problem::Problem, receipt};
 use crate::state::{Change, Receipt};
 
 fn answer<T: Serialize>(name: &str, done: &Receipt<T>) -> Result<Json<Value>, Problem> {

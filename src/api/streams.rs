@@ -4,7 +4,7 @@ use std::io::Cursor;
 
 use axum::{
     Json,
-    extract::{Path, State},
+    extract::State,
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -14,7 +14,7 @@ use image::{
 };
 use serde_json::{Value, json};
 
-use super::{Answer, App, body::Body, problem::Problem, receipt};
+use super::{Answer, App, body::Body, path::Path, problem::Problem, receipt};
 use crate::state::{Document, Live, Receipt, Snapshot};
 
 /// `GET /streams`

@@ -48,6 +48,10 @@ enum Command {
     ///
     /// Values are taken from the defaults, the configuration file, the environment (STREAM_MANAGER_LISTEN,
     /// STREAM_MANAGER_LOG__LEVEL, ...) and the flags; the later one wins. SIGTERM and Ctrl-C end every output properly.
+    #[command(after_help = "Examples:
+  stream-manager serve --output rtmp://127.0.0.1/live/main
+  stream-manager serve --scene show.json --listen 127.0.0.1:9000
+  STREAM_MANAGER_LOG__LEVEL=debug stream-manager serve --config stream-manager.toml")]
     Serve {
         /// Configuration file (TOML); config/stream-manager.toml documents every value.
         #[arg(long, value_name = "FILE")]
@@ -65,6 +69,10 @@ enum Command {
     /// Render a show without going on air: a frame to PNG, or a span of time to FLV.
     ///
     /// As fast as the machine can, and the same picture for the same document every time.
+    #[command(after_help = "Examples:
+  stream-manager render -o frame.png
+  stream-manager render show.json --at 2.5s -o frame.png
+  stream-manager render show.json --duration 20s --assets-dir pictures -o show.flv")]
     Render {
         /// The show's document [default: the built-in auction channel].
         scene: Option<PathBuf>,
@@ -82,6 +90,9 @@ enum Command {
         assets_dir: Option<PathBuf>,
     },
     /// Check a show's document, its pictures and its fonts, and say where what is wrong.
+    #[command(after_help = "Examples:
+  stream-manager check show.json
+  stream-manager check show.json --assets-dir pictures")]
     Check {
         /// The show's document.
         scene: PathBuf,
@@ -96,7 +107,7 @@ pub(crate) fn main() -> ExitCode {
     match run(Cli::parse().command) {
         Ok(code) => code,
         Err(error) => {
-            complain(&format!("error: {error:#}"));
+            complain(&format!("error: {}", told(&error)));
             ExitCode::FAILURE
         }
     }
@@ -181,6 +192,15 @@ fn check(config: Config) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// An error and its causes as one line; many messages include their cause, which is then not said again.
+fn told(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |told, cause| match told.as_str() {
+        "" => cause,
+        _ if told.contains(&cause) => told,
+        _ => format!("{told}: {cause}"),
+    })
+}
+
 /// A line for the person at the terminal; standard output is left to files.
 #[expect(clippy::print_stderr, reason = "the command line speaks to a person")]
 fn complain(line: &str) {
@@ -215,6 +235,13 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let full = || anyhow::Error::from(std::io::Error::other("disk full"));
+        assert_eq!(told(&full().context("writing a.flv")), "writing a.flv: disk full");
+        assert_eq!(told(&full().context("writing: disk full").context("a.flv")), "a.flv: writing: disk full");
     }
 
     #[test]

@@ -34,8 +34,8 @@ pub(super) fn movie(config: &Config, duration: Duration, output: &Path) -> anyho
             complain(&format!("frame {done} of {all} ({} %)", done * 100 / all.max(1)));
         }
     };
-    offline::movie(&devices, &show.scene, &pipeline.encoder, pipeline.sound, duration, &mut file, &mut progress)?;
-    Ok(())
+    offline::movie(&devices, &show.scene, &pipeline.encoder, pipeline.sound, duration, &mut file, &mut progress)
+        .with_context(|| format!("rendering {}", output.display()))
 }
 
 fn expect_extension(output: &Path, extension: &str, other: &str) -> anyhow::Result<()> {

@@ -247,7 +247,7 @@ impl Compositor {
         let mut encoder = self.gpu.device.create_command_encoder(&descriptor);
         let target = self.target.seen_in(list.blend_space);
         let clear = light::clear(list.background, list.blend_space);
-        self.painter.paint(&self.gpu, &mut upload::begin(&mut encoder, "gpu.items", target, clear), draws);
+        self.painter.paint(&mut upload::begin(&mut encoder, "gpu.items", target, clear), draws);
         self.nv12.record(&mut encoder);
         let scheduled = self.readback.record(&mut encoder, |encoder, buffer| {
             encoder.copy_buffer_to_buffer(self.nv12.buffer(), 0, buffer, 0, buffer.size());
@@ -284,6 +284,7 @@ enum Planned {
 
 /// Everything that belongs to one blend space: pipelines and textures.
 struct Painter {
+    gpu: Arc<Gpu>,
     space: BlendSpace,
     canvas: Rect,
     frame: wgpu::BindGroup,
@@ -301,6 +302,7 @@ impl Painter {
         let items = Items::new(device);
         let textures = Textures::new(gpu.clone(), library.clone(), space);
         Self {
+            gpu: gpu.clone(),
             space,
             canvas: Rect::new(0.0, 0.0, size.width() as f32, size.height() as f32),
             solid: Solid::new(device, &layout, &items, space),
@@ -338,7 +340,10 @@ impl Painter {
             return self.plan_solid(item, clip, *colour);
         }
         let Some(placed) = Placed::of(item, clip, self.canvas) else { return Planned::Unseen };
-        Planned::Draw(Draw::Shape(Shape::push(&mut self.items, placed, shape, item.opacity, self.space)))
+        match self.shape.push(&self.gpu, &mut self.items, placed, shape, item.opacity) {
+            Ok(draw) => Planned::Draw(Draw::Shape(draw)),
+            Err(error) => Planned::Failed(error.to_string().into()),
+        }
     }
 
     fn plan_raster(&mut self, item: &DrawItem, raster: &RasterKey, dest: Rect) -> Planned {
@@ -351,11 +356,12 @@ impl Painter {
         Planned::Draw(Draw::Raster(Raster::push(&mut self.items, placed, item, dest, texture)))
     }
 
-    fn paint(&mut self, gpu: &Gpu, pass: &mut wgpu::RenderPass<'_>, draws: &[Draw]) {
-        if self.items.write(&gpu.device, &gpu.queue) {
-            self.solid.rebind(&gpu.device, &self.items);
-            self.shape.rebind(&gpu.device, &self.items);
-            self.raster.rebind(&gpu.device, &self.items);
+    fn paint(&mut self, pass: &mut wgpu::RenderPass<'_>, draws: &[Draw]) {
+        let device = &self.gpu.device;
+        if self.items.write(device, &self.gpu.queue) {
+            self.solid.rebind(device, &self.items);
+            self.shape.rebind(device, &self.items);
+            self.raster.rebind(device, &self.items);
         }
         pass.set_bind_group(0, &self.frame, &[]);
         for draw in draws {
@@ -417,7 +423,7 @@ mod tests {
         gpu::device::tests::gpu,
         media::Config,
         scene::{
-            draw::{Align, Stop, Stroke, TextRaster},
+            draw::{Align, Outline, Stop, Stroke, TextRaster},
             geometry::Affine,
         },
     };

@@ -1,9 +1,13 @@
 //! `shape.wgsl`: analytic outlines with fill, gradient and stroke.
 //!
-//! The pipeline exists once for each outline, with and without gradient and stroke: lavapipe runs both sides of a branch,
-//! so what is known when the pipeline is built should not be one.
+//! Lavapipe runs both sides of a branch, so what is known when a pipeline is built is not one: there is a pipeline for each
+//! combination of outline, gradient, stroke and alignment that a scene has used, built when it is first met.
+
+use std::collections::HashMap;
 
 use super::{
+    Error,
+    device::Gpu,
     items::{self, Items, Place, Placed},
     light,
     pipeline::{self, Render, Source},
@@ -17,10 +21,8 @@ use crate::scene::{
 pub(crate) const SOURCE: Source =
     Source { name: "shape.wgsl", uses_common: true, text: include_str!("../../shaders/shape.wgsl") };
 const LABEL: &str = "gpu.items.shape";
-/// Kinds of outline, as the shader numbers them.
-const OUTLINES: usize = 5;
-/// The outline that is the clip itself.
-const CLIP: usize = 4;
+/// The number of the outline that is the clip itself.
+const CLIP: u8 = 4;
 /// One over the distance of two stops that lie on each other.
 const STEEP: f32 = 1e9;
 
@@ -35,7 +37,7 @@ mod gpu_data {
     pub(crate) struct Stop {
         /// Premultiplied in the blend space.
         pub(crate) colour: [f32; 4],
-        /// Offset, one over the way to the next, padding.
+        /// Offset, one over the way to the next (0 for the last), padding.
         pub(crate) place: [f32; 4],
     }
 
@@ -52,7 +54,7 @@ mod gpu_data {
         pub(crate) stroke: [f32; 4],
         /// Start and step of a linear gradient, or centre and one over the radii of a radial one.
         pub(crate) gradient: [f32; 4],
-        /// Stops, points, whether the gradient is radial, padding.
+        /// Stops, points, padding.
         pub(crate) counts: [u32; 4],
         pub(crate) stops: [Stop; STOPS_MAX],
         /// Two points in each.
@@ -69,69 +71,53 @@ pub(crate) fn layouts() -> Vec<pipeline::Layout> {
     ]
 }
 
-/// Which of the pipelines draws an item.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What of an item is known when the pipeline that draws it is built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Variant {
-    outline: usize,
-    has_gradient: bool,
+    outline: u8,
+    gradient: u8,
+    /// The gradient has at most so many stops.
+    stops_max: u8,
     has_stroke: bool,
+    is_aligned: bool,
 }
 
 impl Variant {
-    const COUNT: usize = OUTLINES * 4;
-
-    fn index(self) -> usize {
-        self.outline * 4 + usize::from(self.has_gradient) * 2 + usize::from(self.has_stroke)
-    }
-
-    fn at(index: usize) -> Self {
-        Self { outline: index / 4, has_gradient: index & 2 != 0, has_stroke: index & 1 != 0 }
-    }
-
-    fn constants(self) -> [(&'static str, f64); 3] {
-        let bool = |value| f64::from(u8::from(value));
+    fn constants(self) -> [(&'static str, f64); 5] {
         [
-            ("outline", self.outline as f64),
-            ("has_gradient", bool(self.has_gradient)),
-            ("has_stroke", bool(self.has_stroke)),
+            ("outline", f64::from(self.outline)),
+            ("gradient", f64::from(self.gradient)),
+            ("stops_max", f64::from(self.stops_max)),
+            ("has_stroke", f64::from(u8::from(self.has_stroke))),
+            ("is_aligned", f64::from(u8::from(self.is_aligned))),
         ]
     }
 }
 
 /// An item that was written.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Draw {
     offset: u32,
-    variant: Variant,
+    pipeline: wgpu::RenderPipeline,
 }
 
 /// Draws outlines.
 #[derive(Debug)]
 pub(crate) struct Shape {
+    frame: wgpu::BindGroupLayout,
     layout: wgpu::BindGroupLayout,
-    pipelines: Vec<wgpu::RenderPipeline>,
+    module: wgpu::ShaderModule,
+    pipelines: HashMap<Variant, wgpu::RenderPipeline>,
     slot: wgpu::BindGroup,
+    space: BlendSpace,
 }
 
 impl Shape {
     pub(crate) fn new(device: &wgpu::Device, frame: &wgpu::BindGroupLayout, items: &Items, space: BlendSpace) -> Self {
         let layout = items::layout::<gpu_data::Shape>(device, LABEL);
         let module = pipeline::module(device, SOURCE);
-        let build = |variant: Variant| {
-            Render {
-                label: LABEL,
-                module: &module,
-                layouts: &[Some(frame), Some(&layout)],
-                fragment: "paint",
-                constants: &variant.constants(),
-                blend: Some(wgpu::BlendState::PREMULTIPLIED_ALPHA_BLENDING),
-                space,
-            }
-            .build(device)
-        };
-        let pipelines = (0..Variant::COUNT).map(|index| build(Variant::at(index))).collect();
         let slot = items.bind::<gpu_data::Shape>(device, LABEL, &layout);
-        Self { layout, pipelines, slot }
+        Self { frame: frame.clone(), layout, module, pipelines: HashMap::new(), slot, space }
     }
 
     /// Follows the items' buffer when it has grown.
@@ -140,19 +126,54 @@ impl Shape {
     }
 
     /// Writes an item.
-    pub(crate) fn push(items: &mut Items, placed: Placed, shape: &Document, opacity: f32, space: BlendSpace) -> Draw {
-        let (data, variant) = encode(placed.place, shape, opacity, space);
-        Draw { offset: items.push(&data), variant }
+    pub(crate) fn push(
+        &mut self,
+        gpu: &Gpu,
+        items: &mut Items,
+        placed: Placed,
+        shape: &Document,
+        opacity: f32,
+    ) -> Result<Draw, Error> {
+        let (data, variant) = encode(placed, shape, opacity, self.space);
+        let pipeline = self.pipeline(gpu, variant)?;
+        Ok(Draw { offset: items.push(&data), pipeline })
+    }
+
+    fn pipeline(&mut self, gpu: &Gpu, variant: Variant) -> Result<wgpu::RenderPipeline, Error> {
+        if let Some(pipeline) = self.pipelines.get(&variant) {
+            return Ok(pipeline.clone());
+        }
+        let pipeline = gpu.scoped("the pipeline of a shape", || self.build(&gpu.device, variant))?;
+        self.pipelines.insert(variant, pipeline.clone());
+        Ok(pipeline)
+    }
+
+    fn build(&self, device: &wgpu::Device, variant: Variant) -> wgpu::RenderPipeline {
+        Render {
+            label: LABEL,
+            module: &self.module,
+            layouts: &[Some(&self.frame), Some(&self.layout)],
+            fragment: "paint",
+            constants: &variant.constants(),
+            blend: Some(wgpu::BlendState::PREMULTIPLIED_ALPHA_BLENDING),
+            space: self.space,
+        }
+        .build(device)
     }
 
     pub(crate) fn draw(&self, pass: &mut wgpu::RenderPass<'_>, draw: &Draw) {
-        pass.set_pipeline(&self.pipelines[draw.variant.index()]);
+        pass.set_pipeline(&draw.pipeline);
         pass.set_bind_group(1, &self.slot, &[draw.offset]);
         pass.draw(0..4, 0..1);
     }
 }
 
-fn encode(place: Place, shape: &Document, opacity: f32, space: BlendSpace) -> (gpu_data::Shape, Variant) {
+fn encode(
+    Placed { place, is_aligned }: Placed,
+    shape: &Document,
+    opacity: f32,
+    space: BlendSpace,
+) -> (gpu_data::Shape, Variant) {
     let mut data = gpu_data::Shape { place, ..bytemuck::Zeroable::zeroed() };
     let (outline, radius) = encode_outline(&mut data, &shape.outline);
     let half_width = shape.stroke.map_or(0.0, |stroke| stroke.width / 2.0);
@@ -162,7 +183,13 @@ fn encode(place: Place, shape: &Document, opacity: f32, space: BlendSpace) -> (g
         encode_fill(&mut data, fill, space);
     }
     let outline = if sharp_box(shape).is_some() { CLIP } else { outline };
-    (data, Variant { outline, has_gradient: data.counts[0] > 1, has_stroke: shape.stroke.is_some() })
+    let gradient = match shape.fill {
+        None | Some(Fill::Solid(_)) => 0,
+        Some(Fill::Linear { .. }) => 1,
+        Some(Fill::Radial { .. }) => 2,
+    };
+    let stops_max = [1, 2, 4].into_iter().find(|&max| data.counts[0] <= max).unwrap_or(STOPS_MAX as u32) as u8;
+    (data, Variant { outline, gradient, stops_max, has_stroke: shape.stroke.is_some(), is_aligned })
 }
 
 /// The edges of a box without round corners and stroke: cutting the clip to it draws it, with exact edges.
@@ -174,7 +201,7 @@ pub(crate) fn sharp_box(shape: &Document) -> Option<Rect> {
 }
 
 /// Number of the outline, and its corner radius.
-fn encode_outline(data: &mut gpu_data::Shape, outline: &Outline) -> (usize, f32) {
+fn encode_outline(data: &mut gpu_data::Shape, outline: &Outline) -> (u8, f32) {
     match outline {
         Outline::Rectangle { rect, radius } => {
             data.edges = [rect.x, rect.y, rect.right(), rect.bottom()];
@@ -210,7 +237,6 @@ fn encode_fill(data: &mut gpu_data::Shape, fill: &Fill, space: BlendSpace) {
         }
         Fill::Radial { centre, radii, stops } => {
             data.gradient = [centre[0], centre[1], 1.0 / radii[0], 1.0 / radii[1]];
-            data.counts[2] = 1;
             encode_stops(data, stops, space);
         }
     }
@@ -220,8 +246,7 @@ fn encode_stops(data: &mut gpu_data::Shape, stops: &[Stop], space: BlendSpace) {
     let stops = &stops[..stops.len().min(STOPS_MAX)];
     data.counts[0] = stops.len() as u32;
     for (i, (slot, stop)) in data.stops.iter_mut().zip(stops).enumerate() {
-        let way = stops.get(i + 1).map_or(1.0, |next| next.offset - stop.offset);
-        let steepness = if way > 1.0 / STEEP { 1.0 / way } else { STEEP };
+        let steepness = stops.get(i + 1).map_or(0.0, |next| (next.offset - stop.offset).recip().min(STEEP));
         slot.colour = light::premultiplied(stop.colour, 1.0, space);
         slot.place = [stop.offset, steepness, 0.0, 0.0];
     }
@@ -234,7 +259,8 @@ mod tests {
 
     fn encoded(outline: Outline, fill: Option<Fill>) -> (gpu_data::Shape, Variant) {
         let stroke = Some(Stroke { colour: Rgba::WHITE, width: 3.0 });
-        encode(bytemuck::Zeroable::zeroed(), &Document { outline, fill, stroke }, 0.5, BlendSpace::Srgb)
+        let placed = Placed { place: bytemuck::Zeroable::zeroed(), is_aligned: true };
+        encode(placed, &Document { outline, fill, stroke }, 0.5, BlendSpace::Srgb)
     }
 
     #[test]
@@ -244,7 +270,7 @@ mod tests {
         assert_eq!(data.points[..2], [[1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 0.0, 0.0]]);
         assert_eq!(
             (data.counts, variant),
-            ([0, 3, 0, 0], Variant { outline: 2, has_gradient: false, has_stroke: true })
+            ([0, 3, 0, 0], Variant { outline: 2, gradient: 0, stops_max: 1, has_stroke: true, is_aligned: true })
         );
         let (data, _) = encoded(Outline::Polygon { points: vec![[7.0, 7.0]; POINTS_MAX + 5] }, None);
         assert_eq!((data.counts[1] as usize, data.points[POINTS_MAX / 2 - 1]), (POINTS_MAX, [7.0; 4]));
@@ -258,8 +284,8 @@ mod tests {
         let fill = Fill::Linear { from: [0.0, 2.0], to: [8.0, 2.0], stops };
         let (data, variant) = encoded(Outline::Rectangle { rect, radius: 9.0 }, Some(fill));
         assert_eq!(data.gradient, [0.0, 2.0, 0.125, 0.0]);
-        assert_eq!(data.stops[..4].iter().map(|s| s.place[1]).collect::<Vec<_>>(), [4.0, STEEP, 1.0 / 0.75, 1.0]);
+        assert_eq!(data.stops[..4].iter().map(|s| s.place[1]).collect::<Vec<_>>(), [4.0, STEEP, 1.0 / 0.75, 0.0]);
         assert_eq!(data.style, [2.0, 1.5, 0.5, 0.0], "a radius is at most half the shorter side");
-        assert!(variant.has_gradient);
+        assert_eq!((variant.gradient, variant.stops_max), (1, 4));
     }
 }

@@ -24,8 +24,8 @@ pub(crate) enum Error {
     Outside { asset: String },
     #[error("`{asset}` cannot be read: no assets directory is configured; set one, or use {known}")]
     NoDirectory { asset: String, known: String },
-    #[error("`{asset}` is not in the assets directory {}: put the file there, or correct the name", dir.display())]
-    Missing { asset: String, dir: PathBuf },
+    #[error("`{asset}` is not in the assets directory: put the file there, or correct the name")]
+    Missing { asset: String },
     #[error("`{asset}` is not a regular file")]
     NotAFile { asset: String },
     #[error("`{asset}` has {len} bytes: {FILE_BYTES_MAX} are allowed; save it smaller")]
@@ -66,9 +66,7 @@ impl Assets {
         let no_directory = || Error::NoDirectory { asset: asset(), known: builtin::picture_names() };
         let dir = self.dir.as_ref().ok_or_else(no_directory)?;
         let path = dir.join(name).canonicalize().map_err(|source| match source.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
-                Error::Missing { asset: asset(), dir: dir.clone() }
-            }
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Error::Missing { asset: asset() },
             _ => Error::Io { asset: asset(), source },
         })?;
         if path.starts_with(dir) { Ok(path) } else { Err(Error::Outside { asset: asset() }) }

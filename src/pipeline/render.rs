@@ -24,7 +24,7 @@ use super::{
 use crate::{
     base::{clock::Clock, colour::VideoColour, size::Size},
     gpu::{self, Compositor},
-    scene::{DrawList, Evaluation, LayerError, evaluate},
+    scene::{Evaluation, LayerError, Scene, evaluate},
 };
 
 /// How many frames late a frame may be and still be drawn: what the frame store holds, less the one being shown.
@@ -51,10 +51,24 @@ pub(super) struct Renderer {
 #[derive(Debug)]
 struct Canvas {
     compositor: Compositor,
-    /// The list that the target shows; `None` after a failure.
-    shown: Option<DrawList>,
+    /// What the target shows; `None` at first, and while something is missing in it.
+    shown: Option<Shown>,
     /// Frames whose pictures are not in the store yet, oldest first.
     awaited: VecDeque<Awaited>,
+}
+
+/// A scene and its plan at some time.
+#[derive(Debug)]
+struct Shown {
+    scene: Arc<Scene>,
+    evaluation: Evaluation,
+}
+
+impl Shown {
+    /// Whether `scene` at `time` is known to look the same.
+    fn holds(&self, scene: &Arc<Scene>, time: Duration) -> bool {
+        Arc::ptr_eq(&self.scene, scene) && self.evaluation.holds_at(time)
+    }
 }
 
 #[derive(Debug)]
@@ -109,12 +123,13 @@ impl Renderer {
 
     fn frame(&mut self, canvas: &mut Canvas, number: u64, scene_frame: u64, turn: Turn) -> Result<(), gpu::Error> {
         let planned_at = self.clock.now();
-        if turn.is_paused && canvas.shown.is_some() {
-            canvas.awaited.push_back(Awaited::Unchanged { number });
+        let time = self.timeline.rate().time_of(scene_frame);
+        let is_known = |shown: &Shown| turn.is_paused || shown.holds(&turn.scene, time);
+        if canvas.shown.as_ref().is_some_and(is_known) {
+            self.keep(canvas, number)?;
         } else {
-            let time = self.timeline.rate().time_of(scene_frame);
             let evaluation = evaluate(&turn.scene, time, &*self.devices.library);
-            self.draw(canvas, number, planned_at, evaluation)?;
+            self.show(canvas, number, planned_at, Shown { scene: turn.scene, evaluation })?;
         }
         for reply in turn.captures {
             // Whoever asked may have gone away meanwhile.
@@ -123,32 +138,35 @@ impl Renderer {
         self.collect(canvas, self.timeline.frame_due(number + 1))
     }
 
-    fn draw(
-        &mut self,
-        canvas: &mut Canvas,
-        number: u64,
-        planned_at: Duration,
-        evaluation: Evaluation,
-    ) -> Result<(), gpu::Error> {
-        let Evaluation { draw_list, mut errors, .. } = evaluation;
-        if canvas.shown.as_ref() == Some(&draw_list) {
-            canvas.compositor.maintain()?;
-            canvas.awaited.push_back(Awaited::Unchanged { number });
-            self.metrics.frames_unchanged.inc();
+    /// The picture is the last one again.
+    fn keep(&self, canvas: &mut Canvas, number: u64) -> Result<(), gpu::Error> {
+        canvas.compositor.maintain()?;
+        canvas.awaited.push_back(Awaited::Unchanged { number });
+        self.metrics.frames_unchanged.inc();
+        Ok(())
+    }
+
+    /// The picture is that of `next`, which is drawn only if it differs.
+    fn show(&mut self, canvas: &mut Canvas, number: u64, planned_at: Duration, next: Shown) -> Result<(), gpu::Error> {
+        let list = &next.evaluation.draw_list;
+        let mut errors = next.evaluation.errors.clone();
+        if canvas.shown.as_ref().is_some_and(|shown| shown.evaluation.draw_list == *list) {
+            errors.extend_from_slice(canvas.compositor.problems());
+            canvas.shown = Some(next);
+            self.keep(canvas, number)?;
         } else {
-            match canvas.compositor.render(number, &draw_list) {
-                Ok(()) => {
-                    canvas.awaited.push_back(Awaited::Drawn { planned_at });
-                    // With something missing it is drawn again, until all is there.
-                    canvas.shown = (!canvas.compositor.is_pending()).then_some(draw_list);
-                    self.metrics.frames_rendered.inc();
-                }
+            match canvas.compositor.render(number, list) {
+                Ok(()) => {}
                 // The GPU is more than a ring of frames behind: this one is left out, and the encoder repeats.
-                Err(gpu::Error::RingFull) => {}
+                Err(gpu::Error::RingFull) => return Ok(()),
                 Err(error) => return Err(error),
             }
+            errors.extend_from_slice(canvas.compositor.problems());
+            canvas.awaited.push_back(Awaited::Drawn { planned_at });
+            // With something missing it is drawn again, until all is there.
+            canvas.shown = (!canvas.compositor.is_pending()).then_some(next);
+            self.metrics.frames_rendered.inc();
         }
-        errors.extend(canvas.compositor.problems().iter().cloned());
         self.report(errors);
         Ok(())
     }

@@ -30,6 +30,16 @@ pub struct Evaluation {
     pub errors: Vec<LayerError>,
     /// Whether some layer's media is not there yet.
     pub is_pending: bool,
+    /// Until when, exclusively, the same scene gives the same list; `None`: for ever. Says nothing while media is pending
+    /// or failed, which may end at any time.
+    pub changes_at: Option<Duration>,
+}
+
+impl Evaluation {
+    /// Whether a later frame of the same scene, at `time`, is known to give the same list without being planned.
+    pub fn holds_at(&self, time: Duration) -> bool {
+        !self.is_pending && self.errors.is_empty() && self.changes_at.is_none_or(|change| time < change)
+    }
 }
 
 /// Plans the frame of `scene` at `time`, counted from the stream's start.
@@ -44,6 +54,7 @@ pub fn evaluate(scene: &Scene, time: Duration, media: &dyn Media) -> Evaluation 
         },
         errors: Vec::new(),
         is_pending: false,
+        changes_at: None,
     };
     for layer in scene.in_z_order().filter(|layer| layer.enabled && layer.opacity > 0.0) {
         Planner { scene, layer, time, media, evaluation: &mut evaluation }.run();
@@ -74,6 +85,13 @@ impl Planner<'_> {
     /// Time since the stream's start.
     pub fn time(&self) -> Duration {
         self.time
+    }
+
+    /// Says that the layer looks the same until `time`, exclusively. A content that does not say so never changes by
+    /// itself.
+    pub fn changes_at(&mut self, time: Duration) {
+        let earliest = self.evaluation.changes_at.map_or(time, |other| other.min(time));
+        self.evaluation.changes_at = Some(earliest);
     }
 
     /// The layer's width in layer pixels, if the document gives one.

@@ -206,6 +206,17 @@ fn a_broken_layer_is_reported_and_the_others_stay() {
 }
 
 #[test]
+fn a_still_scene_holds_for_ever_but_not_while_something_is_missing() {
+    let color = json!({ "id": "a", "content": { "type": "color", "color": "#ffffff" } });
+    let day = Duration::from_secs(86_400);
+    assert!(plan(json!([color])).holds_at(day));
+    for asset in ["slow", "missing"] {
+        let evaluation = plan(json!([color, { "id": "b", "content": { "type": "image", "asset": asset } }]));
+        assert!(!evaluation.holds_at(Duration::ZERO), "{asset}");
+    }
+}
+
+#[test]
 fn an_empty_scene_is_a_plan_of_nothing() {
     let evaluation = plan(json!([]));
     assert!(evaluation.draw_list.items.is_empty() && evaluation.errors.is_empty());

@@ -175,7 +175,14 @@ impl Output {
     }
 
     /// The document with this merge patch applied; a patch that does not name the key keeps it.
+    ///
+    /// A new address alone that could end with a key is refused: taken for a part of the app, the key would be shown.
     pub fn patched(&self, patch: &Value) -> Result<Self, Problems> {
+        let new_url = patch.get("url").and_then(Value::as_str).filter(|url| *url != self.url);
+        if patch.get("key").is_none() && new_url.is_some_and(|url| Endpoint::with_key_inside(url).is_ok()) {
+            let message = "this address could end with a stream key: give `key` too, and the address without it".into();
+            return Err(Problem { pointer: "/url".into(), message }.into());
+        }
         let mut document = serde_json::json!({
             "id": self.id, "url": self.url, "key": self.key.expose(), "enabled": self.enabled,
         });
@@ -288,7 +295,9 @@ impl Document {
         let mut value = serde_json::to_value(self).map_err(as_value)?;
         json_patch::merge(&mut value, patch);
         // Outputs are not read back from their written form, which has no keys.
-        value["outputs"] = Value::Array(Vec::new());
+        if let Some(fields) = value.as_object_mut() {
+            fields.insert("outputs".into(), Value::Array(Vec::new()));
+        }
         let mut document = Self::read(value)?;
         document.outputs = self.outputs.clone();
         Ok(document)
@@ -404,6 +413,11 @@ mod tests {
         let moved = output.patched(&json!({ "url": "rtmp://other/app" })).unwrap();
         assert_eq!((moved.url.as_str(), moved.key.expose()), ("rtmp://other/app", "one"));
         assert_eq!(output.patched(&json!({ "key": "two" })).unwrap().key.expose(), "two");
+        let ambiguous = output.patched(&json!({ "url": "rtmp://other/app/two" })).unwrap_err();
+        assert_eq!(ambiguous.0[0].pointer, "/url");
+        assert!(!ambiguous.to_string().contains("two"), "{ambiguous}");
+        let apart = output.patched(&json!({ "url": "rtmp://other/app/instance", "key": "two" })).unwrap();
+        assert_eq!((apart.url.as_str(), apart.key.expose()), ("rtmp://other/app/instance", "two"));
         let written = serde_json::to_value(&output).unwrap();
         assert_eq!(output.patched(&written).unwrap(), output, "what was read may be written back");
     }
@@ -424,5 +438,8 @@ mod tests {
         assert_eq!((patched.name.as_str(), patched.encoder.bitrate_kbps), ("News", 3000));
         assert_eq!(patched.outputs[0].key.expose(), "one");
         assert_eq!(document.patched(&json!({ "layers": [] })).unwrap_err().0[0].pointer, "/layers");
+        for no_object in [json!([1]), json!("x"), json!(null)] {
+            assert_eq!(document.patched(&no_object).unwrap_err().0[0].pointer, "", "{no_object}");
+        }
     }
 }

@@ -26,7 +26,7 @@ use stream_manager::{
 use tokio::runtime::Handle;
 use tower::ServiceExt;
 
-use super::eventually;
+use super::{eventually, pictures::pixel};
 
 /// The directory of all tests' pictures; names must differ from test to test.
 pub(crate) fn assets() -> PathBuf {
@@ -118,18 +118,8 @@ impl Api {
     }
 
     /// The status, once `is_so` of it.
-    #[track_caller]
-    pub(crate) fn until(
-        &self,
-        stream: &str,
-        what: &str,
-        is_so: impl Fn(&Value) -> bool,
-    ) -> impl Future<Output = Value> {
-        eventually(what, move || {
-            let status = self.status(stream);
-            let is_so = &is_so;
-            async move { Some(status.await).filter(is_so) }
-        })
+    pub(crate) async fn until(&self, stream: &str, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
+        eventually(what, async || Some(self.status(stream).await).filter(&is_so)).await
     }
 
     /// Waits until `count` more frames than now are encoded: the stream goes on.
@@ -147,9 +137,11 @@ impl Api {
         image::load_from_memory(&answer.body).unwrap().to_rgba8()
     }
 
-    /// Red, green and blue of a pixel on air.
-    pub(crate) async fn pixel(&self, stream: &str, x: u32, y: u32) -> [u8; 3] {
-        super::pictures::pixel(&self.picture(stream).await, x, y)
+    /// Waits until a pixel on air has this red, green and blue. On a machine that keeps up the first picture has it; where
+    /// the GPU is three frames behind, a frame is left out and the picture comes with the next.
+    pub(crate) async fn shows(&self, stream: &str, x: u32, y: u32, rgb: [u8; 3]) {
+        let what = format!("{rgb:?} at {x}, {y} of {stream}");
+        eventually(&what, async || (pixel(&self.picture(stream).await, x, y) == rgb).then_some(())).await;
     }
 
     /// Everything that was answered so far.

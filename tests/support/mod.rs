@@ -17,22 +17,14 @@ const PAUSE: Duration = Duration::from_millis(20);
 const PAUSES_MAX: usize = 6000;
 
 /// Polls `probe` until it gives something.
-#[track_caller]
-pub(crate) fn eventually<T, F, P>(what: &str, mut probe: F) -> impl Future<Output = T>
-where
-    F: FnMut() -> P,
-    P: Future<Output = Option<T>>,
-{
-    let caller = std::panic::Location::caller();
-    async move {
-        for _ in 0..PAUSES_MAX {
-            if let Some(found) = probe().await {
-                return found;
-            }
-            tokio::time::sleep(PAUSE).await;
+pub(crate) async fn eventually<T>(what: &str, mut probe: impl AsyncFnMut() -> Option<T>) -> T {
+    for _ in 0..PAUSES_MAX {
+        if let Some(found) = probe().await {
+            return found;
         }
-        panic!("{caller}: never: {what}");
+        tokio::time::sleep(PAUSE).await;
     }
+    panic!("never: {what}");
 }
 
 /// [`eventually`] without a runtime; `None` when it never came.

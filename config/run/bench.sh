@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# `make bench`: measures the release build on this machine and prints tables; nothing is judged.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+# shellcheck source=config/run/lib.sh
+. config/run/lib.sh
+
+need_packages "${packages_build[@]}" "${packages_runtime[@]}" "${packages_stream[@]}"
+need_cargo
+cargo bench --locked --bench air

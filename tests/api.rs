@@ -1,0 +1,863 @@
+//! The HTTP interface against running streams: what each request does, to the picture too, and how each wrong one is
+//! refused.
+//!
+//! Requests go to the daemon's router without a socket; the streams behind it are real ones on the machine's Vulkan.
+//! Pixels are asked of `program.png`, which is the composited picture before any encoder.
+
+mod support;
+
+use std::{collections::BTreeMap, fs, net::TcpListener, os::unix::fs::symlink};
+
+use serde_json::{Value, json};
+use support::{
+    api::{Answer, Api, assets},
+    eventually,
+    pictures::{pixel, png, png_that_claims},
+};
+
+const STREAMS: &str = "/api/v1/streams";
+const MAIN: &str = "/api/v1/streams/main";
+const LAYERS: &str = "/api/v1/streams/main/layers";
+const OUTPUTS: &str = "/api/v1/streams/main/outputs";
+
+const BACKGROUND: [u8; 3] = [0x10, 0x20, 0x30];
+const RED: [u8; 3] = [255, 0, 0];
+const GREEN: [u8; 3] = [0, 255, 0];
+
+/// A small stream with these layers, on air as soon as it is created.
+fn stream(layers: &Value) -> Value {
+    json!({
+        "id": "main", "canvas": { "width": 320, "height": 180, "fps": "25", "background": "#102030" },
+        "encoder": { "bitrateKbps": 500 }, "layers": layers,
+    })
+}
+
+/// The same, not on air.
+fn silent_stream(layers: &Value) -> Value {
+    let mut stream = stream(layers);
+    stream["autoStart"] = json!(false);
+    stream
+}
+
+/// A box of one colour that covers 10..50 in both directions.
+fn square(id: &str, color: &str) -> Value {
+    let transform = json!({ "positionX": 10, "positionY": 10, "width": 40, "height": 40 });
+    json!({ "id": id, "transform": transform, "content": { "type": "color", "color": color } })
+}
+
+fn image(id: &str, asset: &str) -> Value {
+    json!({ "id": id, "content": { "type": "image", "asset": asset } })
+}
+
+fn frames(status: &Value, what: &str) -> u64 {
+    status[what].as_u64().unwrap_or_else(|| panic!("{what}: {status}"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_are_listed_made_changed_and_deleted() {
+    let api = Api::new();
+    assert_eq!(api.get(STREAMS).await.expect(200), json!({ "streams": [] }));
+
+    let created = api.post(STREAMS, silent_stream(&json!([square("a", "#ff0000")]))).await;
+    assert_eq!(created.headers["location"], MAIN);
+    let body = created.expect(201);
+    assert_eq!(
+        (&body["state"], &body["revision"], &body["appliedFrame"]),
+        (&json!("stopped"), &json!(1), &Value::Null)
+    );
+    assert_eq!(body["stream"]["encoder"]["keyframeIntervalMs"], 2000, "defaults are written out");
+    api.post(STREAMS, silent_stream(&json!([]))).await.problem(409, "already_exists");
+
+    let shown = api.get(MAIN).await.expect(200);
+    assert_eq!(api.get(STREAMS).await.expect(200)["streams"], json!([shown]));
+    assert_eq!(shown["layers"][0]["id"], "a");
+
+    let patch = json!({ "name": "News", "canvas": { "width": 640, "height": 360 }, "encoder": { "bitrateKbps": 800 } });
+    let patched = api.patch(MAIN, patch).await.expect(200);
+    assert_eq!(patched["revision"], 2);
+    assert_eq!(
+        patched["stream"]["canvas"],
+        json!({ "width": 640, "height": 360, "fps": "25", "blendSpace": "srgb", "background": "#102030" })
+    );
+    assert_eq!(patched["stream"]["name"], "News");
+    api.patch(MAIN, json!({ "id": "other" })).await.refused("/id", &["does not change"]);
+    api.patch(MAIN, json!({ "layers": [] })).await.refused("/layers", &["one by one"]);
+    api.patch(MAIN, json!({ "canvas": { "width": 641 } })).await.refused("/canvas", &["641x360", "odd", "640x360"]);
+    assert_eq!(api.get(MAIN).await.expect(200)["revision"], 2, "what is refused changes nothing");
+
+    api.delete(MAIN).await.expect(204);
+    for answer in [api.get(MAIN).await, api.delete(MAIN).await, api.patch(MAIN, json!({})).await] {
+        answer.problem(404, "not_found");
+    }
+    assert_eq!(api.get(STREAMS).await.expect(200), json!({ "streams": [] }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_starts_pauses_resumes_resets_and_stops() {
+    let api = Api::with(silent_stream(&json!([]))).await;
+    for (action, state) in [
+        ("stop", "stopped"),
+        ("start", "running"),
+        ("start", "running"),
+        ("resume", "running"),
+        ("pause", "paused"),
+        ("pause", "paused"),
+        ("start", "paused"),
+        ("resume", "running"),
+        ("reset", "running"),
+        ("pause", "paused"),
+        ("reset", "running"),
+        ("stop", "stopped"),
+        ("stop", "stopped"),
+        ("reset", "running"),
+        ("stop", "stopped"),
+    ] {
+        let done = api.act("main", action).await.expect(200);
+        assert_eq!(done["state"], state, "after {action}");
+        assert_eq!(done["appliedFrame"].is_u64(), state != "stopped", "after {action}: {done}");
+        assert_eq!(done["revision"], 1, "{action} changes no document");
+        assert_eq!(api.status("main").await["state"], state);
+        assert_eq!(api.get(MAIN).await.expect(200)["state"], state);
+    }
+    for answer in [
+        api.act("main", "pause").await,
+        api.act("main", "resume").await,
+        api.get("/api/v1/streams/main/program.png").await,
+    ] {
+        let problem = answer.problem(409, "wrong_state");
+        assert_eq!(problem["detail"], "stream `main` is stopped: start it first");
+    }
+    let problem = api.act("main", "dance").await.problem(404, "not_found");
+    assert_eq!(problem["detail"], "there is no action `dance`: use start, stop, pause, resume or reset");
+    for action in ["start", "stop", "pause", "resume", "reset"] {
+        api.act("nobody", action).await.problem(404, "not_found");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_stream_keeps_its_canvas_and_takes_a_new_bitrate() {
+    let api = Api::with(stream(&json!([]))).await;
+    for patch in [
+        json!({ "canvas": { "width": 640 } }),
+        json!({ "canvas": { "fps": "30" } }),
+        json!({ "encoder": { "keyframeIntervalMs": 1000 } }),
+        json!({ "audio": { "bitrateKbps": 96 } }),
+    ] {
+        let problem = api.patch(MAIN, patch).await.problem(409, "wrong_state");
+        assert!(problem["detail"].as_str().unwrap().contains("stop it to change"), "{problem}");
+    }
+    api.until_encoded("main", 1).await;
+    let patch = json!({ "canvas": { "background": "#00ff00" }, "encoder": { "bitrateKbps": 700 } });
+    let patched = api.patch(MAIN, patch).await.expect(200);
+    assert_eq!((&patched["revision"], &patched["stream"]["encoder"]["bitrateKbps"]), (&json!(2), &json!(700)));
+    api.shows("main", 100, 100, GREEN).await;
+    api.until_encoded("main", 5).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_status_has_what_dashboards_show() {
+    let api = Api::with(stream(&json!([square("a", "#ff0000")]))).await;
+    let is_flowing = |status: &Value| status["encoder"]["bitrateKbps"].as_u64().is_some_and(|kbps| kbps > 0);
+    let status = api.until("main", "a bitrate is measured", is_flowing).await;
+    for field in [
+        "uptimeMs",
+        "renderTotalFrames",
+        "renderUnchangedFrames",
+        "renderRepeatedFrames",
+        "encodedFrames",
+        "encodeDroppedFrames",
+        "outputSkippedFrames",
+        "revision",
+    ] {
+        assert!(status[field].is_u64(), "{field}: {status}");
+    }
+    for field in ["activeFps", "averageFrameRenderMs"] {
+        assert!(status[field].is_f64(), "{field}: {status}");
+    }
+    assert_eq!(
+        (&status["state"], &status["outputs"], &status["layerErrors"]),
+        (&json!("running"), &json!([]), &json!([]))
+    );
+    assert_eq!(status["encoder"]["backend"], "openh264");
+    assert!(status["gpu"]["adapter"].as_str().is_some_and(|name| !name.is_empty()), "{status}");
+    assert!(status["gpu"]["software"].is_boolean(), "{status}");
+    // Nothing on it moves: it was drawn once, perhaps a few times more while the GPU was still warming up.
+    let (drawn, unchanged) = (frames(&status, "renderTotalFrames"), frames(&status, "renderUnchangedFrames"));
+    assert!((1..=5).contains(&drawn) && unchanged > drawn, "{status}");
+    api.get("/api/v1/streams/nobody/status").await.problem(404, "not_found");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn layers_are_made_read_replaced_patched_and_deleted() {
+    let api = Api::with(silent_stream(&json!([]))).await;
+    let created = api.post(LAYERS, square("a", "#ff0000")).await;
+    assert_eq!(created.headers["location"], "/api/v1/streams/main/layers/a");
+    let created = created.expect(201);
+    assert_eq!((&created["revision"], &created["layer"]["zIndex"]), (&json!(2), &json!(0)));
+
+    let mut high = square("b", "#00ff00");
+    high["zIndex"] = json!(41);
+    api.post(LAYERS, high).await.expect(201);
+    let top = api.post(LAYERS, square("c", "#0000ff")).await.expect(201);
+    assert_eq!(top["layer"]["zIndex"], 42, "a new layer comes on top");
+    api.post(LAYERS, square("a", "#ff0000")).await.problem(409, "already_exists");
+
+    let a = "/api/v1/streams/main/layers/a";
+    let read = api.get(a).await.expect(200);
+    let put = api.put(a, read.clone()).await.expect(200);
+    assert_eq!(put["layer"], read, "what GET returned may be PUT back");
+    let anonymous = json!({ "content": { "type": "color", "color": "#ffffff" } });
+    let put = api.put(a, anonymous).await.expect(200);
+    assert_eq!((&put["layer"]["id"], put["layer"]["transform"].get("width")), (&json!("a"), None), "PUT replaces");
+
+    let patched = api.patch(a, json!({ "opacity": 0.5, "transform": { "width": 7 } })).await.expect(200);
+    assert_eq!(patched["layer"]["opacity"], 0.5);
+    let patched = api.patch(a, json!({ "name": "A", "transform": { "height": 9 } })).await.expect(200);
+    let transform = &patched["layer"]["transform"];
+    assert_eq!((&transform["width"], &transform["height"]), (&json!(7.0), &json!(9.0)), "PATCH merges");
+    let cleared = api.patch(a, json!({ "opacity": null, "transform": { "width": null } })).await.expect(200);
+    assert_eq!((&cleared["layer"]["opacity"], cleared["layer"]["transform"].get("width")), (&json!(1.0), None));
+    assert_eq!(cleared["layer"]["name"], "A");
+    let turned = api.patch(a, json!({ "content": { "type": "text", "color": null, "text": "A" } })).await.expect(200);
+    assert_eq!(turned["layer"]["content"]["type"], "text", "the type may change");
+
+    let list = api.get(LAYERS).await.expect(200);
+    let ids: Vec<_> = list["layers"].as_array().unwrap().iter().map(|layer| layer["id"].as_str().unwrap()).collect();
+    assert_eq!((ids, &list["revision"]), (vec!["a", "b", "c"], &turned["revision"]));
+
+    for answer in [api.put(a, square("z", "#ffffff")).await, api.patch(a, json!({ "id": "z" })).await] {
+        answer.refused("/id", &["does not change"]);
+    }
+    let gone = api.delete(a).await.expect(200);
+    assert_eq!(gone["revision"].as_u64(), turned["revision"].as_u64().map(|revision| revision + 1));
+    for answer in [
+        api.get(a).await,
+        api.put(a, square("a", "#ffffff")).await,
+        api.patch(a, json!({})).await,
+        api.delete(a).await,
+        api.get("/api/v1/streams/nobody/layers").await,
+        api.get("/api/v1/streams/nobody/layers/a").await,
+        api.post("/api/v1/streams/nobody/layers", square("a", "#ffffff")).await,
+        api.delete("/api/v1/streams/nobody/layers/a").await,
+    ] {
+        answer.problem(404, "not_found");
+    }
+    assert_eq!(api.get(LAYERS).await.expect(200)["revision"], gone["revision"], "what is refused is no revision");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_documents_are_refused_where_they_are_wrong() {
+    let api = Api::with(silent_stream(&json!([square("a", "#ff0000")]))).await;
+    let with = |pointer: &str, value: Value| {
+        let mut layer = json!({ "id": "new", "transform": {}, "content": { "type": "color", "color": "#ffffff" } });
+        let (parent, key) = pointer.rsplit_once('/').unwrap();
+        layer.pointer_mut(parent).unwrap()[key] = value;
+        layer
+    };
+    let content = |content: Value| json!({ "id": "new", "content": content });
+    let text = |key: &str, value: Value| content(json!({ "type": "text", "text": "A", key: value }));
+    let shape = |key: &str, value: Value| content(json!({ "type": "shape", "shape": "rectangle", key: value }));
+    for (layer, pointer, words) in [
+        (with("/opacty", json!(1)), "/opacty", &["unknown field", "opacity", "zIndex"][..]),
+        (with("/transform/x", json!(1)), "/transform/x", &["unknown field", "positionX", "rotation"]),
+        (with("/content/colour", json!("#ffffff")), "/content/colour", &["unknown field", "color"]),
+        (shape("fil", json!("#ffffff")), "/content/fil", &["unknown field", "fill", "stroke"]),
+        (with("/content/type", json!("vidoe")), "/content/type", &["vidoe", "color, image, shape, text"]),
+        (with("/content", json!({})), "/content/type", &["missing", "color, image, shape, text"]),
+        (with("/content", json!("text")), "/content", &["object"]),
+        (json!({ "id": "new" }), "", &["content"]),
+        (json!({ "content": { "type": "color", "color": "#ffffff" } }), "", &["id"]),
+        (json!([]), "", &[]),
+        (json!(null), "", &[]),
+        (with("/id", json!("a b")), "/id", &["a b", "A-Z a-z 0-9"]),
+        (with("/id", json!("../a")), "/id", &["../a"]),
+        (with("/opacity", json!(1.5)), "/opacity", &["1.5", "0 to 1"]),
+        (with("/opacity", json!("1")), "/opacity", &["f64"]),
+        (with("/zIndex", json!(3_000_000_000u32)), "/zIndex", &["3000000000"]),
+        (with("/name", json!("x".repeat(257))), "/name", &["257 bytes", "0 to 256"]),
+        (with("/transform/positionX", json!(1e300)), "/transform/positionX", &["-65536 to 65536"]),
+        (with("/transform/width", json!(0)), "/transform/width", &["0 is out of range: 1 to 16384"]),
+        (with("/transform/scaleX", json!(65)), "/transform/scaleX", &["65 is out of range: -64 to 64"]),
+        (with("/transform/cropLeft", json!(-1)), "/transform/cropLeft", &["-1 is out of range: 0 to 16384"]),
+        (with("/content/color", json!("red")), "/content/color", &["`red`", "#rrggbb"]),
+        (text("size", json!(0)), "/content/size", &["0 is out of range: 1 to 1000"]),
+        (text("weight", json!(1000)), "/content/weight", &["1000 is out of range: 100 to 900"]),
+        (text("text", json!("x".repeat(10_001))), "/content/text", &["10001 bytes", "0 to 10000"]),
+        (text("align", json!("middle")), "/content/align", &["middle", "left", "center", "right"]),
+        (shape("shape", json!("star")), "/content/shape", &["star", "rectangle", "ellipse", "polygon", "line"]),
+        (shape("shape", json!("polygon")), "/content/points", &["0 points is out of range: 3 to"]),
+        (shape("stroke", json!({ "color": "#ffffff", "width": 0 })), "/content/stroke/width", &["0.1 to 1000"]),
+        (content(json!({ "type": "image", "asset": "" })), "/content/asset", &["0 bytes", "1 to 256"]),
+    ] {
+        api.post(LAYERS, layer.clone()).await.refused(pointer, words);
+        let mut whole = silent_stream(&json!([square("a", "#ff0000"), layer]));
+        whole["id"] = json!("other");
+        api.post(STREAMS, whole).await.refused(&format!("/layers/1{pointer}"), words);
+    }
+    for (patch, pointer, words) in [
+        (json!({ "opacity": 2 }), "/opacity", &["0 to 1"][..]),
+        (json!({ "content": { "size": 2 } }), "/content/size", &["unknown field"]),
+        (json!({ "content": null }), "", &["content"]),
+        (json!(7), "", &[]),
+    ] {
+        api.patch("/api/v1/streams/main/layers/a", patch).await.refused(pointer, words);
+    }
+    for (field, value, pointer, words) in [
+        ("nmae", json!("x"), "/nmae", &["unknown field", "name", "canvas"][..]),
+        ("id", json!(""), "/id", &[]),
+        ("canvas", json!({ "width": 14, "height": 16 }), "/canvas", &["14x16", "16x16 to 3840x2160"]),
+        ("canvas", json!({ "width": 3842, "height": 2160 }), "/canvas", &["3842x2160", "3840x2160"]),
+        ("canvas", json!({ "fps": "61" }), "/canvas/fps", &["61", "29.97"]),
+        ("canvas", json!({ "blendSpace": "lab" }), "/canvas/blendSpace", &["lab", "srgb", "linear"]),
+        ("encoder", json!({ "codec": "av1" }), "/encoder/codec", &["av1", "h264"]),
+        ("encoder", json!({ "bitrateKbps": 1 }), "/encoder/bitrateKbps", &["out of range"]),
+        ("encoder", json!({ "bitrateKbps": -1 }), "/encoder/bitrateKbps", &["-1"]),
+        ("encoder", json!({ "keyframeIntervalMs": 1 }), "/encoder/keyframeIntervalMs", &["250 to 10000"]),
+        ("audio", json!({ "source": "noise" }), "/audio/source", &["noise", "silence", "tone"]),
+        ("audio", json!({ "bitrateKbps": 1 }), "/audio/bitrateKbps", &["out of range"]),
+        ("layers", json!([square("a", "#ff0000"), square("a", "#ff0000")]), "/layers/1/id", &["`a`"]),
+        (
+            "outputs",
+            json!([{ "id": "a", "url": "rtmp://h/a/k" }, { "id": "a", "url": "rtmp://h/a/k" }]),
+            "/outputs/1/id",
+            &["`a`"],
+        ),
+    ] {
+        let mut document = silent_stream(&json!([]));
+        document["id"] = json!("other");
+        document[field] = value;
+        api.post(STREAMS, document).await.refused(pointer, words);
+    }
+    assert_eq!(api.get(LAYERS).await.expect(200)["revision"], 1, "nothing of all that changed anything");
+    assert_eq!(api.get(STREAMS).await.expect(200)["streams"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_problem_of_a_document_is_named_at_once() {
+    let api = Api::with(silent_stream(&json!([]))).await;
+    let layer = json!({ "id": "a", "opacity": 2, "transform": { "scaleX": 99, "cropTop": -1 },
+        "content": { "type": "text", "text": "A", "size": 0 } });
+    let problem = api.post(LAYERS, layer).await.problem(422, "invalid_document");
+    let pointers: Vec<_> = problem["errors"].as_array().unwrap().iter().map(|error| &error["pointer"]).collect();
+    assert_eq!(pointers, ["/opacity", "/transform/scaleX", "/transform/cropTop", "/content/size"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_that_are_no_json_are_refused_before_they_are_read() {
+    let api = Api::with(silent_stream(&json!([square("a", "#ff0000")]))).await;
+    let json = "application/json";
+    let deep = |depth: usize| format!("{}1{}", "[".repeat(depth), "]".repeat(depth));
+    let opacity = |number: &str| format!(r#"{{"id":"b","opacity":{number},"content":{{"type":"text","text":"A"}}}}"#);
+    let long = format!(r#"{{"id":"{}"}}"#, "x".repeat(4 << 20));
+    for (kind, body, status, code) in [
+        (json, b"".to_vec(), 400, "malformed_json"),
+        (json, b"{".to_vec(), 400, "malformed_json"),
+        (json, b"{\"id\": \"b\",}".to_vec(), 400, "malformed_json"),
+        (json, b"{} {}".to_vec(), 400, "malformed_json"),
+        (json, b"{\"id\": \"\xff\xfe\"}".to_vec(), 400, "malformed_json"),
+        (json, b"{\"id\": \"\\ud800\"}".to_vec(), 400, "malformed_json"),
+        (json, opacity("NaN").into_bytes(), 400, "malformed_json"),
+        (json, opacity("1e999").into_bytes(), 400, "malformed_json"),
+        (json, opacity("-1e308").into_bytes(), 422, "invalid_document"),
+        (json, deep(10_000).into_bytes(), 400, "malformed_json"),
+        (json, deep(100).into_bytes(), 422, "invalid_document"),
+        (json, long.into_bytes(), 413, "too_large"),
+        ("", b"{}".to_vec(), 415, "not_json"),
+        ("text/plain", b"{}".to_vec(), 415, "not_json"),
+        ("application/x-www-form-urlencoded", b"a=b".to_vec(), 415, "not_json"),
+    ] {
+        let start = String::from_utf8_lossy(&body[..body.len().min(40)]).into_owned();
+        for (method, path) in [
+            ("POST", STREAMS),
+            ("POST", LAYERS),
+            ("POST", OUTPUTS),
+            ("PATCH", MAIN),
+            ("PUT", "/api/v1/streams/main/layers/a"),
+            ("PATCH", "/api/v1/streams/main/layers/a"),
+        ] {
+            let answer = api.send(method, path, kind, body.clone()).await;
+            assert_eq!(answer.status, status, "{start}: {}", answer.text());
+            answer.problem(status, code);
+        }
+    }
+    let layer = opacity("1").into_bytes();
+    api.send("POST", LAYERS, "Application/JSON; charset=utf-8", layer).await.expect(201);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_there_is_a_problem_document_too() {
+    let api = Api::with(silent_stream(&json!([]))).await;
+    for path in
+        ["/nothing", "/api", "/api/v1", "/api/v2/streams", "/api/v1/streams/main/layers/a/b", "/api/v1/streams/"]
+    {
+        api.get(path).await.problem(404, "not_found");
+    }
+    for (method, path) in [
+        ("DELETE", STREAMS),
+        ("PUT", MAIN),
+        ("POST", MAIN),
+        ("PATCH", LAYERS),
+        ("POST", "/api/v1/streams/main/layers/a"),
+        ("POST", "/api/v1/streams/main/status"),
+        ("POST", "/api/v1/streams/main/program.png"),
+        ("GET", "/api/v1/streams/main/start"),
+        ("POST", "/healthz"),
+        ("POST", "/metrics"),
+    ] {
+        let answer = api.send(method, path, "application/json", "{}").await;
+        let problem = answer.problem(405, "method_not_allowed");
+        assert_eq!(problem["detail"], format!("{method} is not possible at {path}"));
+        assert!(answer.headers.contains_key("allow"), "{}", answer.text());
+    }
+    for path in ["/api/v1/streams/%FF", "/api/v1/streams/%ff/layers", "/api/v1/streams/main/layers/%C0"] {
+        api.get(path).await.problem(400, "bad_path");
+    }
+    for path in ["/api/v1/streams/..%2Fmain", "/api/v1/streams/%00", "/api/v1/streams/main%20"] {
+        api.get(path).await.problem(404, "not_found");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn there_is_a_limit_to_streams_layers_and_outputs() {
+    let api = Api::new();
+    for number in 0..16 {
+        api.post(STREAMS, json!({ "id": format!("s{number}"), "autoStart": false })).await.expect(201);
+    }
+    let problem = api.post(STREAMS, json!({ "id": "more", "autoStart": false })).await.problem(409, "limit_reached");
+    assert_eq!(problem["detail"], "16 streams are the most there may be");
+
+    let layer =
+        |number: usize| json!({ "id": format!("l{number}"), "content": { "type": "color", "color": "#ffffff" } });
+    let full: Vec<_> = (0..256).map(layer).collect();
+    api.delete("/api/v1/streams/s0").await.expect(204);
+    api.post(STREAMS, json!({ "id": "s0", "autoStart": false, "layers": full })).await.expect(201);
+    api.post("/api/v1/streams/s0/layers", layer(256)).await.problem(409, "limit_reached");
+    let too_many: Vec<_> = (0..257).map(layer).collect();
+    api.delete("/api/v1/streams/s1").await.expect(204);
+    let document = json!({ "id": "s1", "autoStart": false, "layers": too_many });
+    api.post(STREAMS, document).await.refused("/layers", &["257", "256"]);
+
+    for number in 0..64 {
+        let output = json!({ "id": format!("o{number}"), "url": "rtmp://host/app", "key": "k" });
+        api.post("/api/v1/streams/s2/outputs", output).await.expect(201);
+    }
+    let output = json!({ "id": "more", "url": "rtmp://host/app", "key": "k" });
+    api.post("/api/v1/streams/s2/outputs", output).await.problem(409, "limit_reached");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_is_on_the_picture_when_it_is_answered() {
+    let api = Api::with(stream(&json!([square("box", "#ff0000")]))).await;
+    api.until_encoded("main", 3).await;
+    api.shows("main", 30, 30, RED).await;
+    api.shows("main", 60, 30, BACKGROUND).await;
+    let path = "/api/v1/streams/main/layers/box";
+    let mut last = (1, 0);
+    for (color, rgb) in [("#00ff00", GREEN), ("#0102fe", [1, 2, 254]), ("#ffffff", [255; 3]), ("#ff0000", RED)] {
+        let drawn = frames(&api.status("main").await, "renderTotalFrames");
+        let receipt = api.patch(path, json!({ "content": { "color": color } })).await.expect(200);
+        let (revision, frame) = (frames(&receipt, "revision"), frames(&receipt, "appliedFrame"));
+        assert_eq!(revision, last.0 + 1, "one revision for one change");
+        assert!(frame > last.1, "frame {frame} after {}", last.1);
+        assert_eq!(frames(&receipt, "ptsMs"), frame * 40, "25 frames per second");
+        assert_eq!(receipt["layer"]["content"]["color"], color);
+        api.shows("main", 30, 30, rgb).await; // the next picture shows it
+        api.shows("main", 60, 30, BACKGROUND).await;
+        assert!(frames(&api.status("main").await, "renderTotalFrames") > drawn);
+        last = (revision, frame);
+    }
+    // The promised frame is one that comes, not one of a far future.
+    api.until("main", "the promised frame is encoded", |status| {
+        frames(status, "encodedFrames") + frames(status, "encodeDroppedFrames") > last.1
+    })
+    .await;
+    let hidden = api.patch(path, json!({ "enabled": false })).await.expect(200);
+    assert!(hidden["appliedFrame"].is_u64());
+    api.shows("main", 30, 30, BACKGROUND).await;
+    api.patch(path, json!({ "enabled": true, "opacity": 0 })).await.expect(200);
+    api.shows("main", 30, 30, BACKGROUND).await;
+    api.delete(path).await.expect(200);
+    api.shows("main", 30, 30, BACKGROUND).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn higher_layers_cover_lower_ones() {
+    let api = Api::with(stream(&json!([]))).await;
+    api.post(LAYERS, square("red", "#ff0000")).await.expect(201);
+    api.post(LAYERS, square("green", "#00ff00")).await.expect(201);
+    api.shows("main", 30, 30, GREEN).await; // the later one
+    api.patch("/api/v1/streams/main/layers/red", json!({ "zIndex": 5 })).await.expect(200);
+    api.shows("main", 30, 30, RED).await; // the higher one
+    api.delete("/api/v1/streams/main/layers/red").await.expect(200);
+    api.shows("main", 30, 30, GREEN).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_scene_is_its_background() {
+    let api = Api::with(stream(&json!([]))).await;
+    let picture = api.picture("main").await;
+    assert_eq!(picture.dimensions(), (320, 180));
+    assert!(picture.pixels().all(|pixel| pixel.0 == [0x10, 0x20, 0x30, 255]));
+    api.until_encoded("main", 10).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paused_stream_holds_its_picture_and_stays_on_air() {
+    let api = Api::with(stream(&json!([square("box", "#ff0000")]))).await;
+    api.shows("main", 30, 30, RED).await;
+    api.act("main", "pause").await.expect(200);
+    let patch = json!({ "content": { "color": "#00ff00" } });
+    api.patch("/api/v1/streams/main/layers/box", patch).await.expect(200);
+    api.post(LAYERS, json!({ "id": "all", "zIndex": -1, "content": { "type": "color", "color": "#ffffff" } }))
+        .await
+        .expect(201);
+    api.until_encoded("main", 10).await;
+    let held = api.picture("main").await;
+    assert_eq!(pixel(&held, 30, 30), RED);
+    assert_eq!(pixel(&held, 60, 30), BACKGROUND);
+    api.act("main", "resume").await.expect(200);
+    api.shows("main", 30, 30, GREEN).await;
+    api.shows("main", 60, 30, [255; 3]).await;
+    api.until_encoded("main", 3).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reset_begins_to_count_anew() {
+    let api = Api::with(stream(&json!([square("box", "#ff0000")]))).await;
+    for number in 0..20u8 {
+        let patch = json!({ "content": { "color": format!("#ff00{number:02x}") } });
+        api.patch("/api/v1/streams/main/layers/box", patch).await.expect(200);
+        api.shows("main", 30, 30, [255, 0, number]).await;
+    }
+    let before = api.status("main").await;
+    assert!(frames(&before, "renderTotalFrames") >= 20, "{before}");
+    let reset = api.act("main", "reset").await.expect(200);
+    assert_eq!((&reset["state"], &reset["revision"]), (&json!("running"), &json!(21)));
+    api.shows("main", 30, 30, [255, 0, 19]).await; // the document stays
+    let after = api.status("main").await;
+    // The new picture stands still, so it is drawn once, or a few times while the GPU is warming up.
+    assert!((1..=5).contains(&frames(&after, "renderTotalFrames")), "{after}");
+    let scraped = metrics(&api).await.value("stream_manager_frames_rendered_total", "main");
+    assert!(scraped.is_some_and(|drawn| (1.0..=5.0).contains(&drawn)), "{scraped:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn broken_pictures_are_refused_and_the_stream_goes_on() {
+    let directory = assets().join("broken");
+    let _ = fs::remove_dir_all(&directory); // of an earlier run
+    fs::create_dir_all(&directory).unwrap();
+    let good = png(8, 8, [0, 255, 0, 255]);
+    fs::write(directory.join("good.png"), &good).unwrap();
+    fs::write(directory.join("truncated.png"), &good[..good.len() / 2]).unwrap();
+    fs::write(directory.join("header.png"), &good[..20]).unwrap();
+    fs::write(directory.join("text.png"), "this is no picture\n").unwrap();
+    fs::write(directory.join("empty.png"), "").unwrap();
+    fs::write(directory.join("bomb.png"), png_that_claims(60_000, 60_000)).unwrap();
+    fs::write(directory.join("largest.png"), png_that_claims(u32::MAX >> 1, u32::MAX >> 1)).unwrap();
+    fs::write(directory.join("hollow.png"), png_that_claims(64, 64)).unwrap();
+    fs::create_dir(directory.join("folder.png")).unwrap();
+    let secret = assets().parent().unwrap().join("secret.png");
+    fs::write(&secret, &good).unwrap();
+    symlink(&secret, directory.join("link.png")).unwrap();
+
+    let api = Api::with(stream(&json!([square("box", "#ff0000")]))).await;
+    api.until_encoded("main", 3).await;
+    for (asset, words) in [
+        ("broken/truncated.png", &["broken/truncated.png", "cannot be decoded"][..]),
+        ("broken/header.png", &["broken/header.png"]),
+        ("broken/text.png", &["broken/text.png", "not a PNG, JPEG or WebP"]),
+        ("broken/empty.png", &["broken/empty.png", "not a PNG, JPEG or WebP"]),
+        ("broken/bomb.png", &["broken/bomb.png", "60000x60000"]),
+        ("broken/largest.png", &["broken/largest.png"]),
+        ("broken/hollow.png", &["broken/hollow.png", "cannot be decoded"]),
+        ("broken/folder.png", &["broken/folder.png", "not a regular file"]),
+        ("broken/missing.png", &["broken/missing.png", "not in the assets directory"]),
+        ("../secret.png", &["../secret.png", "not a name below the assets directory"]),
+        ("broken/../../secret.png", &["not a name below the assets directory"]),
+        ("/etc/passwd", &["/etc/passwd", "not a name below the assets directory"]),
+        ("broken/link.png", &["broken/link.png", "not a name below the assets directory"]),
+        ("broken/good.png\0.txt", &["not a name below the assets directory"]),
+        ("builtin:none", &["builtin:none", "show/logo.png"]),
+    ] {
+        api.post(LAYERS, image("new", asset)).await.refused("/content", words);
+        let put = json!({ "content": { "type": "image", "asset": asset } });
+        api.put("/api/v1/streams/main/layers/box", put).await.refused("/content", words);
+    }
+    api.until_encoded("main", 5).await;
+    assert_eq!(api.get(LAYERS).await.expect(200)["revision"], 1, "nothing of all that changed anything");
+    api.shows("main", 30, 30, RED).await;
+    api.post(LAYERS, image("new", "broken/good.png")).await.expect(201);
+    api.shows("main", 4, 4, GREEN).await; // a good one is still taken
+    api.shows("main", 30, 30, RED).await;
+    assert!(api.status("main").await["layerErrors"].as_array().unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_layer_of_a_show_is_left_out_and_named() {
+    fs::write(assets().join("show-broken.png"), "no picture").unwrap();
+    let layers = json!([square("box", "#ff0000"), image("torn", "show-broken.png"), image("lost", "show-missing.png")]);
+    let api = Api::with(stream(&layers)).await;
+    let is_named = |status: &Value| status["layerErrors"].as_array().is_some_and(|errors| errors.len() == 2);
+    let status = api.until("main", "both layers are named", is_named).await;
+    let of = |layer: &str| {
+        let errors = status["layerErrors"].as_array().unwrap();
+        errors.iter().find(|error| error["layer"] == layer).unwrap()["message"].as_str().unwrap().to_owned()
+    };
+    assert!(of("torn").contains("not a PNG, JPEG or WebP"), "{status}");
+    assert!(of("lost").contains("not in the assets directory"), "{status}");
+    assert_eq!(metrics(&api).await.value("stream_manager_layer_errors", "main"), Some(2.0));
+    api.shows("main", 30, 30, RED).await;
+    api.shows("main", 60, 30, BACKGROUND).await; // viewers do not see what went wrong
+    // A change of another layer is not refused for what was broken before.
+    let patch = json!({ "content": { "color": "#00ff00" } });
+    api.patch("/api/v1/streams/main/layers/box", patch).await.expect(200);
+    api.shows("main", 30, 30, GREEN).await;
+    api.until_encoded("main", 3).await;
+    for layer in ["torn", "lost"] {
+        api.delete(&format!("/api/v1/streams/main/layers/{layer}")).await.expect(200);
+    }
+    api.until("main", "nothing is broken any more", |status| status["layerErrors"] == json!([])).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_font_that_is_not_there_is_refused_with_those_that_are() {
+    let text = json!({ "id": "title", "content": { "type": "text", "text": "On air", "font": "inter" } });
+    let api = Api::with(stream(&json!([text]))).await;
+    let families = &["Comic Sans MS", "DejaVu Sans", "Inter", "JetBrains Mono", "Playfair Display"];
+    let other = json!({ "id": "other", "content": { "type": "text", "text": "A", "font": "Comic Sans MS" } });
+    api.post(LAYERS, other).await.refused("/content/font", families);
+    let title = "/api/v1/streams/main/layers/title";
+    api.patch(title, json!({ "content": { "font": "Comic Sans MS" } })).await.refused("/content/font", families);
+    assert_eq!(api.get(LAYERS).await.expect(200)["revision"], 1);
+    api.patch(title, json!({ "content": { "font": "Playfair Display" } })).await.expect(200);
+    let is_written = async || {
+        let picture = api.picture("main").await;
+        picture.pixels().any(|pixel| pixel.0[..3] != BACKGROUND).then_some(())
+    };
+    eventually("the text is on the picture", is_written).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn outputs_are_made_read_patched_and_deleted_and_their_keys_stay_inside() {
+    const KEY: &str = "live_5ecret";
+    let api = Api::with(silent_stream(&json!([]))).await;
+    let created = api.post(OUTPUTS, json!({ "id": "a", "url": "rtmp://host/app", "key": KEY })).await;
+    assert_eq!(created.headers["location"], "/api/v1/streams/main/outputs/a");
+    let output = json!({ "id": "a", "url": "rtmp://host/app", "enabled": true });
+    assert_eq!(created.expect(201)["output"], output);
+    let inside = json!({ "id": "b", "url": format!("rtmp://host:1936/app/inst/{KEY}?sign=1"), "enabled": false });
+    let created = api.post(OUTPUTS, inside.clone()).await.expect(201);
+    assert_eq!(created["output"], json!({ "id": "b", "url": "rtmp://host:1936/app/inst", "enabled": false }));
+    api.post(OUTPUTS, inside).await.problem(409, "already_exists");
+
+    let a = "/api/v1/streams/main/outputs/a";
+    assert_eq!(api.get(a).await.expect(200), output);
+    assert_eq!(api.get(OUTPUTS).await.expect(200)["outputs"].as_array().unwrap().len(), 2);
+    assert_eq!(api.patch(a, output.clone()).await.expect(200)["output"], output, "what GET returned may be sent back");
+    let moved = api.patch(a, json!({ "url": "rtmp://other/app", "key": format!("{KEY}2") })).await.expect(200);
+    assert_eq!(moved["output"]["url"], "rtmp://other/app");
+    for (action, enabled) in [("stop", false), ("stop", false), ("start", true), ("start", true)] {
+        let done = api.post(&format!("{a}/{action}"), json!(null)).await.expect(200);
+        assert_eq!(done["output"]["enabled"], enabled);
+    }
+    api.post(&format!("{a}/dance"), json!(null)).await.problem(404, "not_found");
+
+    let with_key = |scheme: &str| json!({ "id": "c", "url": format!("{scheme}://host/app/{KEY}") });
+    for (output, pointer, words) in [
+        (with_key("rtmps"), "/url", &["needs TLS", "rtmp:// only"][..]),
+        (with_key("http"), "/url", &["does not start with rtmp://"]),
+        (with_key("file"), "/url", &["does not start with rtmp://"]),
+        (json!({ "id": "c", "url": format!("rtmp:///app/{KEY}") }), "/url", &["host"]),
+        (json!({ "id": "c", "url": format!("rtmp://host:0/app/{KEY}") }), "/url", &["port"]),
+        (json!({ "id": "c", "url": format!("rtmp://user:{KEY}@host/app/x") }), "/url", &["user name or password"]),
+        (json!({ "id": "c", "url": "rtmp://host/app" }), "/url", &["key is missing"]),
+        (json!({ "id": "c", "url": "rtmp://host/app", "key": format!("{KEY}\n") }), "/url", &["control character"]),
+        (json!({ "id": "c", "url": "rtmp://host/app", "key": "env:HOME" }), "/key", &["ends with KEY"]),
+        (json!({ "id": "c", "url": "rtmp://host/app", "key": "env:NO_SUCH_KEY" }), "/key", &["not set"]),
+        (json!({ "id": "c", "url": "rtmp://host/app", "kye": KEY }), "/kye", &["unknown field", "key"]),
+        (json!({ "id": "c", "url": "rtmp://host/app", "key": [KEY] }), "/key", &[]),
+    ] {
+        api.post(OUTPUTS, output).await.refused(pointer, words);
+    }
+    api.patch(a, json!({ "id": "z" })).await.refused("/id", &["does not change"]);
+    let ambiguous = json!({ "url": format!("rtmp://host/app/{KEY}") });
+    api.patch(a, ambiguous).await.refused("/url", &["could end with a stream key", "give `key`"]);
+    api.patch(a, json!({ "url": "rtmps://host/app", "key": KEY })).await.refused("/url", &["needs TLS"]);
+
+    assert_eq!(api.get(MAIN).await.expect(200)["outputs"].as_array().unwrap().len(), 2);
+    api.delete(a).await.expect(200);
+    for answer in [api.get(a).await, api.delete(a).await, api.patch(a, json!({})).await] {
+        answer.problem(404, "not_found");
+    }
+    metrics(&api).await;
+    api.status("main").await;
+    assert_silent(&api, KEY);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unreachable_output_is_tried_again_and_the_stream_goes_on() {
+    const KEY: &str = "live_5ecret";
+    // Bound and let go: nobody listens there.
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let api = Api::with(stream(&json!([]))).await;
+    let url = format!("rtmp://127.0.0.1:{port}/live");
+    api.post(OUTPUTS, json!({ "id": "nowhere", "url": url, "key": KEY })).await.expect(201);
+    let is_waiting = |status: &Value| status["outputs"][0]["state"] == "backingOff";
+    let status = api.until("main", "the output backs off", is_waiting).await;
+    let output = &status["outputs"][0];
+    assert_eq!((&output["id"], &output["lastError"]["class"]), (&json!("nowhere"), &json!("connect")), "{output}");
+    assert!(output["lastError"]["message"].as_str().unwrap().contains(&port.to_string()), "{output}");
+    assert!(frames(output, "attempt") >= 1 && output["retryInMs"].is_u64(), "{output}");
+    api.until_encoded("main", 10).await;
+    api.until("main", "it is tried again", |status| frames(&status["outputs"][0], "attempts") >= 2).await;
+
+    let scraped = metrics(&api).await;
+    assert_eq!(scraped.value("stream_manager_output_publishing", "nowhere"), Some(0.0));
+    assert!(scraped.value("stream_manager_output_connect_attempts_total", "nowhere").is_some_and(|n| n >= 2.0));
+    let path = "/api/v1/streams/main/outputs/nowhere";
+    api.post(&format!("{path}/stop"), json!(null)).await.expect(200);
+    api.until("main", "a stopped output is off", |status| status["outputs"] == json!([])).await;
+    api.post(&format!("{path}/start"), json!(null)).await.expect(200);
+    api.until("main", "it is tried from the start", is_waiting).await;
+    api.delete(path).await.expect(200);
+    api.until("main", "a deleted output is off", |status| status["outputs"] == json!([])).await;
+    assert_eq!(metrics(&api).await.value("stream_manager_output_publishing", "nowhere"), None);
+    assert_silent(&api, KEY);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_streams_do_not_touch_each_other() {
+    let api = Api::with(stream(&json!([square("box", "#ff0000")]))).await;
+    let mut other = stream(&json!([square("box", "#00ff00")]));
+    other["id"] = json!("other");
+    other["canvas"]["width"] = json!(160);
+    api.post(STREAMS, other).await.expect(201);
+    api.shows("main", 30, 30, RED).await;
+    api.shows("other", 30, 30, GREEN).await;
+    assert_eq!(api.picture("other").await.dimensions(), (160, 180));
+    api.act("main", "stop").await.expect(200);
+    api.until_encoded("other", 5).await;
+    api.delete(MAIN).await.expect(204);
+    api.until_encoded("other", 5).await;
+    api.shows("other", 30, 30, GREEN).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_stream_leaves_no_metrics() {
+    let api = Api::with(stream(&json!([]))).await;
+    api.until_encoded("main", 1).await;
+    assert!(metrics(&api).await.value("stream_manager_frames_encoded_total", "main").is_some());
+    api.delete(MAIN).await.expect(204);
+    let text = api.get("/metrics").await;
+    assert!(!text.text().contains("main"), "{}", text.text());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn health_and_readiness_are_said() {
+    let api = Api::with(stream(&json!([]))).await;
+    assert_eq!(api.get("/healthz").await.expect(200), json!({ "status": "ok" }));
+    assert_eq!(api.get("/readyz").await.expect(200), json!({ "status": "ready", "reasons": [] }));
+    let page = api.get("/").await;
+    assert_eq!(page.status, 200);
+    assert!(page.kind().starts_with("text/html"), "{}", page.kind());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_metrics_are_well_formed_and_count() {
+    let output = json!({ "id": "nowhere", "url": "rtmp://127.0.0.1:1/live", "key": "k" });
+    let mut document = stream(&json!([square("box", "#ff0000")]));
+    document["outputs"] = json!([output]);
+    let api = Api::with(document).await;
+    api.until_encoded("main", 30).await;
+    let scraped = metrics(&api).await;
+    for (name, min) in [
+        ("stream_manager_frames_rendered_total", 1.0),
+        ("stream_manager_frames_unchanged_total", 1.0),
+        ("stream_manager_frames_repeated_total", 0.0),
+        ("stream_manager_frames_dropped_total", 0.0),
+        ("stream_manager_frames_encoded_total", 30.0),
+        ("stream_manager_audio_frames_encoded_total", 1.0),
+        ("stream_manager_encoded_bytes_total", 1000.0),
+        ("stream_manager_gpu_rebuilds_total", 0.0),
+        ("stream_manager_encoder_restarts_total", 0.0),
+        ("stream_manager_layer_errors", 0.0),
+        ("stream_manager_encoded_bitrate_bps", 0.0),
+        ("stream_manager_active_fps", 0.0),
+        ("stream_manager_render_duration_seconds_count", 1.0),
+        ("stream_manager_encode_duration_seconds_count", 30.0),
+    ] {
+        let value = scraped.value(name, "main");
+        assert!(value.is_some_and(|value| value >= min), "{name} is {value:?}, at least {min} expected");
+    }
+    for what in
+        ["bytes_total", "frames_total", "skipped_frames_total", "reconnects_total", "bitrate_bps", "queue_bytes"]
+    {
+        let name = format!("stream_manager_output_{what}");
+        assert!(scraped.value(&name, "nowhere").is_some(), "{name}");
+    }
+    assert_eq!(scraped.value("stream_manager_build_info", env!("CARGO_PKG_VERSION")), Some(1.0));
+}
+
+/// No answer so far had this key in it.
+#[track_caller]
+fn assert_silent(api: &Api, key: &str) {
+    let said = api.said();
+    let lines: Vec<_> = said.lines().filter(|line| line.contains(key)).collect();
+    assert!(lines.is_empty(), "a key was answered: {lines:#?}");
+}
+
+/// What was scraped: each sample's value by its name and its labels.
+#[derive(Debug)]
+struct Scraped(BTreeMap<(String, String), f64>);
+
+impl Scraped {
+    /// The sample of this name one of whose labels has this value.
+    fn value(&self, name: &str, label: &str) -> Option<f64> {
+        let quoted = format!("=\"{label}\"");
+        let mut samples = self.0.iter();
+        samples.find(|((found, labels), _)| found == name && labels.contains(&quoted)).map(|(_, value)| *value)
+    }
+}
+
+/// Scrapes `/metrics` and checks what Prometheus checks: a help text, a type and a good name for every family.
+async fn metrics(api: &Api) -> Scraped {
+    let answer = api.get("/metrics").await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert!(answer.kind().starts_with("text/plain"), "{}", answer.kind());
+    parse(&answer)
+}
+
+fn parse(answer: &Answer) -> Scraped {
+    let text = String::from_utf8(answer.body.to_vec()).unwrap();
+    let (mut helps, mut kinds, mut samples) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+    for line in text.lines() {
+        if let Some((name, help)) = line.strip_prefix("# HELP ").and_then(|rest| rest.split_once(' ')) {
+            assert!(help.ends_with('.'), "a sentence: {line}");
+            assert!(helps.insert(name.to_owned(), help.to_owned()).is_none(), "twice: {line}");
+        } else if let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|rest| rest.split_once(' ')) {
+            assert!(kinds.insert(name.to_owned(), kind.to_owned()).is_none(), "twice: {line}");
+        } else {
+            let (series, value) = line.rsplit_once(' ').unwrap();
+            let (name, labels) = series.split_once('{').unwrap_or((series, ""));
+            let value: f64 = value.parse().unwrap_or_else(|_| panic!("{line}"));
+            assert!(samples.insert((name.to_owned(), labels.to_owned()), value).is_none(), "twice: {line}");
+        }
+    }
+    assert_eq!(helps.keys().collect::<Vec<_>>(), kinds.keys().collect::<Vec<_>>());
+    for (name, kind) in &kinds {
+        let inner = name.strip_prefix("stream_manager_").unwrap_or_default();
+        let is_good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        assert!(!inner.is_empty() && inner.chars().all(is_good), "{name}");
+        assert_eq!(kind == "counter", name.ends_with("_total"), "{name} is a {kind}");
+    }
+    for (name, _) in samples.keys() {
+        let family = |suffix: &str| {
+            name.strip_suffix(suffix).is_some_and(|family| kinds.get(family).is_some_and(|kind| kind == "histogram"))
+        };
+        assert!(
+            kinds.contains_key(name) || ["_bucket", "_sum", "_count"].into_iter().any(family),
+            "{name} has no TYPE"
+        );
+    }
+    Scraped(samples)
+}

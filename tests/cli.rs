@@ -1,0 +1,470 @@
+//! The program as people and init systems run it: what it says, what it writes, how it ends.
+//!
+//! What `render` writes is taken apart by FFmpeg's tools, not by our own code.
+
+mod servers;
+mod support;
+
+use std::{
+    fs,
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use serde_json::{Value, json};
+use servers::ffprobe_json;
+use support::{
+    pictures::pixel,
+    program::{Ended, Running, command, finish, run},
+};
+use tempfile::TempDir;
+
+/// A directory with a show in it.
+#[derive(Debug)]
+struct Desk(TempDir);
+
+impl Desk {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn with(show: &Value) -> Self {
+        let desk = Self::new();
+        desk.write("show.json", show.to_string());
+        desk
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: impl AsRef<[u8]>) {
+        fs::write(self.path(name), text).unwrap();
+    }
+
+    fn run(&self, arguments: &[&str]) -> Ended {
+        run(self.0.path(), arguments)
+    }
+
+    /// `serve` on a free port with these arguments, not listening yet.
+    fn serve(&self, arguments: &[&str]) -> Running {
+        let mut command = command(self.0.path(), &["serve", "--listen", "127.0.0.1:0"]);
+        Running::spawn(command.args(arguments).env("STREAM_MANAGER_LOG__FORMAT", "json"))
+    }
+}
+
+/// A red rectangle, a blue ellipse on the right, a background.
+fn show(width: u32, height: u32, fps: &str) -> Value {
+    json!({
+        "id": "main", "canvas": { "width": width, "height": height, "fps": fps, "background": "#102030" },
+        "encoder": { "bitrateKbps": 600 },
+        "layers": [
+            { "id": "box", "transform": { "positionX": 2, "positionY": 4, "width": 8, "height": 6 },
+              "content": { "type": "shape", "shape": "rectangle", "fill": "#ff0000" } },
+            { "id": "dot", "transform": { "positionX": f64::from(width) / 2.0, "positionY": 0, "width": f64::from(width) / 2.0, "height": height },
+              "content": { "type": "shape", "shape": "ellipse", "fill": "#0000ff" } },
+        ],
+    })
+}
+
+/// The address in the line that `serve` prints when it is ready.
+fn address(daemon: &mut Running) -> String {
+    let line = daemon.line();
+    let address = line.strip_prefix("listening on http://").map(str::to_owned);
+    address.unwrap_or_else(|| panic!("it does not listen: `{line}`\n{}", daemon.log()))
+}
+
+fn http_get(address: &str, path: &str) -> String {
+    let mut connection = TcpStream::connect(address).unwrap();
+    write!(connection, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn help_teaches_by_examples() {
+    let desk = Desk::new();
+    let help = |arguments: &[&str]| {
+        let ended = desk.run(arguments).expect(0);
+        assert_eq!(ended.stderr, "", "help goes to standard output");
+        ended.stdout
+    };
+    let overview = help(&["--help"]);
+    for command in ["serve", "render", "check"] {
+        assert!(overview.contains(&format!("  {command} ")), "{overview}");
+        assert!(overview.contains(&format!("  stream-manager {command} ")), "an example: {overview}");
+        let text = help(&[command, "--help"]);
+        assert!(text.contains(&format!("  stream-manager {command} ")), "an example: {text}");
+        assert_eq!(text, help(&["help", command]));
+    }
+    let version = help(&["--version"]);
+    assert_eq!(version.trim(), concat!("stream-manager ", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn a_wrong_command_line_is_refused_with_the_right_one() {
+    let desk = Desk::new();
+    for (arguments, words) in [
+        (&[][..], &["Usage", "serve", "render", "check"][..]),
+        (&["sevre"], &["sevre", "serve"]),
+        (&["serve", "--lisen", "127.0.0.1:0"], &["--lisen", "--listen"]),
+        (&["serve", "--listen", "nowhere"], &["nowhere", "--listen"]),
+        (&["serve", "--listen", "127.0.0.1:99999"], &["127.0.0.1:99999"]),
+        (&["render"], &["--output"]),
+        (&["render", "--at", "soon", "-o", "a.png"], &["`soon` is not a time", "2.5s"]),
+        (&["render", "--at", "1s", "--duration", "1s", "-o", "a.png"], &["--at", "--duration"]),
+        (&["check"], &["<SCENE>"]),
+    ] {
+        desk.run(arguments).says(2, words);
+    }
+}
+
+#[test]
+fn check_finds_nothing_wrong_with_the_default_show() {
+    let show = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/default-show.json");
+    Desk::new().run(&["check", show.to_str().unwrap()]).says(0, &["ok: 1920x1080 at 30 fps"]);
+}
+
+#[test]
+fn check_says_where_a_document_is_wrong() {
+    let layers = |layers: Value| json!({ "id": "main", "layers": layers }).to_string();
+    for (text, words) in [
+        (
+            layers(json!([
+                { "id": "a", "opacity": 2, "content": { "type": "text", "text": "A", "size": 0 } },
+                { "id": "b", "content": { "type": "vidoe" } },
+                { "id": "a", "content": { "type": "color", "color": "#ffffff" } },
+                { "id": "c", "contnt": {} },
+            ])),
+            &["/layers/0/opacity: ", "/layers/0/content/size: ", "/layers/1/content/type: ", "/layers/3/contnt: "][..],
+        ),
+        (
+            json!({ "id": "main", "encoder": { "bitrateKbps": 1 }, "audio": { "bitrateKbps": 1 } }).to_string(),
+            &["/encoder/bitrateKbps: ", "/audio/bitrateKbps: "],
+        ),
+        (
+            json!({ "id": "main", "outputs": [{ "id": "o", "url": "rtmps://host/app/secret" }] }).to_string(),
+            &["/outputs/0/url: ", "needs TLS"],
+        ),
+        (json!({ "id": "main", "canvas": { "width": 641, "height": 360 } }).to_string(), &["/canvas: ", "641x360"]),
+        (json!({ "name": "x" }).to_string(), &["missing field `id`"]),
+        ("{ \"id\": }".into(), &["show.json is not JSON", "line 1 column 9"]),
+        ("".into(), &["show.json is not JSON"]),
+    ] {
+        let desk = Desk::new();
+        desk.write("show.json", &text);
+        let ended = desk.run(&["check", "show.json"]).expect(1);
+        let missing: Vec<_> = words.iter().filter(|word| !ended.stderr.contains(**word)).collect();
+        assert!(missing.is_empty(), "{text}\nnot said: {missing:?}\n{}", ended.stderr);
+        assert!(!ended.stderr.contains("secret"), "{}", ended.stderr);
+        assert_eq!(ended.stdout, "");
+    }
+    Desk::new().run(&["check", "none.json"]).says(1, &["none.json", "No such file"]);
+}
+
+#[test]
+fn check_and_render_name_layers_that_cannot_be_shown() {
+    let desk = Desk::with(&json!({ "id": "main", "canvas": { "width": 64, "height": 64 }, "layers": [
+        { "id": "lost", "content": { "type": "image", "asset": "lost.png" } },
+        { "id": "torn", "content": { "type": "image", "asset": "torn.png" } },
+        { "id": "bomb", "content": { "type": "image", "asset": "bomb.png" } },
+        { "id": "good", "content": { "type": "image", "asset": "good.png" } },
+        { "id": "title", "content": { "type": "text", "text": "A", "font": "Comic Sans MS" } },
+    ] }));
+    desk.write("torn.png", "no picture");
+    desk.write("bomb.png", support::pictures::png_that_claims(60_000, 60_000));
+    desk.write("good.png", support::pictures::png(8, 8, [0, 255, 0, 255]));
+    let ended = desk.run(&["check", "show.json"]).expect(1);
+    for words in [
+        ["layer lost: ", "lost.png"],
+        ["layer torn: ", "torn.png"],
+        ["layer bomb: ", "60000x60000"],
+        ["layer title: ", "`Comic Sans MS`, expected one of DejaVu Sans, Inter"],
+    ] {
+        let is_said = ended.stderr.lines().any(|line| line.starts_with(words[0]) && line.contains(words[1]));
+        assert!(is_said, "{words:?}\n{}", ended.stderr);
+    }
+    assert!(!ended.stderr.contains("layer good"), "{}", ended.stderr);
+    desk.run(&["render", "show.json", "-o", "a.png"]).says(1, &["layer lost: ", "layer torn: ", "layer bomb: "]);
+    assert!(!desk.path("a.png").exists(), "a frame that is wrong is not written");
+    desk.run(&["render", "show.json", "--duration", "1s", "-o", "a.flv"]).says(1, &["layer lost: "]);
+}
+
+#[test]
+fn render_writes_a_frame_with_the_right_pixels() {
+    let desk = Desk::with(&show(64, 48, "25"));
+    for at in [&[][..], &["--at", "0s"], &["--at", "2.5s"], &["--at", "1h"]] {
+        let arguments = [&["render", "show.json", "-o", "frame.png"], at].concat();
+        desk.run(&arguments).expect(0);
+        let frame = image::open(desk.path("frame.png")).unwrap().to_rgba8();
+        assert_eq!(frame.dimensions(), (64, 48));
+        assert!(frame.pixels().all(|pixel| pixel.0[3] == 255), "opaque");
+        for (x, y, rgb) in [
+            (0, 0, [16, 32, 48]),
+            (2, 4, [255, 0, 0]),
+            (9, 9, [255, 0, 0]),
+            (10, 9, [16, 32, 48]),
+            (9, 10, [16, 32, 48]),
+            (1, 4, [16, 32, 48]),
+            (48, 24, [0, 0, 255]),
+            (34, 24, [0, 0, 255]),
+            (33, 1, [16, 32, 48]),
+            (63, 47, [16, 32, 48]),
+        ] {
+            assert_eq!(pixel(&frame, x, y), rgb, "at {x}, {y} with {at:?}");
+        }
+        fs::remove_file(desk.path("frame.png")).unwrap();
+    }
+}
+
+#[test]
+fn render_finds_pictures_beside_the_show() {
+    let layers = json!([{ "id": "a", "content": { "type": "image", "asset": "a.png" } }]);
+    let desk = Desk::with(&json!({ "id": "main", "canvas": { "width": 32, "height": 32 }, "layers": layers }));
+    desk.write("a.png", support::pictures::png(32, 32, [0, 255, 0, 255]));
+    let elsewhere = Desk::new();
+    let path = desk.path("show.json");
+    let show = path.to_str().unwrap();
+    elsewhere.run(&["render", show, "-o", "frame.png"]).expect(0);
+    let frame = image::open(elsewhere.path("frame.png")).unwrap().to_rgba8();
+    assert!(frame.pixels().all(|pixel| pixel.0 == [0, 255, 0, 255]));
+    let arguments = ["render", show, "--assets-dir", elsewhere.0.path().to_str().unwrap(), "-o", "frame.png"];
+    elsewhere.run(&arguments).says(1, &["layer a: ", "a.png"]);
+}
+
+#[test]
+fn render_writes_the_same_flv_every_time() {
+    let desk = Desk::with(&show(320, 180, "30"));
+    for name in ["one.flv", "two.flv"] {
+        desk.run(&["render", "show.json", "--duration", "2s", "-o", name]).expect(0);
+    }
+    let one = fs::read(desk.path("one.flv")).unwrap();
+    assert!(one == fs::read(desk.path("two.flv")).unwrap(), "two runs differ");
+    let found = ffprobe_json(&desk.path("one.flv"), &["-show_streams"]);
+    for (index, name, expected) in [
+        (0, "codec_name", json!("h264")),
+        (0, "profile", json!("High")),
+        (0, "width", json!(320)),
+        (0, "height", json!(180)),
+        (0, "has_b_frames", json!(0)),
+        (0, "color_range", json!("tv")),
+        (0, "color_space", json!("bt709")),
+        (1, "codec_name", json!("aac")),
+        (1, "profile", json!("LC")),
+        (1, "sample_rate", json!("48000")),
+        (1, "channels", json!(2)),
+    ] {
+        assert_eq!(found["streams"][index][name], expected, "{name}");
+    }
+    assert_cadence(&desk.path("one.flv"), 30, 1, 60);
+    let sound = times(&desk.path("one.flv"), "a");
+    assert!((94..=97).contains(&sound.len()), "{} AAC frames for 2 s", sound.len());
+    for (n, ms) in sound.iter().enumerate() {
+        assert!((*ms as f64 - n as f64 * 1024.0 / 48.0).abs() <= 1.0, "AAC frame {n} is at {ms}");
+    }
+    assert_decodes(&desk.path("one.flv"));
+}
+
+#[test]
+fn every_frame_rate_is_exact() {
+    for (fps, num, den) in
+        [("25", 25, 1), ("30", 30, 1), ("50", 50, 1), ("60", 60, 1), ("29.97", 30_000, 1001), ("59.94", 60_000, 1001)]
+    {
+        let desk = Desk::with(&show(64, 64, fps));
+        desk.run(&["render", "show.json", "--duration", "1s", "-o", "out.flv"]).expect(0);
+        let file = desk.path("out.flv");
+        let count = usize::try_from((num + den / 2) / den).unwrap();
+        assert_cadence(&file, num, den, count);
+        // A picture is two ticks: H.264 E.2.1 counts fields.
+        let timing = headers(&file, &["num_units_in_tick", "time_scale", "fixed_frame_rate_flag"]);
+        assert_eq!(timing[1] * den, timing[0] * 2 * num, "{fps}: {timing:?}");
+        assert_eq!(timing[2], 1, "{fps}");
+        assert_decodes(&file);
+    }
+}
+
+#[test]
+fn the_smallest_and_the_largest_picture_are_rendered() {
+    for (width, height) in [(16, 16), (3840, 2160), (2160, 3840), (16, 3840)] {
+        let desk = Desk::with(&show(width, height, "25"));
+        desk.run(&["render", "show.json", "--duration", "80ms", "-o", "out.flv"]).expect(0);
+        let file = desk.path("out.flv");
+        let found = ffprobe_json(&file, &["-select_streams", "v", "-show_streams"]);
+        assert_eq!((&found["streams"][0]["width"], &found["streams"][0]["height"]), (&json!(width), &json!(height)));
+        assert_cadence(&file, 25, 1, 2);
+        assert_decodes(&file);
+        desk.run(&["render", "show.json", "-o", "frame.png"]).expect(0);
+        let frame = image::open(desk.path("frame.png")).unwrap().to_rgba8();
+        assert_eq!(frame.dimensions(), (width, height));
+        assert_eq!((pixel(&frame, 0, 0), pixel(&frame, 4, 6)), ([16, 32, 48], [255, 0, 0]));
+    }
+}
+
+#[test]
+fn sizes_that_cannot_be_are_refused_with_the_limit() {
+    for (width, height, words) in [
+        (641, 360, &["/canvas: ", "641x360", "odd", "640x360"][..]),
+        (640, 361, &["640x361", "odd", "640x360"]),
+        (14, 16, &["14x16", "16x16 to 3840x2160"]),
+        (0, 0, &["0x0", "16x16 to 3840x2160"]),
+        (3842, 2160, &["3842x2160", "16x16 to 3840x2160"]),
+        (3840, 2162, &["3840x2162", "16x16 to 3840x2160"]),
+    ] {
+        let desk = Desk::with(&json!({ "id": "main", "canvas": { "width": width, "height": height } }));
+        for arguments in [&["check", "show.json"][..], &["render", "show.json", "-o", "a.png"]] {
+            desk.run(arguments).says(1, words);
+        }
+    }
+}
+
+#[test]
+fn files_that_cannot_be_written_are_named() {
+    let desk = Desk::with(&show(64, 48, "25"));
+    fs::create_dir(desk.path("folder.png")).unwrap();
+    fs::create_dir(desk.path("folder.flv")).unwrap();
+    for (arguments, words) in [
+        (&["-o", "frame.jpg"][..], &["frame.jpg does not end in .png", "--duration"][..]),
+        (&["-o", "movie.flv"], &["movie.flv does not end in .png", "--duration"]),
+        (&["-o", "frame"], &["frame does not end in .png"]),
+        (&["--duration", "1s", "-o", "movie.mp4"], &["movie.mp4 does not end in .flv", "--at"]),
+        (&["--duration", "1s", "-o", "frame.png"], &["frame.png does not end in .flv", "--at"]),
+        (&["-o", "none/frame.png"], &["none/frame.png", "No such file"]),
+        (&["--duration", "1s", "-o", "none/movie.flv"], &["none/movie.flv", "No such file"]),
+        (&["-o", "folder.png"], &["folder.png", "directory"]),
+        (&["--duration", "1s", "-o", "folder.flv"], &["folder.flv", "directory"]),
+    ] {
+        desk.run(&[&["render", "show.json"], arguments].concat()).says(1, words);
+    }
+    // A disk that is full.
+    let full = desk.path("full.flv");
+    std::os::unix::fs::symlink("/dev/full", &full).unwrap();
+    desk.run(&["render", "show.json", "--duration", "1s", "-o", "full.flv"]).says(1, &["full.flv", "No space left"]);
+}
+
+#[test]
+fn serve_does_not_start_with_what_it_does_not_understand() {
+    let desk = Desk::with(&show(64, 48, "25"));
+    desk.write("unknown.toml", "listen = \"127.0.0.1:0\"\n[log]\nlevle = \"warn\"\n");
+    desk.write("broken.toml", "listen = \n");
+    desk.write("kind.toml", "[media]\nworkers = \"many\"\n");
+    desk.write("range.toml", "[media]\nworkers = 0\n");
+    desk.write("level.toml", "[log]\nlevel = \"=loud=\"\n");
+    desk.write("assets.toml", "assets_dir = \"none\"\n");
+    desk.write("gpu.toml", "[gpu]\nadapter = \"Voodoo 2\"\n");
+    desk.write("broken.json", json!({ "id": "main", "layrs": [] }).to_string());
+    for (arguments, words) in [
+        (&["--config", "unknown.toml"][..], &["levle"][..]),
+        (&["--config", "broken.toml"], &["broken.toml"]),
+        (&["--config", "kind.toml"], &["workers", "many"]),
+        (&["--config", "range.toml"], &["media.workers = 0", "1 to 64"]),
+        (&["--config", "level.toml"], &["log.level", "=loud="]),
+        (&["--config", "assets.toml"], &["assets directory none"]),
+        (&["--config", "gpu.toml"], &["Voodoo 2"]),
+        (&["--config", "missing.toml"], &["missing.toml"]),
+        (&["--scene", "missing.json"], &["missing.json"]),
+        (&["--scene", "broken.json"], &["broken.json", "/layrs", "unknown field"]),
+        (&["--output", "http://host/app/5ecret"], &["output 1", "rtmp://"]),
+        (&["--output", "rtmps://host/app/5ecret"], &["output 1", "needs TLS"]),
+        (&["--output", "rtmp://host/app"], &["output 1", "key is missing"]),
+    ] {
+        let ended = desk.run(&[&["serve", "--listen", "127.0.0.1:0"], arguments].concat());
+        assert!(!ended.stderr.contains("5ecret"), "{}", ended.stderr);
+        assert_eq!(ended.stdout, "", "it never listened");
+        ended.says(1, words);
+    }
+    let mut with_variable = command(desk.0.path(), &["serve"]);
+    finish(with_variable.env("STREAM_MANAGER_LISTNE", "127.0.0.1:0")).says(1, &["listne"]);
+}
+
+#[test]
+fn serve_names_the_port_that_is_taken() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let desk = Desk::with(&show(64, 48, "25"));
+    desk.run(&["serve", "--scene", "show.json", "--listen", &address]).says(1, &[&address, "in use"]);
+}
+
+#[test]
+fn serve_ends_well_on_sigterm_and_sigint() {
+    for signal in ["TERM", "INT"] {
+        // An output that cannot be reached and a client that says nothing do not hold it up.
+        let nowhere = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let desk = Desk::with(&show(64, 48, "25"));
+        let mut daemon = desk.serve(&["--scene", "show.json", "--output", &format!("rtmp://{nowhere}/live/5ecret")]);
+        let address = address(&mut daemon);
+        assert!(http_get(&address, "/readyz").starts_with("HTTP/1.0 200"), "ready when it says that it listens");
+        let _silent = TcpStream::connect(&address).unwrap();
+        daemon.signal(signal);
+        let status = daemon.wait();
+        assert_eq!(status.code(), Some(0), "after SIG{signal}\n{}", daemon.log());
+        assert_eq!(daemon.line(), "", "one line on standard output is all there is");
+
+        let log = daemon.log();
+        let lines: Vec<Value> = log
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("no JSON: {error}: {line}")))
+            .collect();
+        for line in &lines {
+            for field in ["timestamp", "level", "message"] {
+                assert!(line[field].is_string(), "{field}: {line}");
+            }
+        }
+        let messages: Vec<_> = lines.iter().map(|line| line["message"].as_str().unwrap()).collect();
+        assert_eq!(messages[0], "starting");
+        let stopping = lines.iter().find(|line| line["message"].as_str().unwrap().starts_with("stopping")).unwrap();
+        assert_eq!(stopping["reason"], format!("SIG{signal}"));
+        assert_eq!(messages.last(), Some(&"stopped"), "{messages:?}");
+        assert!(messages.contains(&"ready") && messages.contains(&"stream stopped"), "{messages:?}");
+        assert!(!log.contains("5ecret"), "{log}");
+        assert!(TcpStream::connect(&address).is_err(), "nobody listens any more");
+    }
+}
+
+#[test]
+fn serve_can_be_stopped_while_it_starts() {
+    let desk = Desk::new();
+    let mut daemon = desk.serve(&[]);
+    support::until(|| daemon.log().contains("starting").then_some(())).unwrap();
+    daemon.signal("TERM");
+    let status = daemon.wait();
+    // Before its handlers stand, the signal itself ends it.
+    assert!(status.code().is_none_or(|code| code == 0), "{status}\n{}", daemon.log());
+}
+
+/// Timestamps of a file's packets of one kind, in milliseconds.
+fn times(file: &Path, kind: &str) -> Vec<u64> {
+    let found = ffprobe_json(file, &["-select_streams", kind, "-show_packets"]);
+    let packets = found["packets"].as_array().unwrap();
+    for packet in packets {
+        assert_eq!(packet["pts"], packet["dts"]);
+    }
+    packets.iter().map(|packet| packet["pts"].as_u64().unwrap()).collect()
+}
+
+/// There are `count` pictures, picture n at n * den / num seconds to the millisecond that FLV can say.
+fn assert_cadence(file: &Path, num: u64, den: u64, count: usize) {
+    let expected: Vec<_> = (0..count as u64).map(|n| (n * 1000 * den + num / 2) / num).collect();
+    assert_eq!(times(file, "v"), expected, "{num}/{den}");
+}
+
+/// FFmpeg decodes the file from end to end and has nothing to say.
+fn assert_decodes(file: &Path) {
+    let ended =
+        finish(Command::new("ffmpeg").args(["-nostdin", "-v", "warning", "-i"]).arg(file).args(["-f", "null", "-"]));
+    assert_eq!(ended.expect(0).stderr, "", "the decoder's messages");
+}
+
+/// Values of fields in the H.264 headers, as FFmpeg's parser reads them.
+fn headers(file: &Path, fields: &[&str]) -> Vec<u64> {
+    let mut command = Command::new("ffmpeg");
+    command.args(["-nostdin", "-v", "trace", "-i"]).arg(file);
+    let trace = finish(command.args(["-c", "copy", "-bsf:v", "trace_headers", "-f", "null", "-"])).expect(0).stderr;
+    let value = |field: &&str| {
+        let line = trace.lines().find(|line| line.contains(*field)).unwrap_or_else(|| panic!("no {field}"));
+        line.rsplit(' ').next().unwrap().parse().unwrap_or_else(|_| panic!("{line}"))
+    };
+    fields.iter().map(value).collect()
+}
