@@ -345,6 +345,7 @@ async fn every_problem_of_a_document_is_named_at_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn bodies_that_are_no_json_are_refused_before_they_are_read() {
     let api = Api::with(silent_stream(&json!([square("a", "#ff0000")]))).await;
+    api.post(OUTPUTS, json!({ "id": "o", "url": "rtmp://host/app", "key": "k" })).await.expect(201);
     let json = "application/json";
     let deep = |depth: usize| format!("{}1{}", "[".repeat(depth), "]".repeat(depth));
     let opacity = |number: &str| format!(r#"{{"id":"b","opacity":{number},"content":{{"type":"text","text":"A"}}}}"#);
@@ -374,6 +375,7 @@ async fn bodies_that_are_no_json_are_refused_before_they_are_read() {
             ("PATCH", MAIN),
             ("PUT", "/api/v1/streams/main/layers/a"),
             ("PATCH", "/api/v1/streams/main/layers/a"),
+            ("PATCH", "/api/v1/streams/main/outputs/o"),
         ] {
             let answer = api.send(method, path, kind, body.clone()).await;
             assert_eq!(answer.status, status, "{start}: {}", answer.text());
@@ -740,6 +742,30 @@ async fn two_streams_do_not_touch_each_other() {
     api.delete(MAIN).await.expect(204);
     api.until_encoded("other", 5).await;
     api.shows("other", 30, 30, GREEN).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_at_the_same_time_come_one_after_the_other() {
+    let api = Api::with(stream(&json!([square("a", "#ff0000"), square("b", "#ff0000")]))).await;
+    let patch = |layer: &str, x: u32| {
+        let (path, patch) = (format!("{LAYERS}/{layer}"), json!({ "transform": { "positionX": x } }));
+        let api = &api;
+        async move { api.patch(&path, patch).await.expect(200)["revision"].as_u64().unwrap() }
+    };
+    let revisions = tokio::join!(patch("a", 1), patch("b", 2), patch("a", 3), patch("b", 4));
+    let mut revisions = [revisions.0, revisions.1, revisions.2, revisions.3];
+    revisions.sort_unstable();
+    assert_eq!(revisions, [2, 3, 4, 5], "each has a revision of its own");
+    let layers = api.get(LAYERS).await.expect(200);
+    assert!(layers["layers"][0]["transform"]["positionX"] != layers["layers"][1]["transform"]["positionX"]);
+
+    let (deleted, started, created) =
+        tokio::join!(api.delete(MAIN), api.act("main", "start"), api.post(LAYERS, square("c", "#ffffff")),);
+    deleted.expect(204);
+    for late in [started, created] {
+        late.problem(404, "not_found");
+    }
+    assert!(!api.get("/metrics").await.text().contains("main"), "nothing runs unseen");
 }
 
 #[tokio::test(flavor = "multi_thread")]

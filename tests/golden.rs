@@ -17,7 +17,7 @@ use stream_manager::{
     base::{colour::VideoColour, nv12::Picture},
     gpu::{Compositor, Gpu, Options},
     media::{Config, Library},
-    scene::{Canvas, LayerErrors, Scene, evaluate, read_layers},
+    scene::{Canvas, LayerErrors, Moment, Scene, evaluate, read_layers},
 };
 
 /// Code values a channel may be off. Rasterisers round differently (lavapipe itself with the vector width of the CPU),
@@ -153,9 +153,9 @@ fn gpu() -> Arc<Gpu> {
 fn draw(scene: &Scene) -> RgbaImage {
     let (gpu, library) = (gpu(), library());
     let size = scene.canvas.size;
-    let prepared = library.prepare_scene(scene, Duration::ZERO, Duration::from_secs(20));
+    let prepared = library.prepare_scene(scene, Moment::START, Duration::from_secs(20));
     assert_eq!(prepared.pending, []);
-    let draw_list = evaluate(scene, Duration::ZERO, &*library).draw_list;
+    let draw_list = evaluate(scene, Moment::START, &*library).draw_list;
     let mut compositor = Compositor::new(gpu.clone(), library, size, VideoColour::BT709_LIMITED).unwrap();
     compositor.render(0, &draw_list).unwrap();
     let collected = compositor.collect(Duration::from_secs(20), &mut Picture::black(size));

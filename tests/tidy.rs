@@ -78,7 +78,7 @@ fn lines_with(code: &str, needle: &str) -> Vec<usize> {
     let stands_alone = |line: &str, at: usize| {
         let (before, after) = (line[..at].chars().next_back(), line[at + needle.len()..].chars().next());
         let last = needle.chars().next_back();
-        !before.is_some_and(|c| is_word(c) || c == ':') && !(last.is_some_and(is_word) && after.is_some_and(is_word))
+        !(before.is_some_and(|c| is_word(c) || c == ':') || last.is_some_and(is_word) && after.is_some_and(is_word))
     };
     let has = |line: &str| line.match_indices(needle).any(|(at, _)| stands_alone(line, at));
     code.lines().zip(1..).filter(|(line, _)| has(line)).map(|(_, number)| number).collect()

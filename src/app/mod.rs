@@ -18,7 +18,7 @@ use stream_manager::{
         Devices,
         prepare::{missing_fonts, prepare},
     },
-    scene::check::Problems,
+    scene::{Moment, check::Problems},
     state::Document,
     telemetry::log,
 };
@@ -170,7 +170,7 @@ fn open_devices(config: &Config) -> anyhow::Result<Arc<Devices>> {
 fn check(config: Config) -> anyhow::Result<ExitCode> {
     let document = read_show(&config)?;
     let library = Library::new(config.media_config())?;
-    let evaluation = prepare(&document.scene, Duration::ZERO, &library, Duration::from_secs(30));
+    let evaluation = prepare(&document.scene, Moment::START, &library, Duration::from_secs(30));
     for error in &evaluation.errors {
         complain(&format!("layer {}: {}", error.layer, error.message));
     }

@@ -1,12 +1,12 @@
 //! The one source of time: monotonic, counted from the clock's own start.
 //!
-//! Everything above asks a [`Clock`]; tests hand in a [`ManualClock`] and move it by hand, so no test sleeps. Wall time
-//! (UTC) is a scene's business and is passed in as data.
+//! Everything above asks a [`Clock`]; tests hand in a [`ManualClock`] and move it by hand, so no test sleeps. The world's
+//! time is for what a scene shows; no timestamp is made of it, for it may be set.
 
 use std::{
     fmt,
     sync::{Condvar, Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 /// Monotonic time and waiting for it.
@@ -15,6 +15,8 @@ pub trait Clock: Send + Sync + fmt::Debug {
     fn now(&self) -> Duration;
     /// Returns once `now() >= deadline`.
     fn sleep_until(&self, deadline: Duration);
+    /// Milliseconds since 1970 UTC when this clock shows, or showed, `time`, as far as is known now.
+    fn utc_ms_at(&self, time: Duration) -> i64;
 }
 
 /// The machine's monotonic clock.
@@ -48,6 +50,13 @@ impl Clock for SystemClock {
             std::thread::sleep(rest);
         }
     }
+
+    fn utc_ms_at(&self, time: Duration) -> i64 {
+        let ms = |span: Duration| i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
+        // Asked anew each time, so that a clock on air follows a machine whose time is corrected.
+        let utc = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        ms(utc) - ms(self.now()) + ms(time)
+    }
 }
 
 /// A clock that moves only when told to.
@@ -75,5 +84,10 @@ impl Clock for ManualClock {
         while *now < deadline {
             now = self.moved.wait(now).unwrap_or_else(PoisonError::into_inner);
         }
+    }
+
+    /// This clock started with the year 1970.
+    fn utc_ms_at(&self, time: Duration) -> i64 {
+        i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
     }
 }

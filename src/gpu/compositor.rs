@@ -53,7 +53,7 @@ pub struct Stats {
     pub frames_total: u64,
     /// Items drawn in the last frame.
     pub items: usize,
-    /// Items of the last frame that could not be seen and were not drawn.
+    /// Items of the last frame that were left out because they could not be seen.
     pub culled: usize,
     /// Pictures on their way back.
     pub in_flight: usize,
@@ -111,7 +111,11 @@ impl Target {
 }
 
 impl Compositor {
-    /// A compositor for pictures of `size`; textures and pipelines are made now.
+    /// A compositor for pictures of `size`. What every scene needs is made now; the pipelines of shapes and the
+    /// textures of rasters are when they are first drawn.
+    ///
+    /// # Errors
+    /// [`Error::Lost`]; [`Error::Create`] when the GPU has no memory for it.
     pub fn new(gpu: Arc<Gpu>, library: Arc<Library>, size: Size, colour: VideoColour) -> Result<Self, Error> {
         gpu.check()?;
         let make = || {
@@ -227,18 +231,18 @@ impl Compositor {
     fn plan(&mut self, list: &DrawList) -> Vec<Draw> {
         self.problems.clear();
         self.is_pending = false;
+        self.stats.culled = 0;
         self.painter.begin_frame();
         let mut draws = Vec::with_capacity(list.items.len());
         for item in &list.items {
-            match self.painter.plan(item, list) {
+            match self.painter.plan(item) {
                 Planned::Draw(draw) => draws.push(draw),
-                Planned::Unseen => {}
+                Planned::Unseen => self.stats.culled += 1,
                 Planned::Pending => self.is_pending = true,
                 Planned::Failed(message) => self.problems.push(LayerError { layer: item.layer.clone(), message }),
             }
         }
         self.stats.items = draws.len();
-        self.stats.culled = list.items.len() - draws.len();
         draws
     }
 
@@ -319,8 +323,7 @@ impl Painter {
         self.textures.begin_frame();
     }
 
-    fn plan(&mut self, item: &DrawItem, list: &DrawList) -> Planned {
-        debug_assert_eq!(list.blend_space, self.space);
+    fn plan(&mut self, item: &DrawItem) -> Planned {
         match &item.paint {
             Paint::Solid(colour) => self.plan_solid(item, item.clip, *colour),
             Paint::Shape(shape) => self.plan_shape(item, shape),
@@ -632,6 +635,38 @@ mod tests {
         let made = studio.compositor.stats().cache.made_total;
         studio.srgb(logo());
         assert_eq!(studio.compositor.stats().cache.made_total, made, "made once, kept afterwards");
+    }
+
+    /// Each is opened on one thread and used on another.
+    #[test]
+    fn they_can_be_handed_to_threads() {
+        fn is_send<T: Send>() {}
+        fn is_sync<T: Send + Sync>() {}
+        is_send::<Compositor>();
+        is_sync::<Arc<Gpu>>();
+        is_sync::<Arc<Library>>();
+    }
+
+    /// A device that goes away is an error of every call, and never a panic.
+    #[test]
+    fn a_lost_device_is_an_error() {
+        let gpu = Gpu::open(&crate::gpu::Options::default()).unwrap();
+        let library = Library::new(Config::default()).unwrap();
+        let size = Size::new(32, 16).unwrap();
+        let mut compositor = Compositor::new(gpu.clone(), library.clone(), size, VideoColour::BT709_LIMITED).unwrap();
+        let mut picture = Picture::black(size);
+        let items = vec![solid([0.0; 2], [4.0, 4.0], Rgba::WHITE)];
+        let list = DrawList { size, blend_space: BlendSpace::Srgb, background: Rgba::BLACK, items };
+        compositor.render(0, &list).unwrap();
+        gpu.device.destroy();
+        // The driver may tell on the next call or on the one after it.
+        let _ = (compositor.render(1, &list), compositor.collect(WAIT, &mut picture), compositor.maintain());
+        assert!(gpu.is_lost());
+        assert_eq!(compositor.render(2, &list), Err(Error::Lost));
+        assert_eq!(compositor.collect(WAIT, &mut picture), Err(Error::Lost));
+        assert_eq!(compositor.maintain(), Err(Error::Lost));
+        assert!(compositor.capture().is_err());
+        assert!(Compositor::new(gpu, library, size, VideoColour::BT709_LIMITED).is_err());
     }
 
     /// More items than the buffer starts with room for: it grows, and what was bound to it follows.

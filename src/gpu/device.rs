@@ -200,13 +200,13 @@ fn limits() -> wgpu::Limits {
 
 fn choose(reports: &[AdapterReport], options: &Options) -> Result<usize, Error> {
     let wanted = options.adapter.to_lowercase();
-    let fitting: Vec<usize> =
-        (0..reports.len()).filter(|&i| reports[i].name.to_lowercase().contains(&wanted)).collect();
-    let &first =
-        fitting.first().ok_or_else(|| Error::NoAdapter { wanted: options.adapter.clone(), found: list(reports) })?;
-    let allowed = fitting.into_iter().find(|&i| options.allow_software || !reports[i].is_software);
-    debug_assert!(allowed.is_none_or(|i| i >= first));
-    allowed.ok_or_else(|| Error::SoftwareRefused { found: list(reports) })
+    let fits = |&i: &usize| reports[i].name.to_lowercase().contains(&wanted);
+    let fitting: Vec<usize> = (0..reports.len()).filter(fits).collect();
+    if fitting.is_empty() {
+        return Err(Error::NoAdapter { wanted: options.adapter.clone(), found: list(reports) });
+    }
+    let is_allowed = |&i: &usize| options.allow_software || !reports[i].is_software;
+    fitting.into_iter().find(is_allowed).ok_or_else(|| Error::SoftwareRefused { found: list(reports) })
 }
 
 fn list(reports: &[AdapterReport]) -> String {

@@ -1,9 +1,10 @@
 //! The space in which colours are mixed, and the ways into and out of it.
 //!
-//! Every texture and the target are `Rgba8Unorm`. In `srgb` they are seen as such: encoded values are mixed. In `linear`
-//! they are seen as `Rgba8UnormSrgb`: the hardware decodes what is read and encodes what is written, so shaders and
-//! blending work on linear light and 8 bits are enough to store it. Either way a texture holds colours that are
-//! premultiplied in the blend space, and the target, opaque, holds encoded values that the NV12 pass reads as they are.
+//! Every texture and the target are `Rgba8Unorm`. In `srgb` they are seen as such: encoded values are mixed. In
+//! `linear` they are seen as `Rgba8UnormSrgb`: the hardware decodes what is read and encodes what is written, so
+//! shaders and blending work on linear light and 8 bits are enough to store it. Either way a texture holds colours that
+//! are premultiplied in the blend space, and the target, opaque, holds encoded values that the NV12 pass reads as they
+//! are.
 
 use wgpu::TextureFormat;
 

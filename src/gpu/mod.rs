@@ -46,8 +46,8 @@ pub use self::{
 pub enum Error {
     /// No adapter fits.
     #[error(
-        "no Vulkan adapter fits{}; found: {found}. Install a driver (software: the package mesa-vulkan-drivers; NVIDIA in a \
-         container: NVIDIA_DRIVER_CAPABILITIES=all and an ICD file such as /etc/vulkan/icd.d/nvidia_icd.json)",
+        "no Vulkan adapter fits{}; found: {found}. Install a driver (software: the package mesa-vulkan-drivers; NVIDIA in \
+         a container: NVIDIA_DRIVER_CAPABILITIES=all and an ICD file such as /etc/vulkan/icd.d/nvidia_icd.json)",
         if wanted.is_empty() { String::new() } else { format!(" the name `{wanted}`") }
     )]
     NoAdapter {
@@ -58,7 +58,8 @@ pub enum Error {
     },
     /// Only software adapters are there and they are not allowed.
     #[error(
-        "the only Vulkan adapters are software ({found}) and software is not allowed: install the GPU's driver, or allow it"
+        "the only Vulkan adapters are software ({found}) and software is not allowed: install the GPU's driver, or \
+         allow it"
     )]
     SoftwareRefused {
         /// The names and types of all adapters.

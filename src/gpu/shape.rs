@@ -1,7 +1,7 @@
 //! `shape.wgsl`: analytic outlines with fill, gradient and stroke.
 //!
-//! Lavapipe runs both sides of a branch, so what is known when a pipeline is built is not one: there is a pipeline for each
-//! combination of outline, gradient, stroke and alignment that a scene has used, built when it is first met.
+//! Lavapipe runs both sides of a branch, so what is known when a pipeline is built is not one: there is a pipeline for
+//! each combination of outline, gradient, stroke and alignment that a scene has used, built when it is first met.
 
 use std::collections::HashMap;
 

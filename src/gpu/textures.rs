@@ -1,8 +1,8 @@
 //! The textures of all rasters in use, made when they are first drawn and kept.
 //!
-//! Bounded in bytes, least recently used first; what the last frame drew is never dropped, what no frame drew for a while
-//! always is. A texture that cannot be made is remembered as such and tried again later, so that a broken layer does not
-//! cost a try on every frame.
+//! Bounded in bytes, least recently used first; what the last frame drew is never dropped, what no frame drew for a
+//! while always is. A texture that cannot be made is remembered as such and tried again later, so that a broken layer
+//! does not cost a try on every frame.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! From an asset's name to its bytes.
 //!
-//! A name is `builtin:NAME` or a relative path below the assets directory. The path is resolved, links included, and must
-//! still lie below the directory: no name reads anything else on the machine.
+//! A name is `builtin:NAME` or a relative path below the assets directory. The path is resolved, links included, and
+//! must still lie below the directory: no name reads anything else on the machine.
 
 use std::{
     borrow::Cow,

@@ -1,7 +1,7 @@
 //! A map with a budget: what was not used for longest goes first.
 //!
-//! Every value has a cost (bytes) and a stamp of its last use; stamps only rise, so an ordered map of stamps is the order
-//! of use. All operations are O(log n).
+//! Every value has a cost (bytes) and a stamp of its last use; stamps only rise, so an ordered map of stamps is the
+//! order of use. All operations are O(log n).
 
 use std::{
     collections::{BTreeMap, HashMap},

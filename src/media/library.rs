@@ -31,7 +31,7 @@ use super::{
 use crate::{
     base::clock::{Clock, SystemClock},
     scene::{
-        Scene,
+        Moment, Scene,
         draw::{Extent, Media, Raster, TextRaster},
         evaluate,
     },
@@ -184,7 +184,7 @@ impl Library {
     /// Waits, at most `timeout`, until each raster can be drawn or has failed. Blocks the caller: not for the render
     /// thread. Used before a change goes on air, so that nothing blinks.
     pub fn prepare(&self, rasters: &[Raster], timeout: Duration) -> Prepared {
-        let deadline = self.shared.clock.now() + timeout;
+        let deadline = self.shared.clock.now().saturating_add(timeout);
         let mut prepared = Prepared { pending: rasters.to_vec(), failed: Vec::new() };
         let mut tables = self.shared.lock();
         loop {
@@ -205,13 +205,13 @@ impl Library {
         }
     }
 
-    /// Waits, at most `timeout`, until the frame of `scene` at `time` can be drawn whole, or what is missing has failed.
-    /// Blocks the caller, as [`Library::prepare`] does.
-    pub fn prepare_scene(&self, scene: &Scene, time: Duration, timeout: Duration) -> Prepared {
-        let deadline = self.shared.clock.now() + timeout;
+    /// Waits, at most `timeout`, until the frame of `scene` at `moment` can be drawn whole, or what is missing has
+    /// failed. Blocks the caller, as [`Library::prepare`] does.
+    pub fn prepare_scene(&self, scene: &Scene, moment: Moment, timeout: Duration) -> Prepared {
+        let deadline = self.shared.clock.now().saturating_add(timeout);
         loop {
             let wanted = Wanted { library: self, rasters: RefCell::default() };
-            let is_pending = evaluate(scene, time, &wanted).is_pending;
+            let is_pending = evaluate(scene, moment, &wanted).is_pending;
             let rest = deadline.saturating_sub(self.shared.clock.now());
             let prepared = self.prepare(&wanted.rasters.into_inner(), rest);
             // What was pending may, now that it is there, lead to more: a failure to the text that says so.
@@ -440,9 +440,9 @@ fn run(shared: &Shared, jobs: &Mutex<Receiver<Raster>>) {
         let Ok(raster) = job else { return };
         let made = panic::catch_unwind(AssertUnwindSafe(|| shared.make(&raster, &mut system)));
         let made = made.unwrap_or_else(|panic| {
-            // The shaper may have been left halfway.
+            // It may have been left halfway.
             system = shared.fonts.system();
-            Err(format!("{} makes the decoder panic: {}", describe(&raster), message_of(&*panic)).into())
+            Err(format!("{} makes its worker panic: {}", describe(&raster), message_of(&*panic)).into())
         });
         shared.lock().finish(&raster, made, shared.clock.now());
         shared.done.notify_all();

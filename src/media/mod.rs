@@ -8,9 +8,9 @@
 //! ```
 //!
 //! Nobody but [`Library::prepare`] waits: a raster that is not there is queued and said to be pending. Two bounded
-//! tables hold the results: *known* (sizes and failures, small, kept long) and *loaded* (pixels and glyphs, large, dropped
-//! when not used, made again on demand).
-//! CPU only; textures are the GPU floor's. Not here: moving pictures, SVG, fonts that are uploaded, the network.
+//! tables hold the results: *known* (sizes and failures, small, kept long) and *loaded* (pixels and glyphs, large,
+//! dropped when not used, made again on demand). CPU only; textures are the GPU floor's. Not here: moving pictures,
+//! SVG, fonts that are uploaded, the network.
 
 mod assets;
 mod builtin;

@@ -8,7 +8,8 @@ use std::io::Cursor;
 
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 
-/// Longest side of [`Pixels`]: what every GPU takes as a texture. Larger pictures are scaled down when they are decoded.
+/// Longest side of [`Pixels`]: what every GPU takes as a texture. Larger pictures are scaled down when they are
+/// decoded.
 pub(crate) const SIDE_MAX: u32 = 4096;
 
 /// A decoded picture: straight (not premultiplied) sRGB, four bytes a pixel, rows from top to bottom without padding.

@@ -4,8 +4,9 @@
 //!  text ──► paragraphs ──► glyphs of the face ──► lines within `width` ──► aligned ──► ShapedText
 //! ```
 //!
-//! A text is shaped at the size at which it is shown (`size * scale`), so its glyphs are hinted for the texture's pixels.
-//! Letter spacing is added after every letter, the last one included, and switches ligatures off: both as CSS has it.
+//! A text is shaped at the size at which it is shown (`size * scale`), so its glyphs are hinted for the texture's
+//! pixels. Letter spacing is added after every letter, the last one included, and switches ligatures off: both as CSS
+//! has it.
 
 use glyphon::{
     Attrs, Buffer, FontSystem, Metrics, Shaping, Wrap,
@@ -29,8 +30,8 @@ impl ShapedText {
         &self.buffer
     }
 
-    /// Width and height of the block in layer pixels: the wanted width or that of the longest line, and the height of all
-    /// lines.
+    /// Width and height of the block in layer pixels: the wanted width or that of the longest line, and the height of
+    /// all lines.
     pub fn block(&self) -> [f32; 2] {
         self.block
     }

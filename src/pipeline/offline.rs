@@ -21,9 +21,12 @@ use crate::{
     flv::{self, TagKind},
     gpu::{self, Compositor},
     output::{Kind, Packet},
-    scene::{DrawList, LayerError, Scene},
+    scene::{DrawList, LayerError, Moment, Scene},
 };
 
+/// The world's time at the start of every offline rendering, 2026-01-01 12:00 UTC: a picture must not depend on when it
+/// was rendered.
+const START_UTC_MS: i64 = 1_767_268_800_000;
 /// How long media may take to be there.
 const MEDIA_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long the GPU may take for one frame.
@@ -80,8 +83,9 @@ pub fn still(devices: &Devices, scene: &Scene, time: Duration) -> Result<RgbaIma
     Ok(compositor.capture()?)
 }
 
-fn plan(devices: &Devices, scene: &Scene, time: Duration) -> Result<DrawList, Error> {
-    let evaluation = prepare(scene, time, &devices.library, MEDIA_TIMEOUT);
+fn plan(devices: &Devices, scene: &Scene, elapsed: Duration) -> Result<DrawList, Error> {
+    let moment = Moment { elapsed, utc_ms: START_UTC_MS + elapsed.as_millis() as i64 };
+    let evaluation = prepare(scene, moment, &devices.library, MEDIA_TIMEOUT);
     if !evaluation.errors.is_empty() {
         return Err(Error::Layers(evaluation.errors));
     }

@@ -2,29 +2,12 @@
 //!
 //! A change waits here, off the render thread, so that on air it shows whole on one frame and nothing blinks.
 
-use std::{cell::RefCell, time::Duration};
+use std::time::Duration;
 
 use crate::{
     media::Library,
-    scene::{
-        Evaluation, Layer, Scene,
-        draw::{Extent, Media, Raster},
-        evaluate,
-    },
+    scene::{Evaluation, Layer, Moment, Scene, evaluate},
 };
-
-/// Answers for the library and notes what was asked.
-struct Recorder<'a> {
-    library: &'a Library,
-    asked: RefCell<Vec<Raster>>,
-}
-
-impl Media for Recorder<'_> {
-    fn extent(&self, raster: &Raster) -> Extent {
-        self.asked.borrow_mut().push(raster.clone());
-        self.library.extent(raster)
-    }
-}
 
 /// The families that `layer` names and the library does not have, as one sentence; on air the default family stands in.
 pub fn missing_fonts(layer: &Layer, library: &Library) -> Option<String> {
@@ -34,12 +17,10 @@ pub fn missing_fonts(layer: &Layer, library: &Library) -> Option<String> {
     })
 }
 
-/// Waits, at most `timeout`, until the media that `scene` shows at `time` is there or has failed, and plans it.
+/// Waits, at most `timeout`, until the media that `scene` shows at `moment` is there or has failed, and plans it.
 ///
 /// Blocks the caller; not for the render thread nor for the network's.
-pub fn prepare(scene: &Scene, time: Duration, library: &Library, timeout: Duration) -> Evaluation {
-    let recorder = Recorder { library, asked: RefCell::default() };
-    evaluate(scene, time, &recorder);
-    library.prepare(&recorder.asked.into_inner(), timeout);
-    evaluate(scene, time, library)
+pub fn prepare(scene: &Scene, moment: Moment, library: &Library, timeout: Duration) -> Evaluation {
+    library.prepare_scene(scene, moment, timeout);
+    evaluate(scene, moment, library)
 }

@@ -24,7 +24,7 @@ use super::{
 use crate::{
     base::{clock::Clock, colour::VideoColour, size::Size},
     gpu::{self, Compositor},
-    scene::{Evaluation, LayerError, Scene, evaluate},
+    scene::{Evaluation, LayerError, Moment, Scene, evaluate},
 };
 
 /// How many frames late a frame may be and still be drawn: what the frame store holds, less the one being shown.
@@ -123,12 +123,13 @@ impl Renderer {
 
     fn frame(&mut self, canvas: &mut Canvas, number: u64, scene_frame: u64, turn: Turn) -> Result<(), gpu::Error> {
         let planned_at = self.clock.now();
-        let time = self.timeline.rate().time_of(scene_frame);
-        let is_known = |shown: &Shown| turn.is_paused || shown.holds(&turn.scene, time);
+        let elapsed = self.timeline.rate().time_of(scene_frame);
+        let moment = Moment { elapsed, utc_ms: self.clock.utc_ms_at(self.timeline.frame_due(number)) };
+        let is_known = |shown: &Shown| turn.is_paused || shown.holds(&turn.scene, elapsed);
         if canvas.shown.as_ref().is_some_and(is_known) {
             self.keep(canvas, number)?;
         } else {
-            let evaluation = evaluate(&turn.scene, time, &*self.devices.library);
+            let evaluation = evaluate(&turn.scene, moment, &*self.devices.library);
             self.show(canvas, number, planned_at, Shown { scene: turn.scene, evaluation })?;
         }
         for reply in turn.captures {

@@ -12,6 +12,20 @@ use super::{
 };
 use crate::base::{colour::Rgba, id::Id};
 
+/// A point on the stream's own time and on the world's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Moment {
+    /// Since the stream's start, without the time it stood paused: what animations run on.
+    pub elapsed: Duration,
+    /// Milliseconds since 1970 UTC: what clocks show and countdowns count to.
+    pub utc_ms: i64,
+}
+
+impl Moment {
+    /// The stream's start, at the beginning of 1970: for what has no time in it.
+    pub const START: Self = Self { elapsed: Duration::ZERO, utc_ms: 0 };
+}
+
 /// A layer that could not be drawn, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LayerError {
@@ -30,7 +44,7 @@ pub struct Evaluation {
     pub errors: Vec<LayerError>,
     /// Whether some layer's media is not there yet.
     pub is_pending: bool,
-    /// Until when, exclusively, the same scene gives the same list; `None`: for ever. Says nothing while media is pending
+    /// Until which time elapsed, exclusively, the same scene gives the same list; `None`: for ever. Says nothing while media is pending
     /// or failed, which may end at any time.
     pub changes_at: Option<Duration>,
 }
@@ -42,8 +56,8 @@ impl Evaluation {
     }
 }
 
-/// Plans the frame of `scene` at `time`, counted from the stream's start.
-pub fn evaluate(scene: &Scene, time: Duration, media: &dyn Media) -> Evaluation {
+/// Plans the frame of `scene` at `moment`.
+pub fn evaluate(scene: &Scene, moment: Moment, media: &dyn Media) -> Evaluation {
     let canvas = &scene.canvas;
     let mut evaluation = Evaluation {
         draw_list: DrawList {
@@ -57,7 +71,7 @@ pub fn evaluate(scene: &Scene, time: Duration, media: &dyn Media) -> Evaluation 
         changes_at: None,
     };
     for layer in scene.in_z_order().filter(|layer| layer.enabled && layer.opacity > 0.0) {
-        Planner { scene, layer, time, media, evaluation: &mut evaluation }.run();
+        Planner { scene, layer, moment, media, evaluation: &mut evaluation }.run();
     }
     evaluation
 }
@@ -66,14 +80,14 @@ pub fn evaluate(scene: &Scene, time: Duration, media: &dyn Media) -> Evaluation 
 pub struct Planner<'a> {
     scene: &'a Scene,
     layer: &'a Layer,
-    time: Duration,
+    moment: Moment,
     media: &'a dyn Media,
     evaluation: &'a mut Evaluation,
 }
 
 impl std::fmt::Debug for Planner<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Planner").field("layer", &self.layer.id).field("time", &self.time).finish_non_exhaustive()
+        f.debug_struct("Planner").field("layer", &self.layer.id).field("moment", &self.moment).finish_non_exhaustive()
     }
 }
 
@@ -82,16 +96,21 @@ impl Planner<'_> {
         self.layer.content.plan(self);
     }
 
-    /// Time since the stream's start.
-    pub fn time(&self) -> Duration {
-        self.time
+    /// The moment that is planned.
+    pub fn moment(&self) -> Moment {
+        self.moment
     }
 
-    /// Says that the layer looks the same until `time`, exclusively. A content that does not say so never changes by
-    /// itself.
+    /// Says that the layer looks the same until this time elapsed, exclusively. A content that does not say so never
+    /// changes by itself.
     pub fn changes_at(&mut self, time: Duration) {
         let earliest = self.evaluation.changes_at.map_or(time, |other| other.min(time));
         self.evaluation.changes_at = Some(earliest);
+    }
+
+    /// Says that the layer looks the same for this long, which may be 0: it changes on every frame.
+    pub fn changes_in(&mut self, span: Duration) {
+        self.changes_at(self.moment.elapsed.saturating_add(span));
     }
 
     /// The layer's width in layer pixels, if the document gives one.
@@ -143,6 +162,12 @@ impl Planner<'_> {
                 None
             }
         }
+    }
+
+    /// Asks for a raster that will be shown soon, so that it is there in time.
+    pub fn prefetch(&self, raster: &Raster) {
+        // What is wrong with it is said when it is shown.
+        let _ = self.media.extent(raster);
     }
 
     /// Draws `paint` in the layer's box of `size` layer pixels.

@@ -6,6 +6,7 @@
 
 pub mod check;
 pub mod content;
+pub mod damage;
 pub mod draw;
 mod evaluate;
 pub mod geometry;
@@ -17,7 +18,7 @@ use self::check::{Check, Problem, Problems};
 pub use self::{
     content::Content,
     draw::{BlendSpace, DrawList},
-    evaluate::{Evaluation, LayerError, Planner, evaluate},
+    evaluate::{Evaluation, LayerError, Moment, Planner, evaluate},
 };
 use crate::base::{colour::Rgba, id::Id, rate::FrameRate, size::Size};
 

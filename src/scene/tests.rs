@@ -39,7 +39,7 @@ fn scene(layers: Value) -> Scene {
 }
 
 fn plan(layers: Value) -> Evaluation {
-    evaluate(&scene(layers), Duration::ZERO, &Shelf::default())
+    evaluate(&scene(layers), Moment::START, &Shelf::default())
 }
 
 fn problem(layers: Value) -> (String, String) {
@@ -193,14 +193,14 @@ fn a_broken_layer_is_reported_and_the_others_stay() {
         { "id": "fine", "content": { "type": "image", "asset": "x" } },
     ]);
     let mut scene = scene(layers);
-    let evaluation = evaluate(&scene, Duration::ZERO, &Shelf::default());
+    let evaluation = evaluate(&scene, Moment::START, &Shelf::default());
     assert_eq!(evaluation.draw_list.items.len(), 1);
     assert!(evaluation.is_pending);
     assert_eq!(evaluation.errors.len(), 1);
     assert_eq!((evaluation.errors[0].layer.as_str(), &*evaluation.errors[0].message), ("broken", "no such asset"));
 
     scene.layer_errors = LayerErrors::Box;
-    let evaluation = evaluate(&scene, Duration::ZERO, &Shelf::default());
+    let evaluation = evaluate(&scene, Moment::START, &Shelf::default());
     let broken = evaluation.draw_list.items.iter().filter(|item| item.layer.as_str() == "broken");
     assert_eq!(broken.count(), 2, "a box and its message");
 }
@@ -268,8 +268,8 @@ proptest! {
         let Ok(layers) = read_layers(vec![layer]) else { return Ok(()) };
         let scene = Scene { canvas: canvas(), layer_errors: LayerErrors::Box, layers };
         let media = Shelf::default();
-        let first = evaluate(&scene, Duration::from_secs(1), &media);
-        prop_assert_eq!(&first, &evaluate(&scene, Duration::from_secs(1), &media));
+        let first = evaluate(&scene, Moment { elapsed: Duration::from_secs(1), utc_ms: 5 }, &media);
+        prop_assert_eq!(&first, &evaluate(&scene, Moment { elapsed: Duration::from_secs(1), utc_ms: 5 }, &media));
         for item in &first.draw_list.items {
             let bounds = item.place.bounds_of(item.clip);
             prop_assert!([bounds.x, bounds.y, bounds.w, bounds.h].iter().all(|v| v.is_finite()), "{:?}", item);

@@ -15,7 +15,10 @@ use std::{
 use image::RgbaImage;
 use serde::Serialize;
 use serde_json::Value;
-use tokio::{runtime::Handle, sync::Mutex as WriterLock};
+use tokio::{
+    runtime::Handle,
+    sync::{Mutex as WriterLock, OwnedMutexGuard},
+};
 
 pub use self::document::Document;
 use crate::{
@@ -27,7 +30,7 @@ use crate::{
         prepare::{missing_fonts, prepare},
     },
     scene::{
-        LAYERS_MAX, Layer, LayerError, Scene,
+        LAYERS_MAX, Layer, LayerError, Moment, Scene,
         check::{Problem, Problems},
     },
 };
@@ -178,7 +181,7 @@ pub struct Streams {
 #[derive(Debug)]
 struct Entry {
     /// Held by whoever changes the stream, also while it waits. Taken before `current`, never after.
-    writer: WriterLock<()>,
+    writer: Arc<WriterLock<()>>,
     current: Mutex<Current>,
 }
 
@@ -239,6 +242,17 @@ impl Streams {
         self.entries().get(id).cloned().ok_or_else(not_found)
     }
 
+    /// A stream for its only writer, who may have to wait for the one before.
+    async fn write(&self, id: &str) -> Result<(Arc<Entry>, OwnedMutexGuard<()>), Error> {
+        let entry = self.entry(id)?;
+        let writing = entry.writer.clone().lock_owned().await;
+        // The one before may have deleted it.
+        if Arc::ptr_eq(&self.entry(id)?, &entry) {
+            return Ok((entry, writing));
+        }
+        Err(Error::NotFound { what: "stream", id: id.into() })
+    }
+
     /// All streams, by id.
     pub fn list(&self) -> Vec<Snapshot> {
         let entries: Vec<_> = self.entries().values().cloned().collect();
@@ -268,7 +282,7 @@ impl Streams {
         let id = document.id.clone();
         let auto_start = document.auto_start;
         let current = Current { document: Arc::new(document), revision: 1, stream: None, has_failed: false };
-        let entry = Arc::new(Entry { writer: WriterLock::default(), current: Mutex::new(current) });
+        let entry = Arc::new(Entry { writer: Arc::default(), current: Mutex::new(current) });
         {
             let mut entries = self.entries();
             if entries.contains_key(&id) {
@@ -289,8 +303,7 @@ impl Streams {
     /// Changes name, encoder, sound or canvas by a merge patch. Of a running stream only name, `layerErrors`, the
     /// canvas's background and the bitrate can be changed.
     pub async fn patch(&self, id: &str, patch: &Value) -> Result<Receipt<Snapshot>, Error> {
-        let entry = self.entry(id)?;
-        let _writing = entry.writer.lock().await;
+        let (entry, _writing) = self.write(id).await?;
         let before = entry.lock().document.clone();
         let document = before.patched(patch)?;
         if document.id != before.id {
@@ -310,18 +323,19 @@ impl Streams {
 
     /// Stops a stream and forgets it.
     pub async fn delete(&self, id: &str) -> Result<(), Error> {
-        self.stop(id).await?;
-        self.entries().remove(id);
-        if let Ok(id) = Id::new(id) {
-            self.services.families.forget(&id);
+        let (entry, _writing) = self.write(id).await?;
+        let stream = entry.lock().stream.take();
+        if let Some(stream) = stream {
+            stream.stop().await;
         }
+        self.entries().remove(id);
+        self.services.families.forget(&entry.lock().document.id);
         Ok(())
     }
 
     /// Starts a stream; one that runs stays as it is.
     pub async fn start(&self, id: &str) -> Result<Receipt<Snapshot>, Error> {
-        let entry = self.entry(id)?;
-        let _writing = entry.writer.lock().await;
+        let (entry, _writing) = self.write(id).await?;
         if entry.lock().stream.is_none() {
             self.run(&entry).await?;
         }
@@ -353,8 +367,7 @@ impl Streams {
 
     /// Ends a stream's outputs properly and its threads; one that does not run stays as it is.
     pub async fn stop(&self, id: &str) -> Result<Receipt<Snapshot>, Error> {
-        let entry = self.entry(id)?;
-        let _writing = entry.writer.lock().await;
+        let (entry, _writing) = self.write(id).await?;
         let stream = entry.lock().stream.take();
         if let Some(stream) = stream {
             stream.stop().await;
@@ -366,8 +379,7 @@ impl Streams {
 
     /// Freezes the picture of a running stream, or releases it.
     pub async fn set_paused(&self, id: &str, is_paused: bool) -> Result<Receipt<Snapshot>, Error> {
-        let entry = self.entry(id)?;
-        let _writing = entry.writer.lock().await;
+        let (entry, _writing) = self.write(id).await?;
         let current = entry.lock();
         let Some(stream) = &current.stream else {
             let fix = "start it first";
@@ -410,7 +422,7 @@ impl Streams {
     /// Waits until a scene's media is there. What is broken is said here only of the layer `of`, if any.
     async fn ready(&self, scene: Arc<Scene>) -> Result<Vec<LayerError>, Error> {
         let library = self.services.devices.library.clone();
-        let work = move || prepare(&scene, Duration::ZERO, &library, MEDIA_TIMEOUT).errors;
+        let work = move || prepare(&scene, Moment::START, &library, MEDIA_TIMEOUT).errors;
         tokio::task::spawn_blocking(work).await.map_err(|error| Error::Internal(error.to_string()))
     }
 
@@ -421,8 +433,7 @@ impl Streams {
         id: &str,
         edit: impl FnOnce(&mut Vec<Layer>) -> Result<(Option<Id>, T), Error>,
     ) -> Result<Receipt<T>, Error> {
-        let entry = self.entry(id)?;
-        let _writing = entry.writer.lock().await;
+        let (entry, _writing) = self.write(id).await?;
         let mut document = (*entry.lock().document).clone();
         let mut scene = (*document.scene).clone();
         let (edited, item) = edit(&mut scene.layers)?;
@@ -493,8 +504,7 @@ impl Streams {
         id: &str,
         edit: impl FnOnce(&mut Vec<document::Output>) -> Result<(Id, T), Error>,
     ) -> Result<Receipt<T>, Error> {
-        let entry = self.entry(id)?;
-        let _writing = entry.writer.lock().await;
+        let (entry, _writing) = self.write(id).await?;
         let mut document = (*entry.lock().document).clone();
         let (edited, item) = edit(&mut document.outputs)?;
         let output = document.outputs.iter().find(|output| output.id == edited && output.enabled);

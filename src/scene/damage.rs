@@ -1,0 +1,319 @@
+//! Damage: where the picture of one draw list differs from that of another.
+//!
+//! ```text
+//!  before:  A  B  C  D            kept, in the same order: A, D
+//!  after:   A  B' D  E            damaged: old and new bounds of B, bounds of C, bounds of E
+//! ```
+//!
+//! Items are recognised by their layer and their number within it. Whatever was changed, added, removed or has overtaken
+//! another one damages the canvas where it was and where it is. The result is a few disjoint rectangles of whole pixels:
+//! a clock in one corner and a ticker along the other edge do not damage what lies between. Pure; who draws only the
+//! damage must get the picture that drawing everything gives, which is a test of the GPU floor's.
+
+use std::collections::HashMap;
+
+use super::{
+    draw::{DrawItem, DrawList},
+    geometry::Rect,
+};
+use crate::base::size::Size;
+
+/// Most rectangles; beyond, those that waste least are joined.
+pub const RECTS_MAX: usize = 8;
+/// Canvas pixels by which antialiased edges reach beyond an item's bounds.
+const FRINGE: f32 = 1.0;
+
+/// A rectangle of whole canvas pixels; `right` and `bottom` are exclusive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the four edges need no words")]
+pub struct PixelRect {
+    pub left: u32,
+    pub top: u32,
+    pub right: u32,
+    pub bottom: u32,
+}
+
+impl PixelRect {
+    /// The whole canvas.
+    pub fn whole(size: Size) -> Self {
+        Self { left: 0, top: 0, right: size.width(), bottom: size.height() }
+    }
+
+    /// The pixels of the canvas that `rect` touches; `None` if there are none.
+    pub fn around(rect: Rect, size: Size) -> Option<Self> {
+        // `as` saturates, and takes NaN to 0.
+        let edge = |v: f32, max: u32| (v.max(0.0) as u32).min(max);
+        let pixels = Self {
+            left: edge(rect.x.floor(), size.width()),
+            top: edge(rect.y.floor(), size.height()),
+            right: edge(rect.right().ceil(), size.width()),
+            bottom: edge(rect.bottom().ceil(), size.height()),
+        };
+        (pixels.left < pixels.right && pixels.top < pixels.bottom).then_some(pixels)
+    }
+
+    /// Pixels in it.
+    pub fn area(self) -> u64 {
+        u64::from(self.right - self.left) * u64::from(self.bottom - self.top)
+    }
+
+    /// Whether both share a pixel.
+    pub fn touches(self, other: Self) -> bool {
+        self.left < other.right && other.left < self.right && self.top < other.bottom && other.top < self.bottom
+    }
+
+    /// The smallest rectangle around both.
+    pub fn join(self, other: Self) -> Self {
+        Self {
+            left: self.left.min(other.left),
+            top: self.top.min(other.top),
+            right: self.right.max(other.right),
+            bottom: self.bottom.max(other.bottom),
+        }
+    }
+}
+
+/// Disjoint rectangles, at most [`RECTS_MAX`].
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Damage {
+    rects: Vec<PixelRect>,
+}
+
+impl Damage {
+    /// Nothing differs.
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// Everything may differ.
+    pub fn whole(size: Size) -> Self {
+        Self { rects: vec![PixelRect::whole(size)] }
+    }
+
+    /// Where the picture of `after` differs from that of `before`.
+    pub fn between(before: &DrawList, after: &DrawList) -> Self {
+        let is_same_canvas = before.size == after.size
+            && before.blend_space == after.blend_space
+            && before.background == after.background;
+        if !is_same_canvas {
+            return Self::whole(after.size);
+        }
+        let mut damage = Self::none();
+        let kept = kept(&before.items, &after.items);
+        for (item, is_kept) in before.items.iter().zip(&kept.before).chain(after.items.iter().zip(&kept.after)) {
+            if !is_kept && let Some(rect) = bounds(item, after.size) {
+                damage.add(rect);
+            }
+        }
+        damage
+    }
+
+    /// The rectangles.
+    pub fn rects(&self) -> &[PixelRect] {
+        &self.rects
+    }
+
+    /// Whether nothing differs.
+    pub fn is_empty(&self) -> bool {
+        self.rects.is_empty()
+    }
+
+    /// Pixels in all rectangles.
+    pub fn area(&self) -> u64 {
+        self.rects.iter().map(|rect| rect.area()).sum()
+    }
+
+    /// Adds a rectangle, joined with those it touches; then, if there are too many, joins the cheapest two.
+    pub fn add(&mut self, mut rect: PixelRect) {
+        // A join may touch what its parts did not, so this goes on until nothing is touched.
+        while let Some(index) = self.rects.iter().position(|other| other.touches(rect)) {
+            rect = rect.join(self.rects.swap_remove(index));
+        }
+        self.rects.push(rect);
+        if self.rects.len() > RECTS_MAX {
+            let (a, b) = self.cheapest_pair();
+            let joined = self.rects[a].join(self.rects[b]);
+            self.rects.swap_remove(b);
+            self.rects.swap_remove(a);
+            self.add(joined);
+        }
+    }
+
+    /// Two indices, the lower first, whose join covers the fewest pixels that were in neither.
+    fn cheapest_pair(&self) -> (usize, usize) {
+        let pairs = (0..self.rects.len()).flat_map(|a| (a + 1..self.rects.len()).map(move |b| (a, b)));
+        let waste = |&(a, b): &(usize, usize)| {
+            let (a, b) = (self.rects[a], self.rects[b]);
+            a.join(b).area() - a.area() - b.area()
+        };
+        pairs.min_by_key(waste).unwrap_or((0, 0))
+    }
+}
+
+/// The canvas pixels that an item may colour.
+pub fn bounds(item: &DrawItem, size: Size) -> Option<PixelRect> {
+    PixelRect::around(item.place.bounds_of(item.clip).inflate(FRINGE), size)
+}
+
+/// For each item of both lists whether it is the same in the other one, and in the same order among those kept.
+struct Kept {
+    before: Vec<bool>,
+    after: Vec<bool>,
+}
+
+fn kept(before: &[DrawItem], after: &[DrawItem]) -> Kept {
+    let mut kept = Kept { before: vec![false; before.len()], after: vec![false; after.len()] };
+    // Most changes are in place: the equal ends need no look-up.
+    let head = before.iter().zip(after).take_while(|(a, b)| a == b).count();
+    let rest = before.len().min(after.len()) - head;
+    let tail = before.iter().rev().zip(after.iter().rev()).take(rest).take_while(|(a, b)| a == b).count();
+    kept.before[..head].fill(true);
+    kept.after[..head].fill(true);
+    let (before_end, after_end) = (before.len() - tail, after.len() - tail);
+    kept.before[before_end..].fill(true);
+    kept.after[after_end..].fill(true);
+
+    let places = keys(&before[head..before_end]).zip(head..).collect::<HashMap<_, _>>();
+    let mut next = head;
+    for (key, index) in keys(&after[head..after_end]).zip(head..) {
+        // One that has overtaken another is not kept: what it covers may have changed.
+        let same = places.get(&key).copied().filter(|&place| place >= next && before[place] == after[index]);
+        if let Some(place) = same {
+            kept.before[place] = true;
+            kept.after[index] = true;
+            next = place + 1;
+        }
+    }
+    kept
+}
+
+/// Layer and number within the layer; the items of a layer stand together.
+fn keys(items: &[DrawItem]) -> impl Iterator<Item = (&str, usize)> {
+    let mut layer = "";
+    let mut number = 0;
+    items.iter().map(move |item| {
+        number = if item.layer.as_str() == layer { number + 1 } else { 0 };
+        layer = item.layer.as_str();
+        (layer, number)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{
+        base::{colour::Rgba, id::Id},
+        scene::{BlendSpace, draw::Paint, geometry::Affine},
+    };
+
+    fn list(items: &[(&str, f32, f32, u8)]) -> DrawList {
+        let item = |&(id, x, y, shade): &(&str, f32, f32, u8)| DrawItem {
+            layer: Id::new(id).unwrap(),
+            place: Affine { e: x, f: y, ..Affine::IDENTITY },
+            clip: Rect::new(0.0, 0.0, 10.0, 10.0),
+            opacity: 1.0,
+            paint: Paint::Solid(Rgba::new(shade, 0, 0, 255)),
+        };
+        DrawList {
+            size: Size::new(320, 180).unwrap(),
+            blend_space: BlendSpace::Srgb,
+            background: Rgba::BLACK,
+            items: items.iter().map(item).collect(),
+        }
+    }
+
+    fn around(x: u32, y: u32) -> PixelRect {
+        PixelRect { left: x - 1, top: y - 1, right: x + 11, bottom: y + 11 }
+    }
+
+    fn rects(before: &[(&str, f32, f32, u8)], after: &[(&str, f32, f32, u8)]) -> Vec<PixelRect> {
+        let mut rects = Damage::between(&list(before), &list(after)).rects;
+        rects.sort_by_key(|rect| (rect.left, rect.top));
+        rects
+    }
+
+    const A: (&str, f32, f32, u8) = ("a", 20.0, 20.0, 1);
+    const B: (&str, f32, f32, u8) = ("b", 60.0, 20.0, 2);
+    const C: (&str, f32, f32, u8) = ("c", 100.0, 20.0, 3);
+
+    #[test]
+    fn what_is_the_same_is_not_damaged() {
+        assert_eq!(rects(&[A, B, C], &[A, B, C]), []);
+        assert_eq!(rects(&[], &[]), []);
+    }
+
+    #[test]
+    fn what_changed_is_damaged_where_it_was_and_where_it_is() {
+        let moved = ("b", 200.0, 100.0, 2);
+        assert_eq!(rects(&[A, B, C], &[A, moved, C]), [around(60, 20), around(200, 100)]);
+        assert_eq!(rects(&[A, B, C], &[A, C]), [around(60, 20)]);
+        assert_eq!(rects(&[A, C], &[A, B, C]), [around(60, 20)]);
+        assert_eq!(rects(&[A, B, C], &[B, C]), [around(20, 20)]);
+    }
+
+    #[test]
+    fn two_changes_leave_what_lies_between_alone() {
+        let (a, c) = (("a", 20.0, 20.0, 9), ("c", 100.0, 20.0, 9));
+        assert_eq!(rects(&[A, B, C], &[a, B, c]), [around(20, 20), around(100, 20)]);
+    }
+
+    #[test]
+    fn who_overtakes_is_damaged() {
+        let found = rects(&[A, B, C], &[B, A, C]);
+        assert!(found == [around(20, 20)] || found == [around(60, 20)], "one of the two moved in front: {found:?}");
+    }
+
+    #[test]
+    fn another_background_damages_everything() {
+        let (before, mut after) = (list(&[A]), list(&[A]));
+        after.background = Rgba::WHITE;
+        assert_eq!(Damage::between(&before, &after), Damage::whole(before.size));
+    }
+
+    #[test]
+    fn what_touches_is_joined() {
+        assert_eq!(rects(&[A], &[("a", 25.0, 22.0, 1)]), [PixelRect { left: 19, top: 19, right: 36, bottom: 33 }]);
+    }
+
+    proptest! {
+        /// The rectangles are disjoint, few, and cover everything that was added.
+        #[test]
+        fn rectangles_stay_few_and_disjoint(places in proptest::collection::vec((0..300u32, 0..160u32, 1..40u32, 1..40u32), 1..40)) {
+            let mut damage = Damage::none();
+            for &(left, top, width, height) in &places {
+                damage.add(PixelRect { left, top, right: left + width, bottom: top + height });
+            }
+            let rects = damage.rects();
+            prop_assert!(rects.len() <= RECTS_MAX);
+            for (i, a) in rects.iter().enumerate() {
+                prop_assert!(rects[i + 1..].iter().all(|b| !a.touches(*b)));
+            }
+            for (left, top, width, height) in places {
+                let inside = |r: &PixelRect| r.left <= left && r.top <= top && r.right >= left + width && r.bottom >= top + height;
+                prop_assert!(rects.iter().any(inside));
+            }
+        }
+
+        /// Whatever is not kept lies within the damage.
+        #[test]
+        fn every_difference_is_damaged(
+            before in proptest::collection::vec((0..6usize, 0..4u8), 0..8),
+            after in proptest::collection::vec((0..6usize, 0..4u8), 0..8),
+        ) {
+            const IDS: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
+            let unique = |items: &[(usize, u8)]| {
+                let mut seen = [false; 6];
+                let fresh = items.iter().filter(|(i, _)| !std::mem::replace(&mut seen[*i], true));
+                fresh.map(|&(i, shade)| (IDS[i], i as f32 * 50.0 + 5.0, 20.0, shade)).collect::<Vec<_>>()
+            };
+            let (before, after) = (unique(&before), unique(&after));
+            let found = rects(&before, &after);
+            for item in before.iter().filter(|item| !after.contains(item)).chain(after.iter().filter(|item| !before.contains(item))) {
+                let own = around(item.1 as u32, item.2 as u32);
+                prop_assert!(found.iter().any(|rect| rect.touches(own)), "{item:?} {found:?}");
+            }
+        }
+    }
+}
