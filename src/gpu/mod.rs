@@ -46,7 +46,7 @@ pub use self::{
 pub enum Error {
     /// No adapter fits.
     #[error(
-        "no Vulkan adapter fits{}; found: {found}. Install a driver (software: the package mesa-vulkan-drivers; NVIDIA in \
+        "no Vulkan adapter fits{}; found: {found}. Install a driver (software: mesa-vulkan-drivers; NVIDIA in \
          a container: NVIDIA_DRIVER_CAPABILITIES=all and an ICD file such as /etc/vulkan/icd.d/nvidia_icd.json)",
         if wanted.is_empty() { String::new() } else { format!(" the name `{wanted}`") }
     )]

@@ -1,7 +1,7 @@
 //! The picture as a function: `Scene x time -> DrawList`.
 //!
 //! Documents are JSON in camelCase, read strictly: an unknown field, an unknown name or a number out of range is a
-//! [`Problem`](check::Problem) with a JSON pointer. What is written back reads as the same document.
+//! [`check::Problem`] with a JSON pointer. What is written back reads as the same document.
 //! Pure: no GPU, no clock, no files. Animations, effects, several scenes and transitions are not here yet.
 
 pub mod check;
