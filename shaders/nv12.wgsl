@@ -20,9 +20,16 @@ struct Params {
     luma_len: u32,
 }
 
+// Blocks of 4 x 2 pixels, of which one invocation makes one.
+struct Region {
+    origin: vec2u,
+    end: vec2u,
+}
+
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var picture: texture_2d<f32>;
 @group(0) @binding(2) var<storage, read_write> words: array<u32>;
+@group(0) @binding(3) var<uniform> region: Region;
 
 fn pixel(x: u32, y: u32) -> vec3f {
     return textureLoad(picture, vec2u(min(x, params.size.x - 1u), y), 0).rgb;
@@ -41,12 +48,13 @@ fn luma_word(a: vec3f, b: vec3f, c: vec3f, d: vec3f) -> u32 {
 }
 
 @compute @workgroup_size(8, 8)
-fn convert(@builtin(global_invocation_id) id: vec3u) {
-    let x = id.x * 4u;
-    let y = id.y * 2u;
-    if id.x >= params.pitch || y >= params.size.y {
+fn convert(@builtin(global_invocation_id) invocation: vec3u) {
+    let id = region.origin + invocation.xy;
+    if any(id >= region.end) {
         return;
     }
+    let x = id.x * 4u;
+    let y = id.y * 2u;
     let left = max(x, 1u) - 1u;
     let a0 = pixel(x, y);
     let b0 = pixel(x + 1u, y);

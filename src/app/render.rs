@@ -26,7 +26,9 @@ pub(super) fn movie(config: &Config, duration: Duration, output: &Path) -> anyho
     let show = read_show(config)?;
     let devices = open_devices(config)?;
     let pipeline = show.pipeline_config();
-    let file = File::create(output).with_context(|| format!("writing {}", output.display()))?;
+    // Written beside it and renamed at the end: a rendering that fails leaves an earlier one as it was.
+    let part = output.with_extension("flv.part");
+    let file = File::create(&part).with_context(|| format!("writing {}", part.display()))?;
     let mut file = BufWriter::new(file);
     let is_watched = std::io::stderr().is_terminal();
     let mut progress = |done: u64, all: u64| {
@@ -34,8 +36,16 @@ pub(super) fn movie(config: &Config, duration: Duration, output: &Path) -> anyho
             complain(&format!("frame {done} of {all} ({} %)", done * 100 / all.max(1)));
         }
     };
-    offline::movie(&devices, &show.scene, &pipeline.encoder, pipeline.sound, duration, &mut file, &mut progress)
-        .with_context(|| format!("rendering {}", output.display()))
+    let rendered =
+        offline::movie(&devices, &show.scene, &pipeline.encoder, pipeline.sound, duration, &mut file, &mut progress)
+            .with_context(|| format!("rendering {}", output.display()));
+    let finished =
+        rendered.and_then(|()| std::fs::rename(&part, output).with_context(|| format!("writing {}", output.display())));
+    if finished.is_err() {
+        // Nothing to add to the error that is being returned.
+        let _ = std::fs::remove_file(&part);
+    }
+    finished
 }
 
 fn expect_extension(output: &Path, extension: &str, other: &str) -> anyhow::Result<()> {

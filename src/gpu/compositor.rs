@@ -5,7 +5,16 @@
 //!     └── collect() = n    └── collect() = n+1      waits as long as it is told, oldest first
 //! ```
 //!
-//! Used by one thread. The target keeps the last picture: [`Compositor::capture`] reads it at any time.
+//! Used by one thread. The target keeps the last picture: [`Compositor::capture`] reads it at any time, and a frame draws
+//! and converts only where its list differs from the last one's. That gives the same picture as drawing everything, bit
+//! for bit; a test holds it to that.
+//!
+//! ```text
+//!  find      textures of all rasters; what is missing is noted
+//!  damage    scene::damage between the lists, and where something was missing or has new pixels
+//!  plan      the items that the damage touches, each with its bounds and what it hides
+//!  record    for each damaged rectangle: scissor, background, items from the topmost one that hides the rest; NV12
+//! ```
 
 use std::{sync::Arc, time::Duration};
 
@@ -23,20 +32,22 @@ use super::{
     readback::{RING, Readback},
     shape::{self, Shape},
     solid::{self, Solid},
-    textures::{Found, Textures},
+    textures::{Found, Texture, Textures},
     upload,
 };
 use crate::{
     base::{
         colour::{Rgba, VideoColour},
+        id::Id,
         nv12::{Layout, Picture},
         size::Size,
     },
     media::Library,
     scene::{
         BlendSpace, DrawList, LayerError,
-        draw::{DrawItem, Fill, Paint, Raster as RasterKey, Shape as ShapeDocument},
-        geometry::Rect,
+        damage::{self, Damage, PixelRect},
+        draw::{DrawItem, Fill, Paint, Shape as ShapeDocument},
+        geometry::{Affine, Rect},
     },
 };
 
@@ -49,12 +60,14 @@ const ROW_ALIGN: u32 = wgpu::COPY_BYTES_PER_ROW_ALIGNMENT;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Stats {
-    /// Frames drawn since the start.
+    /// Next drawn since the start.
     pub frames_total: u64,
     /// Items drawn in the last frame.
     pub items: usize,
-    /// Items of the last frame that were left out because they could not be seen.
+    /// Items of the last frame that were not drawn: not seen, or outside the damage.
     pub culled: usize,
+    /// Canvas pixels drawn anew since the start.
+    pub damaged_pixels_total: u64,
     /// Pictures on their way back.
     pub in_flight: usize,
     /// Its textures.
@@ -72,7 +85,15 @@ pub struct Compositor {
     readback: Readback,
     problems: Vec<LayerError>,
     is_pending: bool,
+    shown: Option<Shown>,
     stats: Stats,
+}
+
+/// What the target shows.
+struct Shown {
+    list: DrawList,
+    /// Where something of it could not be drawn.
+    missing: Vec<PixelRect>,
 }
 
 impl std::fmt::Debug for Compositor {
@@ -128,7 +149,7 @@ impl Compositor {
         };
         let (target, painter, nv12, readback) = gpu.scoped("a compositor", make)?;
         let (problems, is_pending, stats) = (Vec::new(), false, Stats::default());
-        Ok(Self { gpu, library, size, target, painter, nv12, readback, problems, is_pending, stats })
+        Ok(Self { gpu, library, size, target, painter, nv12, readback, problems, is_pending, shown: None, stats })
     }
 
     /// Size of the pictures.
@@ -153,11 +174,25 @@ impl Compositor {
         if self.painter.space != list.blend_space {
             let make = || Painter::new(&self.gpu, &self.library, self.size, list.blend_space);
             self.painter = self.gpu.scoped("the pipelines", make)?;
+            self.shown = None;
         }
-        let draws = self.plan(list);
-        let submission = self.record(list, &draws, frame);
+        let mut next = match self.shown.take() {
+            Some(shown) => Next { damage: shown.damage(list), list },
+            None => Next { damage: Damage::whole(self.size), list },
+        };
+        self.painter.begin_frame();
+        let found = self.find(&mut next);
+        let (draws, missing) = self.plan(&next, found);
+        let submission = self.record(&next, &draws, frame);
         self.painter.textures.end_frame();
-        submission
+        submission?;
+        self.shown = Some(Shown { list: list.clone(), missing });
+        Ok(())
+    }
+
+    /// Draws the next frame whole, whatever the last one was.
+    pub fn forget(&mut self) {
+        self.shown = None;
     }
 
     /// Layers of the last frame that could not be drawn, and why.
@@ -227,39 +262,85 @@ impl Compositor {
         Stats { in_flight: self.in_flight(), cache: self.painter.textures.stats(), ..self.stats }
     }
 
-    /// Turns items into slots of the items' buffer and a list of draws.
-    fn plan(&mut self, list: &DrawList) -> Vec<Draw> {
+    /// The textures of all rasters, made if they must be; those with new pixels add to the damage.
+    fn find(&mut self, next: &mut Next<'_>) -> Vec<Option<Found>> {
+        let mut found = Vec::with_capacity(next.list.items.len());
+        for item in &next.list.items {
+            let Paint::Raster { raster, .. } = &item.paint else {
+                found.push(None);
+                continue;
+            };
+            let (texture, is_new) = self.painter.textures.find(raster);
+            if is_new && let Some(bounds) = damage::bounds(item, self.size) {
+                next.damage.add(bounds);
+            }
+            found.push(Some(texture));
+        }
+        found
+    }
+
+    /// Turns the items that the damage touches into slots of the items' buffer and a list of draws; says where something
+    /// is missing.
+    fn plan(&mut self, next: &Next<'_>, found: Vec<Option<Found>>) -> (Vec<Drawn>, Vec<PixelRect>) {
         self.problems.clear();
         self.is_pending = false;
-        self.stats.culled = 0;
-        self.painter.begin_frame();
-        let mut draws = Vec::with_capacity(list.items.len());
-        for item in &list.items {
-            match self.painter.plan(item) {
-                Planned::Draw(draw) => draws.push(draw),
-                Planned::Unseen => self.stats.culled += 1,
-                Planned::Pending => self.is_pending = true,
-                Planned::Failed(message) => self.problems.push(LayerError { layer: item.layer.clone(), message }),
+        let mut draws = Vec::with_capacity(next.list.items.len());
+        let mut missing = Vec::new();
+        for (item, found) in next.list.items.iter().zip(found) {
+            let Some(bounds) = damage::bounds(item, self.size) else { continue };
+            let is_missing = matches!(found, Some(Found::Pending | Found::Failed(_)));
+            if !is_missing && !next.damage.rects().iter().any(|rect| rect.touches(bounds)) {
+                continue;
+            }
+            match self.painter.plan(item, found) {
+                Planned::Draw(draw, cover) => draws.push(Drawn { draw, bounds, cover }),
+                Planned::Unseen => {}
+                Planned::Pending => {
+                    self.is_pending = true;
+                    missing.push(bounds);
+                }
+                Planned::Failed(message) => {
+                    self.problems.push(LayerError { layer: item.layer.clone(), message });
+                    missing.push(bounds);
+                }
             }
         }
         self.stats.items = draws.len();
-        draws
+        self.stats.culled = next.list.items.len() - draws.len();
+        (draws, missing)
     }
 
-    fn record(&mut self, list: &DrawList, draws: &[Draw], frame: u64) -> Result<(), Error> {
+    fn record(&mut self, next: &Next<'_>, draws: &[Drawn], frame: u64) -> Result<(), Error> {
         let descriptor = wgpu::CommandEncoderDescriptor { label: Some("gpu.frame") };
         let mut encoder = self.gpu.device.create_command_encoder(&descriptor);
-        let target = self.target.seen_in(list.blend_space);
-        let clear = light::clear(list.background, list.blend_space);
-        self.painter.paint(&mut upload::begin(&mut encoder, "gpu.items", target, clear), draws);
-        self.nv12.record(&mut encoder);
+        if !next.damage.is_empty() {
+            let target = self.target.seen_in(next.list.blend_space);
+            self.painter.paint(&mut encoder, target, next, draws);
+            self.nv12.record(&self.gpu.queue, &mut encoder, &next.damage);
+        }
         let scheduled = self.readback.record(&mut encoder, |encoder, buffer| {
             encoder.copy_buffer_to_buffer(self.nv12.buffer(), 0, buffer, 0, buffer.size());
         })?;
         let submission = self.gpu.queue.submit([encoder.finish()]);
         self.readback.submitted(frame, scheduled, submission);
         self.stats.frames_total += 1;
+        self.stats.damaged_pixels_total += next.damage.area();
         Ok(())
+    }
+}
+
+/// The frame to draw: its list, and where that differs from what is shown.
+struct Next<'a> {
+    list: &'a DrawList,
+    damage: Damage,
+}
+
+impl Shown {
+    /// Where the picture of `next` differs, as far as lists can say.
+    fn damage(self, next: &DrawList) -> Damage {
+        let mut damage = Damage::between(&self.list, next);
+        self.missing.into_iter().for_each(|rect| damage.add(rect));
+        damage
     }
 }
 
@@ -268,7 +349,15 @@ fn mismatch(what: &'static str, expected: Size, got: Size) -> Error {
     Error::SizeMismatch { what, expected: text(expected), got: text(got) }
 }
 
-/// One draw call.
+/// One draw call, where it draws, and where it leaves nothing of what is below.
+#[derive(Debug)]
+struct Drawn {
+    draw: Draw,
+    bounds: PixelRect,
+    cover: Option<PixelRect>,
+}
+
+/// The pipeline of a draw call and its slot.
 #[derive(Debug)]
 enum Draw {
     Solid(solid::Draw),
@@ -278,7 +367,8 @@ enum Draw {
 
 /// What becomes of an item.
 enum Planned {
-    Draw(Draw),
+    /// With the pixels that it covers wholly.
+    Draw(Draw, Option<PixelRect>),
     /// Off the canvas, clipped away or transparent.
     Unseen,
     /// Its pixels are not there yet.
@@ -290,7 +380,10 @@ enum Planned {
 struct Painter {
     gpu: Arc<Gpu>,
     space: BlendSpace,
+    size: Size,
     canvas: Rect,
+    /// Stands for a layer where there is none.
+    background: Id,
     frame: wgpu::BindGroup,
     items: Items,
     solid: Solid,
@@ -308,6 +401,8 @@ impl Painter {
         Self {
             gpu: gpu.clone(),
             space,
+            size,
+            background: Id::new("background").unwrap_or_else(|_| unreachable!("letters make an id")),
             canvas: Rect::new(0.0, 0.0, size.width() as f32, size.height() as f32),
             solid: Solid::new(device, &layout, &items, space),
             shape: Shape::new(device, &layout, &items, space),
@@ -323,17 +418,22 @@ impl Painter {
         self.textures.begin_frame();
     }
 
-    fn plan(&mut self, item: &DrawItem) -> Planned {
+    fn plan(&mut self, item: &DrawItem, found: Option<Found>) -> Planned {
         match &item.paint {
             Paint::Solid(colour) => self.plan_solid(item, item.clip, *colour),
             Paint::Shape(shape) => self.plan_shape(item, shape),
-            Paint::Raster { raster, dest } => self.plan_raster(item, raster, *dest),
+            Paint::Raster { dest, .. } => match found {
+                Some(Found::Ready(texture)) => self.plan_raster(item, texture, *dest),
+                Some(Found::Failed(message)) => Planned::Failed(message),
+                Some(Found::Pending) | None => Planned::Pending,
+            },
         }
     }
 
     fn plan_solid(&mut self, item: &DrawItem, clip: Rect, colour: Rgba) -> Planned {
         let Some(placed) = Placed::of(item, clip, self.canvas).filter(|_| colour.a > 0) else { return Planned::Unseen };
-        Planned::Draw(Draw::Solid(Solid::push(&mut self.items, placed, colour, item.opacity, self.space)))
+        let cover = self.cover(item, clip, placed, colour.a == 255);
+        Planned::Draw(Draw::Solid(Solid::push(&mut self.items, placed, colour, item.opacity, self.space)), cover)
     }
 
     fn plan_shape(&mut self, item: &DrawItem, shape: &ShapeDocument) -> Planned {
@@ -344,31 +444,80 @@ impl Painter {
         }
         let Some(placed) = Placed::of(item, clip, self.canvas) else { return Planned::Unseen };
         match self.shape.push(&self.gpu, &mut self.items, placed, shape, item.opacity) {
-            Ok(draw) => Planned::Draw(Draw::Shape(draw)),
+            Ok(draw) => Planned::Draw(Draw::Shape(draw), None),
             Err(error) => Planned::Failed(error.to_string().into()),
         }
     }
 
-    fn plan_raster(&mut self, item: &DrawItem, raster: &RasterKey, dest: Rect) -> Planned {
-        let Some(placed) = Placed::of(item, item.clip.intersect(dest), self.canvas) else { return Planned::Unseen };
-        let texture = match self.textures.find(raster) {
-            Found::Ready(texture) => texture,
-            Found::Pending => return Planned::Pending,
-            Found::Failed(message) => return Planned::Failed(message),
-        };
-        Planned::Draw(Draw::Raster(Raster::push(&mut self.items, placed, item, dest, texture)))
+    fn plan_raster(&mut self, item: &DrawItem, texture: Arc<Texture>, dest: Rect) -> Planned {
+        let clip = item.clip.intersect(dest);
+        let Some(placed) = Placed::of(item, clip, self.canvas) else { return Planned::Unseen };
+        let cover = self.cover(item, clip, placed, texture.is_opaque);
+        Planned::Draw(Draw::Raster(Raster::push(&mut self.items, placed, item, dest, texture)), cover)
     }
 
-    fn paint(&mut self, pass: &mut wgpu::RenderPass<'_>, draws: &[Draw]) {
+    /// The pixels of which an item leaves nothing below it.
+    fn cover(&self, item: &DrawItem, clip: Rect, placed: Placed, is_opaque: bool) -> Option<PixelRect> {
+        let is_cover = is_opaque && placed.is_aligned && item.opacity >= 1.0;
+        let bounds = is_cover.then(|| item.place.bounds_of(clip))?;
+        // Aligned edges lie on pixel borders but for rounding, which `around` must not take for another pixel.
+        let [left, top, right, bottom] = [bounds.x, bounds.y, bounds.right(), bounds.bottom()].map(f32::round);
+        PixelRect::around(Rect::new(left, top, right - left, bottom - top), self.size)
+    }
+
+    /// The whole canvas in the background's colour.
+    fn plan_background(&mut self, background: Rgba) -> Option<solid::Draw> {
+        let item = DrawItem {
+            layer: self.background.clone(),
+            place: Affine::IDENTITY,
+            clip: self.canvas,
+            opacity: 1.0,
+            paint: Paint::Solid(background),
+        };
+        let opaque = Rgba { a: 255, ..background };
+        let placed = Placed::of(&item, item.clip, self.canvas)?;
+        Some(Solid::push(&mut self.items, placed, opaque, 1.0, self.space))
+    }
+
+    fn paint(
+        &mut self,
+        encoder: &mut wgpu::CommandEncoder,
+        target: &wgpu::TextureView,
+        next: &Next<'_>,
+        draws: &[Drawn],
+    ) {
+        let is_whole = next.damage.rects() == [PixelRect::whole(self.size)];
+        let clear = light::clear(next.list.background, self.space);
+        let load = if is_whole { wgpu::LoadOp::Clear(clear) } else { wgpu::LoadOp::Load };
+        let background = if is_whole { None } else { self.plan_background(next.list.background) };
         let device = &self.gpu.device;
         if self.items.write(device, &self.gpu.queue) {
             self.solid.rebind(device, &self.items);
             self.shape.rebind(device, &self.items);
             self.raster.rebind(device, &self.items);
         }
+        let mut pass = upload::begin(encoder, "gpu.items", target, load);
         pass.set_bind_group(0, &self.frame, &[]);
-        for draw in draws {
-            match draw {
+        for &rect in next.damage.rects() {
+            pass.set_scissor_rect(rect.left, rect.top, rect.right - rect.left, rect.bottom - rect.top);
+            self.paint_rect(&mut pass, rect, background.as_ref(), draws);
+        }
+    }
+
+    /// Draws what is seen in `rect`: from the topmost item that hides everything below it.
+    fn paint_rect(
+        &self,
+        pass: &mut wgpu::RenderPass<'_>,
+        rect: PixelRect,
+        background: Option<&solid::Draw>,
+        draws: &[Drawn],
+    ) {
+        let hider = draws.iter().rposition(|drawn| drawn.cover.is_some_and(|cover| cover.contains(rect)));
+        if let (None, Some(background)) = (hider, background) {
+            self.solid.draw(pass, background);
+        }
+        for drawn in draws[hider.unwrap_or(0)..].iter().filter(|drawn| drawn.bounds.touches(rect)) {
+            match &drawn.draw {
                 Draw::Solid(draw) => self.solid.draw(pass, draw),
                 Draw::Shape(draw) => self.shape.draw(pass, draw),
                 Draw::Raster(draw) => self.raster.draw(pass, draw),
@@ -426,7 +575,7 @@ mod tests {
         gpu::device::tests::gpu,
         media::Config,
         scene::{
-            draw::{Align, Outline, Stop, Stroke, TextRaster},
+            draw::{Align, Outline, Raster as RasterKey, Stop, Stroke, TextRaster},
             geometry::Affine,
         },
     };

@@ -4,13 +4,18 @@
 //! buffer's rows need no padding to 256 bytes.
 
 use super::pipeline::{self, Source};
-use crate::base::{colour::VideoColour, nv12::Layout};
+use crate::{
+    base::{colour::VideoColour, nv12::Layout},
+    scene::damage::{Damage, PixelRect, RECTS_MAX},
+};
 
 pub(crate) const SOURCE: Source =
     Source { name: "nv12.wgsl", uses_common: false, text: include_str!("../../shaders/nv12.wgsl") };
 const LABEL: &str = "gpu.nv12";
 /// Width and height of a workgroup, as in the shader; an invocation makes 4 x 2 pixels.
 const GROUP: u32 = 8;
+/// Bytes from one region to the next: the alignment of dynamic offsets that every device accepts.
+const REGION_STRIDE: usize = 256;
 
 mod gpu_data {
     use bytemuck::{Pod, Zeroable};
@@ -30,10 +35,23 @@ mod gpu_data {
         /// Words of the luma plane.
         pub(crate) luma_len: u32,
     }
+
+    /// `Region` of `nv12.wgsl`: which blocks of 4 x 2 pixels are converted.
+    #[repr(C)]
+    #[derive(Debug, Clone, Copy, Pod, Zeroable)]
+    pub(crate) struct Region {
+        /// Column and row of the first block.
+        pub(crate) origin: [u32; 2],
+        /// Column and row behind the last one.
+        pub(crate) end: [u32; 2],
+    }
 }
 
 pub(crate) fn layouts() -> Vec<pipeline::Layout> {
-    vec![pipeline::layout!("nv12.wgsl", gpu_data::Params as "Params" { luma, blue, red, size, pitch, luma_len })]
+    vec![
+        pipeline::layout!("nv12.wgsl", gpu_data::Params as "Params" { luma, blue, red, size, pitch, luma_len }),
+        pipeline::layout!("nv12.wgsl", gpu_data::Region as "Region" { origin, end }),
+    ]
 }
 
 /// Converts one target into one buffer.
@@ -42,7 +60,8 @@ pub(crate) struct Nv12 {
     pipeline: wgpu::ComputePipeline,
     group: wgpu::BindGroup,
     buffer: wgpu::Buffer,
-    groups: [u32; 2],
+    regions: wgpu::Buffer,
+    blocks: [u32; 2],
 }
 
 impl Nv12 {
@@ -57,6 +76,13 @@ impl Nv12 {
         let params = buffer(device, "gpu.nv12.params", size_of::<gpu_data::Params>(), wgpu::BufferUsages::UNIFORM);
         queue.write_buffer(&params, 0, bytemuck::bytes_of(&encode(layout, colour)));
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC;
+        let uniform = wgpu::BufferUsages::UNIFORM;
+        let regions = buffer(device, "gpu.nv12.regions", RECTS_MAX * REGION_STRIDE, uniform);
+        let region = wgpu::BufferBinding {
+            buffer: &regions,
+            offset: 0,
+            size: std::num::NonZeroU64::new(size_of::<gpu_data::Region>() as u64),
+        };
         let buffer = buffer(device, "gpu.nv12.picture", layout.len(), usage);
         let bindings = bindings(device);
         let group = device.create_bind_group(&wgpu::BindGroupDescriptor {
@@ -66,26 +92,42 @@ impl Nv12 {
                 wgpu::BindGroupEntry { binding: 0, resource: params.as_entire_binding() },
                 wgpu::BindGroupEntry { binding: 1, resource: wgpu::BindingResource::TextureView(picture) },
                 wgpu::BindGroupEntry { binding: 2, resource: buffer.as_entire_binding() },
+                wgpu::BindGroupEntry { binding: 3, resource: wgpu::BindingResource::Buffer(region) },
             ],
         });
-        let columns = (layout.pitch as u32 / 4).div_ceil(GROUP);
-        let rows = (layout.size.height() / 2).div_ceil(GROUP);
-        Self { pipeline: compute(device, &bindings), group, buffer, groups: [columns, rows] }
+        let blocks = [layout.pitch as u32 / 4, layout.size.height() / 2];
+        Self { pipeline: compute(device, &bindings), group, buffer, regions, blocks }
     }
 
-    /// Records the conversion.
-    pub(crate) fn record(&self, encoder: &mut wgpu::CommandEncoder) {
+    /// Records the conversion of what the damage touches.
+    pub(crate) fn record(&self, queue: &wgpu::Queue, encoder: &mut wgpu::CommandEncoder, damage: &Damage) {
+        let regions: Vec<_> = damage.rects().iter().map(|rect| region(*rect, self.blocks)).collect();
+        let mut bytes = [0; RECTS_MAX * REGION_STRIDE];
+        for (slot, region) in bytes.chunks_exact_mut(REGION_STRIDE).zip(&regions) {
+            slot[..size_of::<gpu_data::Region>()].copy_from_slice(bytemuck::bytes_of(region));
+        }
+        queue.write_buffer(&self.regions, 0, &bytes[..regions.len() * REGION_STRIDE]);
         let mut pass =
             encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some(LABEL), ..Default::default() });
         pass.set_pipeline(&self.pipeline);
-        pass.set_bind_group(0, &self.group, &[]);
-        pass.dispatch_workgroups(self.groups[0], self.groups[1], 1);
+        for (i, region) in regions.iter().enumerate() {
+            pass.set_bind_group(0, &self.group, &[(i * REGION_STRIDE) as u32]);
+            let groups = [0, 1].map(|axis| (region.end[axis] - region.origin[axis]).div_ceil(GROUP));
+            pass.dispatch_workgroups(groups[0], groups[1], 1);
+        }
     }
 
     /// Both planes, laid out as [`Layout`] says.
     pub(crate) fn buffer(&self) -> &wgpu::Buffer {
         &self.buffer
     }
+}
+
+/// The blocks with samples that depend on a pixel of `rect`: a chroma sample looks one pixel to either side.
+fn region(rect: PixelRect, blocks: [u32; 2]) -> gpu_data::Region {
+    let right = (rect.right + 1).div_ceil(4).min(blocks[0]);
+    let bottom = rect.bottom.div_ceil(2).min(blocks[1]);
+    gpu_data::Region { origin: [rect.left.saturating_sub(1) / 4, rect.top / 2], end: [right, bottom] }
 }
 
 fn encode(layout: Layout, colour: VideoColour) -> gpu_data::Params {
@@ -121,6 +163,7 @@ fn bindings(device: &wgpu::Device) -> wgpu::BindGroupLayout {
             pipeline::uniform::<gpu_data::Params>(0, wgpu::ShaderStages::COMPUTE, false),
             pipeline::texture(1, wgpu::ShaderStages::COMPUTE),
             words,
+            pipeline::uniform::<gpu_data::Region>(3, wgpu::ShaderStages::COMPUTE, true),
         ],
     })
 }
@@ -168,7 +211,7 @@ mod tests {
 
         let mut readback = Readback::new(device, Layout::of(size).len(), 1);
         let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        nv12.record(&mut encoder);
+        nv12.record(&gpu.queue, &mut encoder, &Damage::whole(size));
         let scheduled = readback
             .record(&mut encoder, |encoder, to| encoder.copy_buffer_to_buffer(nv12.buffer(), 0, to, 0, to.size()))
             .unwrap();

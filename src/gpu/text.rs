@@ -105,7 +105,7 @@ impl Text {
             ..Default::default()
         });
         let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some(LABEL) });
-        let mut pass = upload::begin(&mut encoder, LABEL, &view, wgpu::Color::TRANSPARENT);
+        let mut pass = upload::begin(&mut encoder, LABEL, &view, wgpu::LoadOp::Clear(wgpu::Color::TRANSPARENT));
         let rendered = self.glyphs.renderer.render(&self.glyphs.atlas, &self.viewport, &mut pass);
         rendered.map_err(|error| Error::Create { what: "a text".into(), reason: error.to_string() })?;
         drop(pass);

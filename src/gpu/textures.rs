@@ -49,6 +49,8 @@ pub(crate) struct Texture {
     pub(crate) levels: u32,
     /// Opacity that belongs to the texture: the alpha of a text's colour.
     pub(crate) fade: f32,
+    /// Whether nothing shows through it.
+    pub(crate) is_opaque: bool,
 }
 
 /// What there is of a raster.
@@ -121,8 +123,14 @@ impl Textures {
         }
     }
 
-    /// The texture of `raster`, made if it must be.
-    pub(crate) fn find(&mut self, raster: &Raster) -> Found {
+    /// The texture of `raster`, made if it must be, and whether it was made now: its pixels may be other ones than before.
+    pub(crate) fn find(&mut self, raster: &Raster) -> (Found, bool) {
+        let made = self.stats.made_total;
+        let found = self.find_or_make(raster);
+        (found, self.stats.made_total > made)
+    }
+
+    fn find_or_make(&mut self, raster: &Raster) -> Found {
         let revision = self.revision(raster);
         let old = match self.cache.get(raster) {
             Some(Slot::Ready { texture, revision: made_of }) if revision.is_none() || *made_of == revision => {
@@ -172,7 +180,7 @@ impl Textures {
                 let pixels = self.library.image(name)?;
                 let made =
                     gpu.scoped("the texture of a picture", || self.upload.picture(&gpu.device, &gpu.queue, &pixels));
-                made.map(|texture| self.wrap(&texture, 1.0))
+                made.map(|texture| self.wrap(&texture, 1.0, pixels.is_opaque()))
             }
             Raster::Text(text) => self.write(&gpu, text, &*self.library.text(text)?),
         })
@@ -185,10 +193,10 @@ impl Textures {
         shaped: &crate::media::ShapedText,
     ) -> Result<(Texture, u64), Error> {
         let texture = gpu.scoped("the texture of a text", || self.text.draw(raster, shaped)).flatten()?;
-        Ok(self.wrap(&texture, f32::from(raster.colour.a) / 255.0))
+        Ok(self.wrap(&texture, f32::from(raster.colour.a) / 255.0, false))
     }
 
-    fn wrap(&self, texture: &wgpu::Texture, fade: f32) -> (Texture, u64) {
+    fn wrap(&self, texture: &wgpu::Texture, fade: f32, is_opaque: bool) -> (Texture, u64) {
         let view = texture.create_view(&wgpu::TextureViewDescriptor {
             label: Some("gpu.texture"),
             format: Some(light::seen_in(self.space)),
@@ -203,6 +211,6 @@ impl Textures {
         let base = u64::from(size[0]) * u64::from(size[1]) * 4;
         // All smaller levels together are a third of the largest.
         let bytes = if levels > 1 { base + base / 3 } else { base };
-        (Texture { group, size, levels, fade }, bytes)
+        (Texture { group, size, levels, fade, is_opaque }, bytes)
     }
 }

@@ -95,7 +95,7 @@ impl Upload {
                 wgpu::BindGroupEntry { binding: 1, resource: wgpu::BindingResource::Sampler(&self.bilinear) },
             ],
         });
-        let mut pass = begin(encoder, LABEL, target, wgpu::Color::TRANSPARENT);
+        let mut pass = begin(encoder, LABEL, target, wgpu::LoadOp::Clear(wgpu::Color::TRANSPARENT));
         pass.set_pipeline(pipeline);
         pass.set_bind_group(0, &group, &[]);
         pass.draw(0..4, 0..1);
@@ -107,7 +107,7 @@ pub(crate) fn begin<'a>(
     encoder: &'a mut wgpu::CommandEncoder,
     label: &str,
     target: &wgpu::TextureView,
-    clear: wgpu::Color,
+    load: wgpu::LoadOp<wgpu::Color>,
 ) -> wgpu::RenderPass<'a> {
     encoder.begin_render_pass(&wgpu::RenderPassDescriptor {
         label: Some(label),
@@ -115,7 +115,7 @@ pub(crate) fn begin<'a>(
             view: target,
             depth_slice: None,
             resolve_target: None,
-            ops: wgpu::Operations { load: wgpu::LoadOp::Clear(clear), store: wgpu::StoreOp::Store },
+            ops: wgpu::Operations { load, store: wgpu::StoreOp::Store },
         })],
         ..Default::default()
     })

@@ -48,7 +48,12 @@ impl From<Problem> for Problems {
 }
 
 /// Reads a value as `T`; the pointer of an error leads to the field it is about.
+///
+/// An array is no document, though serde would take it for the fields of a struct in their order.
 pub fn read<T: DeserializeOwned>(value: Value) -> Result<T, Problems> {
+    if value.is_array() {
+        return Err(Problem { pointer: String::new(), message: "expected an object, found an array".into() }.into());
+    }
     serde_path_to_error::deserialize(value).map_err(|error| {
         let pointer = pointer_of(error.path());
         Problem { pointer, message: error.into_inner().to_string() }.into()
@@ -125,6 +130,17 @@ mod tests {
             assert_eq!(problems.0[0].pointer, "/layers/0/opacity");
             assert_eq!(problems.0[0].message, format!("{bad} is out of range: 0 to 1"));
         }
+    }
+
+    #[test]
+    fn an_array_is_no_document() {
+        #[derive(Debug, serde::Deserialize)]
+        struct Pair {
+            #[expect(dead_code, reason = "only read")]
+            a: u32,
+        }
+        let problems = read::<Pair>(serde_json::json!([1])).unwrap_err();
+        assert_eq!(problems.to_string(), "document: expected an object, found an array");
     }
 
     #[test]

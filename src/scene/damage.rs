@@ -62,6 +62,11 @@ impl PixelRect {
         self.left < other.right && other.left < self.right && self.top < other.bottom && other.top < self.bottom
     }
 
+    /// Whether all of `other` lies in it.
+    pub fn contains(self, other: Self) -> bool {
+        self.left <= other.left && self.top <= other.top && self.right >= other.right && self.bottom >= other.bottom
+    }
+
     /// The smallest rectangle around both.
     pub fn join(self, other: Self) -> Self {
         Self {

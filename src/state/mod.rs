@@ -126,7 +126,7 @@ impl std::fmt::Display for RunState {
 pub struct Receipt<T> {
     /// The document's revision after it.
     pub revision: u64,
-    /// The first frame that shows it; none while the stream is stopped.
+    /// The first frame that shows it; none while the stream is stopped or paused.
     pub applied: Option<Applied>,
     /// What was changed, as it is now.
     pub item: T,
@@ -217,7 +217,10 @@ impl Current {
     fn commit<T>(&mut self, document: Document, item: T) -> Receipt<T> {
         self.document = Arc::new(document);
         self.revision += 1;
-        let applied = self.stream.as_ref().map(|stream| stream.set_scene(self.document.scene.clone()));
+        let stream = self.stream.as_ref();
+        let applied = stream.map(|stream| stream.set_scene(self.document.scene.clone()));
+        // A paused picture shows the change when it is released, which is not known.
+        let applied = applied.filter(|_| stream.is_some_and(|stream| !stream.is_paused()));
         Receipt { revision: self.revision, applied, item }
     }
 }
