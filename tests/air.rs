@@ -4,14 +4,14 @@
 //! exact cadence of picture and sound over more than twenty seconds, the keyframe grid, and that the change is in the
 //! decoded picture on the very frame that the API promised.
 
-mod daemon;
 mod servers;
+mod support;
 
 use std::{path::Path, process::Command};
 
-use daemon::Daemon;
 use serde_json::{Value, json};
 use servers::{FfmpegListener, Nginx, ffprobe_json};
+use support::daemon::Daemon;
 
 /// Y, Cb, Cr of BT.709 limited for #ff0000, #00ff00 and #0000ff, computed by hand in `base::colour`.
 const RED: [u8; 3] = [63, 102, 240];

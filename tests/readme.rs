@@ -1,6 +1,6 @@
 //! The README is true: its shell lines are run as they stand there, against a daemon with the default show.
 
-mod daemon;
+mod support;
 
 use std::{
     fs,
@@ -8,7 +8,7 @@ use std::{
     process::Command,
 };
 
-use daemon::Daemon;
+use support::daemon::Daemon;
 
 /// Functions in place of the programs that a reader has installed: a failing request fails the line.
 const PRELUDE: &str = r#"

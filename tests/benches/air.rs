@@ -3,16 +3,16 @@
 //! The built daemon publishes 1920 x 1080 at 30 frames per second to nginx-rtmp on this machine, first with nothing
 //! changing, then with a text changed thirty times a second over REST. Figures are printed, not judged: machines differ.
 
-#[path = "../daemon/mod.rs"]
-mod daemon;
 #[path = "../servers/mod.rs"]
 mod servers;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::{fs, io::Write};
 
-use daemon::Daemon;
 use serde_json::{Value, json};
 use servers::Nginx;
+use support::daemon::Daemon;
 
 /// Linux counts processor time in hundredths of a second.
 const TICK_MS: f64 = 10.0;
