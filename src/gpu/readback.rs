@@ -9,10 +9,7 @@
 
 use std::{
     collections::VecDeque,
-    sync::{
-        Arc,
-        atomic::{AtomicU8, Ordering},
-    },
+    sync::{Arc, Condvar, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -21,9 +18,27 @@ use super::{Error, device::Gpu};
 /// Buffers in the ring of a compositor.
 pub(crate) const RING: usize = 3;
 
-const PENDING: u8 = 0;
-const MAPPED: u8 = 1;
-const REFUSED: u8 = 2;
+/// Whether a buffer's mapping is done, and whether it succeeded.
+#[derive(Debug, Default)]
+struct Mapping {
+    is_mapped: Mutex<Option<bool>>,
+    done: Condvar,
+}
+
+impl Mapping {
+    /// Called back, by whichever thread polls the device.
+    fn finish(&self, is_mapped: bool) {
+        *self.is_mapped.lock().unwrap_or_else(PoisonError::into_inner) = Some(is_mapped);
+        self.done.notify_all();
+    }
+
+    /// How it ended, waiting at most `wait` for it.
+    fn wait(&self, wait: Duration) -> Option<bool> {
+        let state = self.is_mapped.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.done.wait_timeout_while(state, wait, |state| state.is_none());
+        *waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+}
 
 /// Buffers that travel between the GPU and the CPU.
 #[derive(Debug)]
@@ -37,15 +52,14 @@ struct InFlight {
     frame: u64,
     buffer: wgpu::Buffer,
     submission: wgpu::SubmissionIndex,
-    /// Written by the callback of the mapping.
-    state: Arc<AtomicU8>,
+    mapping: Arc<Mapping>,
 }
 
 /// A copy that is recorded but not submitted.
 #[derive(Debug)]
 pub(crate) struct Scheduled {
     buffer: wgpu::Buffer,
-    state: Arc<AtomicU8>,
+    mapping: Arc<Mapping>,
 }
 
 impl Readback {
@@ -78,22 +92,20 @@ impl Readback {
     ) -> Result<Scheduled, Error> {
         let buffer = self.free.pop().ok_or(Error::RingFull)?;
         copy(encoder, &buffer);
-        let state = Arc::new(AtomicU8::new(PENDING));
-        let done = state.clone();
-        encoder.map_buffer_on_submit(&buffer, wgpu::MapMode::Read, .., move |mapped| {
-            done.store(if mapped.is_ok() { MAPPED } else { REFUSED }, Ordering::Release);
-        });
-        Ok(Scheduled { buffer, state })
+        let mapping = Arc::new(Mapping::default());
+        let finished = mapping.clone();
+        encoder.map_buffer_on_submit(&buffer, wgpu::MapMode::Read, .., move |mapped| finished.finish(mapped.is_ok()));
+        Ok(Scheduled { buffer, mapping })
     }
 
     /// Notes that the copy was submitted.
     pub(crate) fn submitted(
         &mut self,
         frame: u64,
-        Scheduled { buffer, state }: Scheduled,
+        Scheduled { buffer, mapping }: Scheduled,
         submission: wgpu::SubmissionIndex,
     ) {
-        self.in_flight.push_back(InFlight { frame, buffer, submission, state });
+        self.in_flight.push_back(InFlight { frame, buffer, submission, mapping });
     }
 
     /// Waits, at most `wait`, for the oldest picture and hands its bytes to `read`; its frame number, if it is there.
@@ -104,13 +116,12 @@ impl Readback {
         read: impl FnOnce(&[u8]),
     ) -> Result<Option<u64>, Error> {
         let Some(oldest) = self.in_flight.front() else { return Ok(None) };
-        gpu.wait(&oldest.submission, wait)?;
-        let state = oldest.state.load(Ordering::Acquire);
-        if state == PENDING {
-            return Ok(None);
-        }
+        // Streams share the device: another one's thread may have polled the end of our submission and be about to call
+        // back. Then the submission is done and the mapping is not, for a moment.
+        let rest = if gpu.wait(&oldest.submission, wait)? { wait } else { Duration::ZERO };
+        let Some(is_mapped) = oldest.mapping.wait(rest) else { return Ok(None) };
         let Some(InFlight { frame, buffer, .. }) = self.in_flight.pop_front() else { return Ok(None) };
-        let result = if state == MAPPED {
+        let result = if is_mapped {
             let result = buffer.get_mapped_range(..).map(|view| read(&view)).map_err(|error| error.to_string());
             buffer.unmap();
             result
@@ -119,5 +130,20 @@ impl Readback {
         };
         self.free.push(buffer);
         result.map(|()| Some(frame)).map_err(|reason| Error::Readback { frame, reason })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mapping_that_another_thread_ends_is_waited_for() {
+        let mapping = Arc::new(Mapping::default());
+        assert_eq!(mapping.wait(Duration::ZERO), None);
+        let other = mapping.clone();
+        let thread = std::thread::Builder::new().name("poller".into()).spawn(move || other.finish(true)).unwrap();
+        assert_eq!(mapping.wait(Duration::from_secs(60)), Some(true));
+        thread.join().unwrap();
     }
 }
