@@ -338,10 +338,12 @@ fn files_that_cannot_be_written_are_named() {
     ] {
         desk.run(&[&["render", "show.json"], arguments].concat()).says(1, words);
     }
-    // A disk that is full.
-    let full = desk.path("full.flv");
-    std::os::unix::fs::symlink("/dev/full", &full).unwrap();
+    // A disk that is full: what was rendered before stays.
+    desk.write("full.flv", "an earlier rendering");
+    std::os::unix::fs::symlink("/dev/full", desk.path("full.flv.part")).unwrap();
     desk.run(&["render", "show.json", "--duration", "1s", "-o", "full.flv"]).says(1, &["full.flv", "No space left"]);
+    assert_eq!(fs::read_to_string(desk.path("full.flv")).unwrap(), "an earlier rendering");
+    assert!(fs::symlink_metadata(desk.path("full.flv.part")).is_err(), "nothing half-done is left");
 }
 
 #[test]
