@@ -49,6 +49,7 @@ golden!(
     shape_gradient,
     shape_outlines,
     transform,
+    animation_properties,
     blend_srgb,
     blend_linear,
     layer_errors,

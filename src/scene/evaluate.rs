@@ -7,6 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     Layer, LayerErrors, Scene,
+    animation::Pose,
     draw::{DrawItem, DrawList, Extent, Fill, Media, Outline, Paint, Raster, Shape, Stroke, TextRaster},
     geometry::{Affine, Rect},
 };
@@ -70,8 +71,9 @@ pub fn evaluate(scene: &Scene, moment: Moment, media: &dyn Media) -> Evaluation 
         is_pending: false,
         changes_at: None,
     };
-    for layer in scene.in_z_order().filter(|layer| layer.enabled && layer.opacity > 0.0) {
-        Planner { scene, layer, moment, media, evaluation: &mut evaluation }.run();
+    for layer in scene.in_z_order().filter(|layer| layer.enabled) {
+        let pose = Pose::of(layer, moment.elapsed);
+        Planner { scene, layer, pose, moment, media, evaluation: &mut evaluation }.run();
     }
     evaluation
 }
@@ -80,6 +82,8 @@ pub fn evaluate(scene: &Scene, moment: Moment, media: &dyn Media) -> Evaluation 
 pub struct Planner<'a> {
     scene: &'a Scene,
     layer: &'a Layer,
+    /// The layer's transform and opacity at the moment, in place of its own.
+    pose: Pose,
     moment: Moment,
     media: &'a dyn Media,
     evaluation: &'a mut Evaluation,
@@ -92,8 +96,14 @@ impl std::fmt::Debug for Planner<'_> {
 }
 
 impl Planner<'_> {
+    /// A clear layer is not planned, but says when it will be there.
     fn run(&mut self) {
-        self.layer.content.plan(self);
+        if let Some(time) = self.pose.changes_at {
+            self.changes_at(time);
+        }
+        if self.pose.opacity > 0.0 {
+            self.layer.content.plan(self);
+        }
     }
 
     /// The moment that is planned.
@@ -115,13 +125,13 @@ impl Planner<'_> {
 
     /// The layer's width in layer pixels, if the document gives one.
     pub fn width(&self) -> Option<f32> {
-        self.layer.transform.width.map(|width| width as f32)
+        self.pose.transform.width.map(|width| width as f32)
     }
 
     /// The layer's box in layer pixels, where what the document leaves open is `natural`. With one side given, the other
     /// follows in proportion.
     pub fn size_or(&self, natural: [f32; 2]) -> [f32; 2] {
-        let transform = &self.layer.transform;
+        let transform = &self.pose.transform;
         match (transform.width.map(|v| v as f32), transform.height.map(|v| v as f32)) {
             (Some(width), Some(height)) => [width, height],
             (Some(width), None) if self.is_proportional() => [width, natural[1] * width / natural[0].max(1.0)],
@@ -177,7 +187,7 @@ impl Planner<'_> {
 
     /// Draws `paint` in the layer's box and up to `room` layer pixels around it; cropped edges still cut.
     pub fn draw_beyond(&mut self, size: [f32; 2], room: f32, paint: Paint) {
-        let crop = &self.layer.transform;
+        let crop = &self.pose.transform;
         let edge = |crop: f64| if crop > 0.0 { crop as f32 } else { -room };
         let (left, top) = (edge(crop.crop_left), edge(crop.crop_top));
         let clip = Rect::new(left, top, size[0] - edge(crop.crop_right) - left, size[1] - edge(crop.crop_bottom) - top);
@@ -188,12 +198,12 @@ impl Planner<'_> {
         if clip.is_empty() || place.inverse().is_none() || place.bounds_of(clip).intersect(canvas).is_empty() {
             return;
         }
-        let opacity = self.layer.opacity as f32;
+        let opacity = self.pose.opacity as f32;
         self.evaluation.draw_list.items.push(DrawItem { layer: self.layer.id.clone(), place, clip, opacity, paint });
     }
 
     fn place(&self, size: [f32; 2]) -> Affine {
-        let t = &self.layer.transform;
+        let t = &self.pose.transform;
         let anchor = [t.anchor_x * f64::from(size[0]), t.anchor_y * f64::from(size[1])];
         Affine::place([t.position_x, t.position_y], anchor, [t.scale_x, t.scale_y], t.rotation)
     }

@@ -2,23 +2,30 @@
 //!
 //! Documents are JSON in camelCase, read strictly: an unknown field, an unknown name or a number out of range is a
 //! [`check::Problem`] with a JSON pointer. What is written back reads as the same document.
-//! Pure: no GPU, no clock, no files. Animations, effects, several scenes and transitions are not here yet.
+//! Pure: no GPU, no clock, no files. Effects, several scenes and transitions are not here yet.
 
+pub mod animation;
 pub mod check;
 pub mod content;
 pub mod damage;
 pub mod draw;
+pub mod easing;
 mod evaluate;
 pub mod geometry;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use self::check::{Check, Problem, Problems};
 pub use self::{
+    animation::Animation,
     content::Content,
     draw::{BlendSpace, DrawList},
+    easing::Easing,
     evaluate::{Evaluation, LayerError, Moment, Planner, evaluate},
+};
+use self::{
+    animation::{ANIMATIONS_MAX, Property},
+    check::{Check, Problem, Problems},
 };
 use crate::base::{colour::Rgba, id::Id, rate::FrameRate, size::Size};
 
@@ -138,6 +145,9 @@ pub struct Layer {
     pub opacity: f64,
     /// Where it is.
     pub transform: Transform,
+    /// How place and opacity move; what they say goes before the two above.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub animations: Vec<Animation>,
     /// What it shows.
     pub content: Content,
 }
@@ -198,26 +208,10 @@ impl Default for Transform {
 
 impl Transform {
     fn check(&self, check: &mut Check) {
-        for (pointer, value) in [("/positionX", self.position_x), ("/positionY", self.position_y)] {
-            check.range(pointer, value, -COORDINATE_MAX..=COORDINATE_MAX);
-        }
-        for (pointer, value) in [("/width", self.width), ("/height", self.height)] {
-            value.into_iter().for_each(|value| check.range(pointer, value, 1.0..=SIDE_MAX));
-        }
-        for (pointer, value) in [("/scaleX", self.scale_x), ("/scaleY", self.scale_y)] {
-            check.range(pointer, value, -64.0..=64.0);
-        }
-        check.range("/rotation", self.rotation, -1e6..=1e6);
-        for (pointer, value) in [("/anchorX", self.anchor_x), ("/anchorY", self.anchor_y)] {
-            check.range(pointer, value, -10.0..=10.0);
-        }
-        for (pointer, value) in [
-            ("/cropLeft", self.crop_left),
-            ("/cropTop", self.crop_top),
-            ("/cropRight", self.crop_right),
-            ("/cropBottom", self.crop_bottom),
-        ] {
-            check.range(pointer, value, 0.0..=SIDE_MAX);
+        for property in Property::OF_TRANSFORM {
+            if let Some(value) = property.get(self) {
+                check.range(property.pointer(), value, property.range());
+            }
         }
     }
 }
@@ -236,6 +230,8 @@ struct LayerDocument {
     opacity: f64,
     #[serde(default)]
     transform: Transform,
+    #[serde(default)]
+    animations: Vec<Animation>,
     // Read apart: serde loses the path of an error inside an internally tagged enum.
     content: Value,
 }
@@ -259,11 +255,16 @@ impl Layer {
             enabled: document.enabled,
             opacity: document.opacity,
             transform: document.transform,
+            animations: document.animations,
         };
         let mut check = Check::default();
         check.count("/name", "bytes", layer.name.len(), 0..=256);
-        check.range("/opacity", layer.opacity, 0.0..=1.0);
+        check.range("/opacity", layer.opacity, Property::Opacity.range());
         check.part("/transform", |check| layer.transform.check(check));
+        check.count("/animations", "animations", layer.animations.len(), 0..=ANIMATIONS_MAX);
+        for (i, animation) in layer.animations.iter().enumerate() {
+            check.part(&format!("/animations/{i}"), |check| animation.check(check));
+        }
         check.part("/content", |check| layer.content.check(check));
         check.finish().map(|()| layer)
     }

@@ -290,3 +290,224 @@ fn equal_scenes_plan_equal_lists() {
     };
     assert!(!Arc::ptr_eq(a, b));
 }
+
+fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+fn evaluate_at(scene: &Scene, elapsed: Duration) -> Evaluation {
+    evaluate(scene, Moment { elapsed, utc_ms: 0 }, &Shelf::default())
+}
+
+/// A box of 10 x 10 with these animations, and whatever `more` says.
+fn animated(animations: Value, more: Value) -> Scene {
+    let mut layer = json!({ "id": "a", "transform": { "width": 10, "height": 10 }, "animations": animations,
+        "content": { "type": "color", "color": "#ffffff" } });
+    json_patch::merge(&mut layer, &more);
+    scene(json!([layer]))
+}
+
+#[test]
+fn animations_move_what_is_drawn() {
+    let scene = animated(
+        json!([
+            { "property": "positionX", "keyframes": [{ "atMs": 0, "value": 0 }, { "atMs": 1000, "value": 100 }] },
+            { "property": "width", "keyframes": [{ "atMs": 0, "value": 10 }, { "atMs": 1000, "value": 20 }] },
+            { "property": "cropLeft", "keyframes": [{ "atMs": 0, "value": 0 }, { "atMs": 1000, "value": 4 }] },
+            { "property": "opacity", "keyframes": [{ "atMs": 0, "value": 1 }, { "atMs": 1000, "value": 0.5 }] },
+        ]),
+        json!({}),
+    );
+    let evaluation = evaluate_at(&scene, ms(500));
+    let item = &evaluation.draw_list.items[0];
+    assert_eq!((item.clip, item.opacity), (Rect::new(2.0, 0.0, 13.0, 10.0), 0.75));
+    assert_eq!(item.place.apply([0.0, 0.0]), [50.0, 0.0]);
+    assert_eq!(evaluation.changes_at, Some(ms(500)));
+    assert!(!evaluation.holds_at(ms(500)));
+    assert_eq!(evaluate_at(&scene, ms(1000)).changes_at, None);
+    assert!(evaluate_at(&scene, ms(1000)).holds_at(Duration::MAX));
+}
+
+#[test]
+fn of_two_animations_of_a_property_the_last_in_effect_wins() {
+    let scene = animated(
+        json!([
+            { "property": "positionX", "repeat": "infinite",
+              "keyframes": [{ "atMs": 0, "value": 0 }, { "atMs": 1000, "value": 100 }] },
+            { "property": "positionX", "startMs": 1000, "fill": "none",
+              "keyframes": [{ "atMs": 0, "value": 300, "easing": "hold" }, { "atMs": 1000, "value": 400 }] },
+        ]),
+        json!({}),
+    );
+    let x = |time: u64| evaluate_at(&scene, ms(time)).draw_list.items[0].place.e;
+    assert_eq!([500, 999, 1500, 2000, 2500].map(x), [50.0, 99.9, 300.0, 0.0, 50.0]);
+    assert_eq!(evaluate_at(&scene, ms(500)).changes_at, Some(ms(500)));
+    assert_eq!(evaluate_at(&scene, ms(1500)).changes_at, Some(ms(2000)), "what the last one hides does not move");
+}
+
+#[test]
+fn a_clear_layer_is_not_drawn_but_says_when_it_comes() {
+    let fade = json!({ "property": "opacity", "startMs": 2000,
+        "keyframes": [{ "atMs": 0, "value": 0 }, { "atMs": 1000, "value": 1 }] });
+    let spin = json!({ "property": "rotation", "repeat": "infinite",
+        "keyframes": [{ "atMs": 0, "value": 0 }, { "atMs": 1000, "value": 360 }] });
+    let scene = animated(json!([fade, spin]), json!({ "transform": { "positionX": 50, "positionY": 50 } }));
+    let before = evaluate_at(&scene, ms(500));
+    assert!(before.draw_list.items.is_empty());
+    assert_eq!(before.changes_at, Some(ms(2000)), "that it turns is not seen");
+    assert_eq!(evaluate_at(&scene, ms(2500)).draw_list.items[0].opacity, 0.5);
+
+    // A layer that is clear by itself shows while its animation is in effect; one that is off never does.
+    let scene = animated(json!([fade]), json!({ "opacity": 0 }));
+    assert_eq!(evaluate_at(&scene, ms(2500)).draw_list.items.len(), 1);
+    let off = evaluate_at(&animated(json!([fade]), json!({ "enabled": false })), ms(2500));
+    assert!(off.draw_list.items.is_empty() && off.changes_at.is_none());
+}
+
+#[test]
+fn bad_animations_are_refused_with_their_place() {
+    let keyframes = json!([{ "atMs": 0, "value": 0 }, { "atMs": 500, "value": 1 }]);
+    for (change, pointer, expected) in [
+        (json!({ "property": "posX" }), "/property", "`positionX`"),
+        (json!({ "loop": true }), "/loop", "`repeat`"),
+        (json!({ "keyframes": [] }), "/keyframes", "1 to 256"),
+        (json!({ "keyframes": vec![json!({ "atMs": 0, "value": 0 }); 257] }), "/keyframes", "1 to 256"),
+        (
+            json!({ "keyframes": [{ "atMs": 0, "value": 0 }, { "atMs": 9, "value": 1.5 }] }),
+            "/keyframes/1/value",
+            "0 to 1",
+        ),
+        (json!({ "keyframes": [{ "atMs": 9, "value": 0 }, { "atMs": 8, "value": 1 }] }), "/keyframes/1/atMs", "order"),
+        (json!({ "keyframes": [{ "atMs": -1, "value": 0 }] }), "/keyframes/0/atMs", "0 to 86400000"),
+        (
+            json!({ "keyframes": [{ "atMs": 0, "value": 0, "easing": "wobble" }] }),
+            "/keyframes/0/easing",
+            "linear, hold",
+        ),
+        (
+            json!({ "keyframes": [{ "atMs": 0, "value": 0, "easing": "steps(0)" }] }),
+            "/keyframes/0/easing",
+            "1 to 10000",
+        ),
+        (json!({ "keyframes": [{ "atMs": 0, "valu": 0 }] }), "/keyframes/0/valu", "`value`"),
+        (json!({ "delayMs": 86_400_001 }), "/delayMs", "-86400000 to 86400000"),
+        (json!({ "startMs": -5 }), "/startMs", "0 to 1000000000000"),
+        (json!({ "repeat": 0 }), "/repeat", "1 to 1000000"),
+        (json!({ "repeat": "forever" }), "/repeat", "infinite"),
+        (json!({ "direction": "backwards" }), "/direction", "`alternate-reverse`"),
+        (json!({ "fill": "auto" }), "/fill", "`forwards`"),
+    ] {
+        let mut animation = json!({ "property": "opacity", "keyframes": keyframes });
+        json_patch::merge(&mut animation, &change);
+        let good = json!({ "property": "opacity", "keyframes": keyframes });
+        let color = json!({ "type": "color", "color": "#ffffff" });
+        let (found, message) = problem(json!([{ "id": "a", "content": color, "animations": [good, animation] }]));
+        assert_eq!(found, format!("/0/animations/1{pointer}"), "{message}");
+        assert!(message.contains(expected), "{message}");
+    }
+    let many = vec![json!({ "property": "opacity", "keyframes": keyframes }); 65];
+    let color = json!({ "type": "color", "color": "#ffffff" });
+    let (pointer, message) = problem(json!([{ "id": "a", "content": color, "animations": many }]));
+    assert_eq!((&*pointer, &*message), ("/0/animations", "65 animations is out of range: 0 to 64"));
+}
+
+#[test]
+fn animations_written_back_read_as_themselves() {
+    let scene = animated(
+        json!([
+            { "property": "scaleY", "keyframes": [{ "atMs": 5, "value": 1, "easing": "power2.out" }], "repeat": "infinite",
+              "direction": "alternate-reverse", "fill": "none", "startMs": 7, "delayMs": -9 },
+            { "property": "opacity", "keyframes": [{ "atMs": 0, "value": 0.5, "easing": "spring(1, 100, 10)" }], "repeat": 4 },
+        ]),
+        json!({}),
+    );
+    let written = serde_json::to_value(&scene.layers).unwrap();
+    assert_eq!(written[0]["animations"][0]["keyframes"][0]["easing"], "easeOutCubic");
+    assert_eq!(read_layers(written.as_array().unwrap().clone()).unwrap(), scene.layers);
+    let still = serde_json::to_value(&animated(json!([]), json!({})).layers).unwrap();
+    assert_eq!(still[0].get("animations"), None);
+}
+
+/// Short rounds with jumps, holds, steps and equal values in all directions, so that a few seconds meet every case.
+fn any_animation() -> impl Strategy<Value = Value> {
+    let properties = [("positionX", 100.0), ("width", 50.0), ("rotation", 90.0), ("opacity", 1.0), ("cropTop", 5.0)];
+    let easings =
+        ["linear", "hold", "steps(3)", "steps(7, jump-both)", "step-start", "easeInOutBack", "linear(0, 1 20% 80%, 0)"];
+    let keyframe = (0..4_i64, 0..3_u8, proptest::sample::select(easings.to_vec()));
+    let keyframes = proptest::collection::vec(keyframe, 1..6);
+    let repeat = prop_oneof![Just(json!(1)), Just(json!(3)), Just(json!("infinite"))];
+    let direction = proptest::sample::select(vec!["normal", "reverse", "alternate", "alternate-reverse"]);
+    let fill = proptest::sample::select(vec!["none", "forwards", "backwards", "both"]);
+    let times = (0..2_000_i64, -500..500_i64);
+    (proptest::sample::select(properties.to_vec()), keyframes, repeat, direction, fill, times).prop_map(
+        |((property, unit), keyframes, repeat, direction, fill, (start, delay))| {
+            let mut at = 0;
+            let keyframes = keyframes.into_iter().map(|(step, level, easing)| {
+                at += step * 133;
+                // A width is at least 1.
+                let value = if property == "width" { 1.0 } else { 0.0 } + unit * f64::from(level) / 3.0;
+                json!({ "atMs": at, "value": value, "easing": easing })
+            });
+            json!({ "property": property, "keyframes": keyframes.collect::<Vec<_>>(), "repeat": repeat,
+                "direction": direction, "fill": fill, "startMs": start, "delayMs": delay })
+        },
+    )
+}
+
+/// Times of which many lie on the frames and keyframes of [`any_animation`].
+fn any_time() -> impl Strategy<Value = Duration> {
+    prop_oneof![
+        (0..5_000_u64).prop_map(ms),
+        (0..40_u64).prop_map(|n| ms(n * 133)),
+        (0..5_000_000_000_u64).prop_map(Duration::from_nanos)
+    ]
+}
+
+proptest! {
+    /// Until the time that is announced, exclusively, every frame is the same: also in the last nanosecond before it.
+    #[test]
+    fn nothing_changes_before_it_is_announced(
+        animations in proptest::collection::vec(any_animation(), 1..4),
+        now in any_time(),
+        shares in proptest::collection::vec(0.0..1.0, 8),
+    ) {
+        let scene = animated(Value::Array(animations), json!({}));
+        let plan = evaluate_at(&scene, now);
+        let end = plan.changes_at.unwrap_or(now + ms(10_000));
+        prop_assert!(end >= now);
+        let last = (end > now).then(|| end - Duration::from_nanos(1));
+        let between = shares.iter().map(|&share| now + (end - now).mul_f64(share)).filter(|time| *time < end);
+        for time in between.chain(last) {
+            prop_assert!(plan.holds_at(time));
+            prop_assert_eq!(&plan.draw_list, &evaluate_at(&scene, time).draw_list, "{:?} and {:?}", now, time);
+        }
+    }
+
+    /// Frames that are asked for in any order, or by a stream that was started anew, are those of a run in order.
+    #[test]
+    fn frames_do_not_depend_on_those_before(
+        animations in proptest::collection::vec(any_animation(), 1..4),
+        order in Just((0..60_u64).collect::<Vec<_>>()).prop_shuffle(),
+    ) {
+        let scene = animated(Value::Array(animations.clone()), json!({}));
+        let frame = |scene: &Scene, n: u64| evaluate_at(scene, ms(n * 40));
+        let in_order: Vec<Evaluation> = (0..60).map(|n| frame(&scene, n)).collect();
+        let restarted = animated(Value::Array(animations), json!({}));
+        for n in order {
+            prop_assert_eq!(&frame(&restarted, n), &in_order[n as usize]);
+        }
+    }
+
+    /// A renderer that plans only when a change is announced shows what one shows that plans every frame.
+    #[test]
+    fn a_lazy_renderer_misses_nothing(animations in proptest::collection::vec(any_animation(), 1..4)) {
+        let scene = animated(Value::Array(animations), json!({}));
+        let mut kept = evaluate_at(&scene, Duration::ZERO);
+        for time in (0..300).map(|n| ms(n * 20)) {
+            if !kept.holds_at(time) {
+                kept = evaluate_at(&scene, time);
+            }
+            prop_assert_eq!(&kept.draw_list, &evaluate_at(&scene, time).draw_list, "at {:?}", time);
+        }
+    }
+}
