@@ -262,8 +262,16 @@ async fn wrong_documents_are_refused_where_they_are_wrong() {
         (with("/transform/x", json!(1)), "/transform/x", &["unknown field", "positionX", "rotation"]),
         (with("/content/colour", json!("#ffffff")), "/content/colour", &["unknown field", "color"]),
         (shape("fil", json!("#ffffff")), "/content/fil", &["unknown field", "fill", "stroke"]),
-        (with("/content/type", json!("vidoe")), "/content/type", &["vidoe", "color, image, shape, text"]),
-        (with("/content", json!({})), "/content/type", &["missing", "color, image, shape, text"]),
+        (
+            with("/content/type", json!("vidoe")),
+            "/content/type",
+            &["vidoe", "clock, color, image, progress, qr, scoreboard, shape, table, text, ticker, timer"],
+        ),
+        (
+            with("/content", json!({})),
+            "/content/type",
+            &["missing", "clock, color, image, progress, qr, scoreboard, shape, table, text, ticker, timer"],
+        ),
         (with("/content", json!("text")), "/content", &["object"]),
         (json!({ "id": "new" }), "", &["content"]),
         (json!({ "content": { "type": "color", "color": "#ffffff" } }), "", &["id"]),

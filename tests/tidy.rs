@@ -327,7 +327,12 @@ fn at_each(source: &Source, lines: Vec<usize>, what: &str) -> Vec<String> {
 fn machine_paths(path: &str, text: &str) -> Vec<String> {
     // Put together here, so that this file does not contain them.
     let needles = ["root", "work", "home"].map(|name| format!("/{name}/"));
-    let has = |line: &str| needles.iter().any(|needle| line.contains(needle.as_str()));
+    // At the start of a path: in the middle of one it is a folder, or a JSON pointer's token, of that name.
+    let starts = |line: &str, at: usize| !line[..at].ends_with(|c: char| c.is_ascii_alphanumeric());
+    let has = |line: &str| {
+        let mut found = needles.iter().flat_map(|needle| line.match_indices(needle.as_str()));
+        found.any(|(at, _)| starts(line, at))
+    };
     let wrong = text.lines().zip(1..).filter(|(line, _)| has(line));
     wrong.map(|(line, number)| format!("{path}:{number}: names a path of one machine: {}", line.trim())).collect()
 }

@@ -2,19 +2,36 @@
 //!
 //! A new type is a struct with serde's `deny_unknown_fields` that implements [`Kind`] and stands in `registry!` below.
 
+mod clock;
 mod color;
+mod format;
 mod image;
+mod progress;
+mod qr;
+mod scoreboard;
 mod shape;
+mod table;
+#[cfg(test)]
+mod testing;
 mod text;
+mod ticker;
+mod timer;
 
 use serde::{Serialize, ser::SerializeMap};
 use serde_json::Value;
 
 pub use self::{
+    clock::{Clock, Zone},
     color::Color,
     image::{Fit, Image},
+    progress::{Progress, ProgressDirection},
+    qr::{ErrorCorrection, Qr},
+    scoreboard::{Scoreboard, Team},
     shape::{Fill, Gradient, GradientKind, Outline, Shape, Stop, Stroke},
-    text::{TEXT_LEN_MAX, Text, VerticalAlign},
+    table::{Column, Table, TableLine},
+    text::{Style, TEXT_LEN_MAX, Text, VerticalAlign},
+    ticker::{Ticker, TickerDirection, TickerItem},
+    timer::{OnZero, Timer, TimerMode, UtcTime},
 };
 use super::{
     check::{self, Check, Problem, Problems},
@@ -83,7 +100,7 @@ macro_rules! registry {
     };
 }
 
-registry!(Color, Image, Shape, Text);
+registry!(Clock, Color, Image, Progress, Qr, Scoreboard, Shape, Table, Text, Ticker, Timer);
 
 impl Content {
     /// Reads a content document: an object whose `type` names the type and whose other fields are that type's.

@@ -1,0 +1,71 @@
+//! What the tests of contents share: media without pictures or fonts, and one layer on a canvas of 640 x 360.
+
+use std::{cell::RefCell, time::Duration};
+
+use serde_json::{Value, json};
+
+use crate::scene::{
+    Canvas, Evaluation, Layer, LayerErrors, Moment, Scene, check,
+    draw::{DrawItem, Extent, Media, Paint, Raster},
+    evaluate,
+    geometry::Rect,
+};
+
+/// Texts have letters half as wide as the size, on one line 1.2 times as high; what is asked for is noted.
+#[derive(Debug, Default)]
+pub(super) struct Shelf(RefCell<Vec<String>>);
+
+impl Shelf {
+    /// The texts asked for, in order.
+    pub(super) fn asked(&self) -> Vec<String> {
+        self.0.borrow().clone()
+    }
+}
+
+impl Media for Shelf {
+    fn extent(&self, raster: &Raster) -> Extent {
+        let Raster::Text(text) = raster else { return Extent::Pending };
+        self.0.borrow_mut().push(text.text.clone());
+        let width = text.width.unwrap_or(text.text.chars().count() as f32 * text.size / 2.0);
+        Extent::Ready([width, text.size * text.line_height])
+    }
+}
+
+fn layer(content: Value, transform: Value) -> Value {
+    json!({ "id": "x", "content": content, "transform": transform })
+}
+
+/// The plan of one layer at a moment, and what it asked for.
+pub(super) fn shelf(content: Value, transform: Value, elapsed_ms: u64, utc_ms: i64) -> (Shelf, Evaluation) {
+    let canvas: Canvas = check::read(json!({ "width": 640, "height": 360 })).unwrap();
+    let layers = vec![Layer::read(layer(content, transform)).unwrap()];
+    let scene = Scene { canvas, layer_errors: LayerErrors::Hide, layers };
+    let shelf = Shelf::default();
+    let evaluation = evaluate(&scene, Moment { elapsed: Duration::from_millis(elapsed_ms), utc_ms }, &shelf);
+    (shelf, evaluation)
+}
+
+/// The plan of one layer at the start.
+pub(super) fn plan(content: Value, transform: Value) -> Vec<DrawItem> {
+    shelf(content, transform, 0, 0).1.draw_list.items
+}
+
+/// The first problem of a content: pointer and message.
+pub(super) fn problem(content: Value) -> (String, String) {
+    let problem = Layer::read(layer(content, json!({}))).unwrap_err().0.remove(0);
+    (problem.pointer, problem.message)
+}
+
+/// The texts that are drawn, in order.
+pub(super) fn set_text(evaluation: &Evaluation) -> Vec<String> {
+    texts(&evaluation.draw_list.items).into_iter().map(|(text, _)| text).collect()
+}
+
+/// The texts that are drawn, each with its block's place.
+pub(super) fn texts(items: &[DrawItem]) -> Vec<(String, Rect)> {
+    let text = |item: &DrawItem| match &item.paint {
+        Paint::Raster { raster: Raster::Text(text), dest } => Some((text.text.clone(), dest.inflate(-text.overhang()))),
+        _ => None,
+    };
+    items.iter().filter_map(text).collect()
+}
