@@ -4,6 +4,7 @@
 
 mod clock;
 mod color;
+mod fill;
 mod format;
 mod image;
 mod progress;
@@ -23,11 +24,12 @@ use serde_json::Value;
 pub use self::{
     clock::{Clock, Zone},
     color::Color,
+    fill::{Fill, Gradient, GradientKind, Stop},
     image::{Fit, Image},
     progress::{Progress, ProgressDirection},
     qr::{ErrorCorrection, Qr},
     scoreboard::{Scoreboard, Team},
-    shape::{Fill, Gradient, GradientKind, Outline, Shape, Stop, Stroke},
+    shape::{Outline, Shape, Stroke},
     table::{Column, Table, TableLine},
     text::{Style, TEXT_LEN_MAX, Text, VerticalAlign},
     ticker::{Ticker, TickerDirection, TickerItem},

@@ -8,12 +8,12 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Fill, GradientKind, Kind, Planner, Style, TEXT_LEN_MAX, text::set};
+use super::{Fill, Kind, Planner, Style, TEXT_LEN_MAX, text::set};
 use crate::{
     base::colour::Rgba,
     scene::{
         check::Check,
-        draw::{self, Align, Outline, Paint, Raster, STOPS_MAX, Shape},
+        draw::{Align, Outline, Paint, Raster, Shape},
         geometry::Rect,
     },
 };
@@ -76,8 +76,8 @@ impl Kind for Progress {
 
     fn check(&self, check: &mut Check) {
         check.range("/value", self.value, 0.0..=1.0);
-        check.part("/track", |check| check_fill(check, &self.track));
-        check.part("/fill", |check| check_fill(check, &self.fill));
+        check.part("/track", |check| self.track.check(check));
+        check.part("/fill", |check| self.fill.check(check));
         check.range("/cornerRadius", self.corner_radius, 0.0..=10_000.0);
         check.count("/label", "bytes", self.label.len(), 0..=TEXT_LEN_MAX);
         check.part("/labelStyle", |check| self.label_style.check(check));
@@ -161,37 +161,7 @@ fn cut_points(length: f32, thickness: f32, radius: f32, cut: f32) -> Vec<[f32; 2
 }
 
 fn painted(outline: Outline, fill: &Fill, size: [f32; 2]) -> Paint {
-    Paint::Shape(Arc::new(Shape { outline, fill: Some(fill_in(fill, size)), stroke: None }))
-}
-
-/// The fill of a box, as `shape` has it.
-fn fill_in(fill: &Fill, size: [f32; 2]) -> draw::Fill {
-    let gradient = match fill {
-        Fill::Color(colour) => return draw::Fill::Solid(*colour),
-        Fill::Gradient(gradient) => gradient,
-    };
-    let stops = gradient.stops.iter().map(|s| draw::Stop { offset: s.offset as f32, colour: s.color }).collect();
-    let centre = size.map(|side| side / 2.0);
-    match gradient.kind {
-        GradientKind::Radial => draw::Fill::Radial { centre, radii: centre.map(|r| r.max(0.5)), stops },
-        GradientKind::Linear => {
-            let (sin, cos) = gradient.angle.to_radians().sin_cos();
-            let (sin, cos) = (sin as f32, cos as f32);
-            let half = (size[0] * sin.abs() + size[1] * cos.abs()) / 2.0;
-            let towards = |sign: f32| [centre[0] + sign * half * sin, centre[1] - sign * half * cos];
-            draw::Fill::Linear { from: towards(-1.0), to: towards(1.0), stops }
-        }
-    }
-}
-
-fn check_fill(check: &mut Check, fill: &Fill) {
-    let Fill::Gradient(gradient) = fill else { return };
-    check.range("/angle", gradient.angle, -36_000.0..=36_000.0);
-    check.count("/stops", "stops", gradient.stops.len(), 2..=STOPS_MAX);
-    for (i, stop) in gradient.stops.iter().enumerate() {
-        check.range(&format!("/stops/{i}/offset"), stop.offset, 0.0..=1.0);
-    }
-    check.that("/stops", gradient.stops.is_sorted_by(|a, b| a.offset <= b.offset), || "offsets must not fall".into());
+    Paint::Shape(Arc::new(Shape { outline, fill: Some(fill.over(size)), stroke: None }))
 }
 
 #[cfg(test)]
@@ -199,7 +169,10 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::scene::content::testing::{plan, problem, texts};
+    use crate::scene::{
+        content::testing::{plan, problem, texts},
+        draw,
+    };
 
     fn bar(fields: Value) -> Value {
         let mut document = json!({ "type": "progress", "value": 0.25 });

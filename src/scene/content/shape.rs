@@ -2,18 +2,17 @@
 //!
 //! The box is the layer's, or the canvas without a size. The stroke of a rectangle or an ellipse lies inside the box, as
 //! a CSS border does; that of a polygon or a line is centred on it, as in SVG, and may stand out of the box.
-//! Gradients follow CSS Images 3, sections 3.1 (linear) and 3.2 (radial, farthest-side).
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Kind, Planner};
+use super::{Fill, Kind, Planner};
 use crate::{
     base::colour::Rgba,
     scene::{
         check::Check,
-        draw::{self, POINTS_MAX, Paint, STOPS_MAX},
+        draw::{self, POINTS_MAX, Paint},
         geometry::Rect,
     },
 };
@@ -58,50 +57,6 @@ pub enum Outline {
     Line,
 }
 
-/// A colour or a gradient.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(untagged, expecting = "a colour (#rrggbb or #rrggbbaa) or a gradient { type: linear|radial, angle, stops }")]
-pub enum Fill {
-    /// `"#rrggbb[aa]"`.
-    Color(Rgba),
-    /// An object with `type` and `stops`.
-    Gradient(Gradient),
-}
-
-/// A gradient.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Gradient {
-    /// Along a line, or outwards.
-    #[serde(rename = "type")]
-    pub kind: GradientKind,
-    /// Direction of a linear gradient in degrees: 0 to the top, 90 to the right.
-    #[serde(default = "to_bottom")]
-    pub angle: f64,
-    /// Colours along the way.
-    pub stops: Vec<Stop>,
-}
-
-/// The gradients there are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum GradientKind {
-    /// Along a line through the centre.
-    Linear,
-    /// From the centre to the sides.
-    Radial,
-}
-
-/// A colour at a place along a gradient.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Stop {
-    /// 0 to 1, not smaller than the one before.
-    pub offset: f64,
-    /// Straight sRGB colour.
-    pub color: Rgba,
-}
-
 /// A line along the outline.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -110,10 +65,6 @@ pub struct Stroke {
     pub color: Rgba,
     /// Width in pixels.
     pub width: f64,
-}
-
-fn to_bottom() -> f64 {
-    180.0
 }
 
 impl Kind for Shape {
@@ -136,15 +87,16 @@ impl Kind for Shape {
         if let Some(stroke) = &self.stroke {
             check.range("/stroke/width", stroke.width, 0.1..=1000.0);
         }
-        if let Some(Fill::Gradient(gradient)) = &self.fill {
-            check.part("/fill", |check| gradient.check(check));
+        if let Some(fill) = &self.fill {
+            check.part("/fill", |check| fill.check(check));
         }
     }
 
     fn plan(&self, planner: &mut Planner<'_>) {
         let size = planner.size_or_canvas();
+        let fill = self.fill.as_ref().filter(|_| self.shape != Outline::Line).map(|fill| fill.over(size));
         let stroke = self.stroke.as_ref().map(|s| draw::Stroke { colour: s.color, width: s.width as f32 });
-        let shape = draw::Shape { outline: self.outline(size), fill: self.fill_in(size), stroke };
+        let shape = draw::Shape { outline: self.outline(size), fill, stroke };
         if shape.fill.is_none() && stroke.is_none() {
             return;
         }
@@ -153,17 +105,6 @@ impl Kind for Shape {
         let is_inside = matches!(self.shape, Outline::Rectangle | Outline::Ellipse);
         let room = if is_inside { 0.0 } else { stroke.map_or(0.0, |s| s.width) + self.reach(size) };
         planner.draw_beyond(size, room, Paint::Shape(Arc::new(shape)));
-    }
-}
-
-impl Gradient {
-    fn check(&self, check: &mut Check) {
-        check.range("/angle", self.angle, -36_000.0..=36_000.0);
-        check.count("/stops", "stops", self.stops.len(), 2..=STOPS_MAX);
-        for (i, stop) in self.stops.iter().enumerate() {
-            check.range(&format!("/stops/{i}/offset"), stop.offset, 0.0..=1.0);
-        }
-        check.that("/stops", self.stops.is_sorted_by(|a, b| a.offset <= b.offset), || "offsets must not fall".into());
     }
 }
 
@@ -191,25 +132,5 @@ impl Shape {
         let points = self.points.iter().chain(&self.from).chain(&self.to);
         let out = |v: f64, side: f32| (-v).max(v - 1.0).max(0.0) as f32 * side;
         points.map(|p| out(p[0], size[0]).max(out(p[1], size[1]))).fold(0.0, f32::max)
-    }
-
-    fn fill_in(&self, size: [f32; 2]) -> Option<draw::Fill> {
-        let gradient = match self.fill.as_ref().filter(|_| self.shape != Outline::Line)? {
-            Fill::Color(colour) => return Some(draw::Fill::Solid(*colour)),
-            Fill::Gradient(gradient) => gradient,
-        };
-        let stops = gradient.stops.iter().map(|s| draw::Stop { offset: s.offset as f32, colour: s.color }).collect();
-        let centre = size.map(|side| side / 2.0);
-        Some(match gradient.kind {
-            GradientKind::Radial => draw::Fill::Radial { centre, radii: centre.map(|r| r.max(0.5)), stops },
-            GradientKind::Linear => {
-                // CSS: the gradient line is just long enough for the corners to get the end colours.
-                let (sin, cos) = gradient.angle.to_radians().sin_cos();
-                let (sin, cos) = (sin as f32, cos as f32);
-                let half = (size[0] * sin.abs() + size[1] * cos.abs()) / 2.0;
-                let towards = |sign: f32| [centre[0] + sign * half * sin, centre[1] - sign * half * cos];
-                draw::Fill::Linear { from: towards(-1.0), to: towards(1.0), stops }
-            }
-        })
     }
 }
