@@ -5,6 +5,8 @@ use std::{fmt, ops::RangeInclusive};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
+use super::strict::Strict;
+
 /// One thing wrong with a document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
 #[error("{}: {message}", if pointer.is_empty() { "document" } else { pointer })]
@@ -48,13 +50,8 @@ impl From<Problem> for Problems {
 }
 
 /// Reads a value as `T`; the pointer of an error leads to the field it is about.
-///
-/// An array is no document, though serde would take it for the fields of a struct in their order.
 pub fn read<T: DeserializeOwned>(value: Value) -> Result<T, Problems> {
-    if value.is_array() {
-        return Err(Problem { pointer: String::new(), message: "expected an object, found an array".into() }.into());
-    }
-    serde_path_to_error::deserialize(value).map_err(|error| {
+    serde_path_to_error::deserialize(Strict(value)).map_err(|error| {
         let pointer = pointer_of(error.path());
         Problem { pointer, message: error.into_inner().to_string() }.into()
     })
@@ -130,17 +127,6 @@ mod tests {
             assert_eq!(problems.0[0].pointer, "/layers/0/opacity");
             assert_eq!(problems.0[0].message, format!("{bad} is out of range: 0 to 1"));
         }
-    }
-
-    #[test]
-    fn an_array_is_no_document() {
-        #[derive(Debug, serde::Deserialize)]
-        struct Pair {
-            #[expect(dead_code, reason = "only read")]
-            a: u32,
-        }
-        let problems = read::<Pair>(serde_json::json!([1])).unwrap_err();
-        assert_eq!(problems.to_string(), "document: expected an object, found an array");
     }
 
     #[test]

@@ -12,6 +12,7 @@ pub mod draw;
 pub mod easing;
 mod evaluate;
 pub mod geometry;
+mod strict;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

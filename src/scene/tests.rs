@@ -95,6 +95,14 @@ fn numbers_out_of_range_are_refused_with_the_range() {
 }
 
 #[test]
+fn an_array_is_not_taken_for_an_object() {
+    let color = json!({ "type": "color", "color": "#ffffff" });
+    let (pointer, message) = problem(json!([{ "id": "a", "transform": [1, 2], "content": color }]));
+    assert_eq!((pointer.as_str(), message.as_str()), ("/0/transform", "invalid type: sequence, expected an object"));
+    assert_eq!(problem(json!([["a", "name"]])).0, "/0");
+}
+
+#[test]
 fn ids_are_unique_and_safe() {
     let color = json!({ "type": "color", "color": "#ffffff" });
     let (pointer, _) = problem(json!([{ "id": "a", "content": color }, { "id": "a", "content": color }]));
