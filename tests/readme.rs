@@ -75,6 +75,16 @@ fn the_offline_lines_write_what_they_say() {
 }
 
 #[test]
+fn every_example_is_a_good_show() {
+    let examples: Vec<_> =
+        fs::read_dir(root().join("config/examples")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(examples.len() >= 4);
+    for example in examples {
+        run(&format!("stream_manager check {}", example.display()), &root());
+    }
+}
+
+#[test]
 fn every_link_leads_somewhere() {
     for document in ["README.md", "ARCHITECTURE.md", "CHANGELOG.md"] {
         let text = fs::read_to_string(root().join(document)).unwrap();
