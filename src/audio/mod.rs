@@ -16,6 +16,8 @@ mod source;
 #[cfg(test)]
 mod tests;
 
+use crate::aac;
+
 pub use self::{
     encoder::{AudioFrame, BITRATE_KBPS_MAX, BITRATE_KBPS_MIN, DELAY_SAMPLES, Encoder, Error},
     source::{Silence, Source, SourceKind, Tone},
@@ -26,7 +28,7 @@ pub const SAMPLE_RATE: u32 = 48_000;
 /// Left and right.
 pub const CHANNELS: usize = 2;
 /// Samples, in each channel, of a block and of an AAC-LC frame.
-pub const BLOCK_SAMPLES: usize = 1024;
+pub const BLOCK_SAMPLES: usize = aac::FRAME_SAMPLES as usize;
 
 /// The unit of work: 1024 pairs of left and right, full scale from -1 to 1.
 pub type Block = [[f32; CHANNELS]; BLOCK_SAMPLES];

@@ -21,7 +21,7 @@ use crate::{
     flv::{self, TagKind},
     gpu::{self, Compositor},
     output::{Kind, Packet},
-    scene::{DrawList, LayerError, Moment, Scene},
+    scene::{DrawList, Evaluation, LayerError, Moment, Scene},
 };
 
 /// The world's time at the start of every offline rendering, 2026-01-01 12:00 UTC: a picture must not depend on when it
@@ -77,13 +77,13 @@ fn list(errors: &[LayerError]) -> String {
 
 /// The frame of `scene` at `time`.
 pub fn still(devices: &Devices, scene: &Scene, time: Duration) -> Result<RgbaImage, Error> {
-    let list = plan(devices, scene, time)?;
+    let list = plan(devices, scene, time)?.draw_list;
     let mut compositor = Compositor::new(devices.gpu()?, devices.library.clone(), scene.canvas.size, COLOUR)?;
     draw(&mut compositor, 0, &list)?;
     Ok(compositor.capture()?)
 }
 
-fn plan(devices: &Devices, scene: &Scene, elapsed: Duration) -> Result<DrawList, Error> {
+fn plan(devices: &Devices, scene: &Scene, elapsed: Duration) -> Result<Evaluation, Error> {
     let moment = Moment { elapsed, utc_ms: START_UTC_MS + elapsed.as_millis() as i64 };
     let evaluation = prepare(scene, moment, &devices.library, MEDIA_TIMEOUT);
     if !evaluation.errors.is_empty() {
@@ -92,7 +92,7 @@ fn plan(devices: &Devices, scene: &Scene, elapsed: Duration) -> Result<DrawList,
     if evaluation.is_pending {
         return Err(Error::MediaTimeout);
     }
-    Ok(evaluation.draw_list)
+    Ok(evaluation)
 }
 
 fn draw(compositor: &mut Compositor, number: u64, list: &DrawList) -> Result<(), Error> {
@@ -135,7 +135,7 @@ struct Pictures<'a> {
     scene: &'a Scene,
     timeline: Timeline,
     compositor: Compositor,
-    shown: Option<DrawList>,
+    shown: Option<Evaluation>,
     picture: Picture,
     encoder: Box<dyn encode::Encoder>,
 }
@@ -155,11 +155,15 @@ impl<'a> Pictures<'a> {
     }
 
     fn packet(&mut self, number: u64) -> Result<Option<Packet>, Error> {
-        let list = plan(self.devices, self.scene, self.timeline.rate().time_of(number))?;
-        if self.shown.as_ref() != Some(&list) {
-            draw(&mut self.compositor, number, &list)?;
-            self.compositor.collect(FRAME_TIMEOUT, &mut self.picture)?.ok_or(Error::FrameTimeout { number })?;
-            self.shown = Some(list);
+        let elapsed = self.timeline.rate().time_of(number);
+        // As on air: a frame that is known to be the last one again is not planned.
+        if !self.shown.as_ref().is_some_and(|shown| shown.holds_at(elapsed)) {
+            let next = plan(self.devices, self.scene, elapsed)?;
+            if self.shown.as_ref().is_none_or(|shown| shown.draw_list != next.draw_list) {
+                draw(&mut self.compositor, number, &next.draw_list)?;
+                self.compositor.collect(FRAME_TIMEOUT, &mut self.picture)?.ok_or(Error::FrameTimeout { number })?;
+            }
+            self.shown = Some(next);
         }
         let unit = self.encoder.encode(&self.picture, Request { frame: number, is_idr_forced: false })?;
         Ok(unit.map(|unit| video::packet(&unit, &self.timeline)))

@@ -197,6 +197,14 @@ impl Entry {
     fn lock(&self) -> MutexGuard<'_, Current> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Ends the run, if there is one: outputs properly, then threads. For the stream's writer.
+    async fn end_run(&self) {
+        let stream = self.lock().stream.take();
+        if let Some(stream) = stream {
+            stream.stop().await;
+        }
+    }
 }
 
 impl Current {
@@ -327,10 +335,7 @@ impl Streams {
     /// Stops a stream and forgets it.
     pub async fn delete(&self, id: &str) -> Result<(), Error> {
         let (entry, _writing) = self.write(id).await?;
-        let stream = entry.lock().stream.take();
-        if let Some(stream) = stream {
-            stream.stop().await;
-        }
+        entry.end_run().await;
         self.entries().remove(id);
         self.services.families.forget(&entry.lock().document.id);
         Ok(())
@@ -371,10 +376,7 @@ impl Streams {
     /// Ends a stream's outputs properly and its threads; one that does not run stays as it is.
     pub async fn stop(&self, id: &str) -> Result<Receipt<Snapshot>, Error> {
         let (entry, _writing) = self.write(id).await?;
-        let stream = entry.lock().stream.take();
-        if let Some(stream) = stream {
-            stream.stop().await;
-        }
+        entry.end_run().await;
         let mut current = entry.lock();
         current.has_failed = false;
         Ok(current.receipt(snapshot(&current)))
