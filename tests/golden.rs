@@ -1,4 +1,5 @@
-//! Golden pictures: each `tests/golden/NAME.json` is a scene, `NAME.png` what it must look like.
+//! Golden pictures: each `tests/golden/NAME.json` is a scene, `NAME.png` what it must look like, `atMs` milliseconds (0 if
+//! not given) after the stream's start at the beginning of 1970.
 //!
 //! `UPDATE_GOLDEN=1 cargo test --test golden` writes the pictures anew: look at each before it is committed. A failure
 //! leaves `NAME.actual.png` and `NAME.diff.png` beside the expected one (differences times eight).
@@ -72,7 +73,8 @@ fn every_scene_is_tested() {
 
 fn check(name: &str) {
     let path = |suffix: &str| dir().join(format!("{name}{suffix}.png"));
-    let actual = draw(&read(&dir().join(format!("{name}.json"))));
+    let (scene, moment) = read(&dir().join(format!("{name}.json")));
+    let actual = draw(&scene, moment);
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         actual.save(path("")).unwrap();
         return;
@@ -97,13 +99,16 @@ fn difference(a: &RgbaImage, b: &RgbaImage) -> RgbaImage {
     })
 }
 
-fn read(path: &Path) -> Scene {
+fn read(path: &Path) -> (Scene, Moment) {
     let text = std::fs::read_to_string(path).unwrap();
     let mut document: serde_json::Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}"));
     let canvas: Canvas = serde_json::from_value(document["canvas"].take()).unwrap();
     let layer_errors: LayerErrors = serde_json::from_value(document["layerErrors"].take()).unwrap_or_default();
+    let at_ms: u32 = document.get("atMs").map_or(0, |at| serde_json::from_value(at.clone()).unwrap());
     let serde_json::Value::Array(layers) = document["layers"].take() else { panic!("layers are an array") };
-    Scene { canvas, layer_errors, layers: read_layers(layers).unwrap_or_else(|problems| panic!("{problems}")) }
+    let layers = read_layers(layers).unwrap_or_else(|problems| panic!("{problems}"));
+    let moment = Moment { elapsed: Duration::from_millis(at_ms.into()), utc_ms: at_ms.into() };
+    (Scene { canvas, layer_errors, layers }, moment)
 }
 
 /// The pictures that the scenes refer to: made here, so that every texel is known.
@@ -154,12 +159,12 @@ fn gpu() -> Arc<Gpu> {
     GPU.get_or_init(|| Gpu::open(&Options::default()).unwrap_or_else(|error| panic!("{error}"))).clone()
 }
 
-fn draw(scene: &Scene) -> RgbaImage {
+fn draw(scene: &Scene, moment: Moment) -> RgbaImage {
     let (gpu, library) = (gpu(), library());
     let size = scene.canvas.size;
-    let prepared = library.prepare_scene(scene, Moment::START, Duration::from_secs(20));
+    let prepared = library.prepare_scene(scene, moment, Duration::from_secs(20));
     assert_eq!(prepared.pending, []);
-    let draw_list = evaluate(scene, Moment::START, &*library).draw_list;
+    let draw_list = evaluate(scene, moment, &*library).draw_list;
     let mut compositor = Compositor::new(gpu.clone(), library, size, VideoColour::BT709_LIMITED).unwrap();
     compositor.render(0, &draw_list).unwrap();
     let collected = compositor.collect(Duration::from_secs(20), &mut Picture::black(size));
