@@ -16,7 +16,7 @@ run: ## install what is missing, build, put the show on air; Ctrl-C stops it
 test: ## install what is missing; format, lints, docs, tests, scripts
 	@config/run/test.sh
 
-bench: ## install what is missing; what the default show costs on air, as a table
+bench: ## install what is missing; what a picture and the default show on air cost, as tables
 	@config/run/bench.sh
 
 clean: ## delete what was built
