@@ -343,6 +343,7 @@ fn dead_files(sources: &BTreeMap<String, Source>) -> Vec<String> {
         matches!(path, "src/lib.rs" | "src/main.rs")
             || path.strip_prefix("tests/").is_some_and(|file| !file.contains('/'))
             || path.starts_with("tests/benches/")
+            || path.starts_with("tests/") && path.ends_with("/main.rs")
     };
     let mut live: BTreeSet<String> = sources.keys().filter(|path| is_root(path)).cloned().collect();
     let mut open: Vec<String> = live.iter().cloned().collect();

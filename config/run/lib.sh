@@ -10,6 +10,8 @@ packages_build=(ca-certificates curl g++ make nasm)
 packages_runtime=(libvulkan1 mesa-vulkan-drivers)
 # What receives the stream, and what looks at it.
 packages_stream=(ffmpeg libnginx-mod-rtmp nginx)
+# What draws the same pictures from HTML, for the tests. Ubuntu has it as a snap alone: snap install chromium.
+packages_oracle=(chromium)
 
 # Mesa's device-select layer asks a window system which GPU it prefers, and complains where there is none; adapters are
 # chosen by the program itself.
@@ -82,7 +84,7 @@ need_elsewhere() {
     local name missing=()
     for name in "$@"; do
         case $name in
-        curl | ffmpeg | g++ | make | nasm | nginx | shellcheck) command -v "$name" >/dev/null || missing+=("$name") ;;
+        chromium | curl | ffmpeg | g++ | make | nasm | nginx | shellcheck) command -v "$name" >/dev/null || missing+=("$name") ;;
         esac
     done
     [ ${#missing[@]} -eq 0 ] ||

@@ -15,6 +15,8 @@ fi
 exec </dev/null
 
 need_packages "${packages_build[@]}" "${packages_runtime[@]}" "${packages_stream[@]}" shellcheck
+# However it was installed.
+command -v chromium >/dev/null || need_packages "${packages_oracle[@]}"
 need_cargo
 need_component fmt rustfmt
 need_component clippy clippy
