@@ -31,6 +31,8 @@ fn picture(name: &str) -> String {
 }
 
 pub(crate) fn fits() -> Vec<Case> {
+    // Sizes at which no picture ends between pixels. Where one does, Chromium moves the edges of a scaled one to pixels and
+    // blurs one of its own size; we smooth the edges of the first and move the second.
     let boxes =
         [("smaller", [66.0, 32.0]), ("wide", [180.0, 100.0]), ("tall", [48.0, 110.0]), ("square", [108.0, 108.0])];
     let fits = ["none", "fill", "contain", "cover", "scale-down"];
