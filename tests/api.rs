@@ -24,6 +24,9 @@ const BACKGROUND: [u8; 3] = [0x10, 0x20, 0x30];
 const RED: [u8; 3] = [255, 0, 0];
 const GREEN: [u8; 3] = [0, 255, 0];
 
+/// Pixels of a small stream's canvas.
+const PIXELS: f64 = 320.0 * 180.0;
+
 /// A small stream with these layers, on air as soon as it is created.
 fn stream(layers: &Value) -> Value {
     json!({
@@ -812,6 +815,12 @@ async fn the_metrics_are_well_formed_and_count() {
         ("stream_manager_frames_encoded_total", 30.0),
         ("stream_manager_audio_frames_encoded_total", 1.0),
         ("stream_manager_encoded_bytes_total", 1000.0),
+        ("stream_manager_items_drawn_total", 1.0),
+        ("stream_manager_items_skipped_total", 0.0),
+        // The first frame is drawn whole.
+        ("stream_manager_damaged_pixels_total", PIXELS),
+        ("stream_manager_textures", 0.0),
+        ("stream_manager_texture_bytes", 0.0),
         ("stream_manager_gpu_rebuilds_total", 0.0),
         ("stream_manager_encoder_restarts_total", 0.0),
         ("stream_manager_layer_errors", 0.0),
@@ -822,6 +831,13 @@ async fn the_metrics_are_well_formed_and_count() {
     ] {
         let value = scraped.value(name, "main");
         assert!(value.is_some_and(|value| value >= min), "{name} is {value:?}, at least {min} expected");
+    }
+    // A picture and its NV12 form at least; the two atlases with which every compositor starts.
+    for (name, min) in
+        [("media_cache_bytes", 0.0), ("gpu_memory_bytes", PIXELS * 5.5), ("glyph_atlas_bytes", 100_000.0)]
+    {
+        let value = scraped.0.get(&(format!("stream_manager_{name}"), String::new()));
+        assert!(value.is_some_and(|value| *value >= min), "{name} is {value:?}, at least {min} expected");
     }
     for what in
         ["bytes_total", "frames_total", "skipped_frames_total", "reconnects_total", "bitrate_bps", "queue_bytes"]

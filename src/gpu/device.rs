@@ -22,6 +22,9 @@ use super::Error;
 /// Longest side of a texture: room for the largest canvas; every Vulkan device offers it.
 pub(crate) const TEXTURE_SIDE_MAX: u32 = 4096;
 
+/// What glyphon calls its atlases' textures; it does not say otherwise how large they are.
+const GLYPH_ATLAS: &str = "glyphon atlas";
+
 /// Which adapter is wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
@@ -82,6 +85,15 @@ fn kind_of(device_type: wgpu::DeviceType) -> (&'static str, u8) {
         wgpu::DeviceType::Other => ("other", 3),
         wgpu::DeviceType::Cpu => ("cpu", 4),
     }
+}
+
+/// Memory that a device has given out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Memory {
+    /// Bytes of all textures and buffers.
+    pub bytes: u64,
+    /// Those of them in which glyphs are kept.
+    pub glyph_atlas_bytes: u64,
 }
 
 /// An open device with its queue. Shared by all compositors.
@@ -160,6 +172,16 @@ impl Gpu {
     /// Errors that no caller handled, since the device was opened. Any is a bug or a broken driver.
     pub fn faults_total(&self) -> u64 {
         self.health.faults.load(Ordering::Relaxed)
+    }
+
+    /// What it has allocated now. Walks all allocations: for whoever asks, not for every frame.
+    pub fn memory(&self) -> Memory {
+        let Some(report) = self.device.generate_allocator_report() else { return Memory::default() };
+        let glyphs = report.allocations.iter().filter(|allocation| allocation.name == GLYPH_ATLAS);
+        Memory {
+            bytes: report.total_allocated_bytes,
+            glyph_atlas_bytes: glyphs.map(|allocation| allocation.size).sum(),
+        }
     }
 
     pub(crate) fn check(&self) -> Result<(), Error> {

@@ -36,7 +36,7 @@ mod upload;
 
 pub use self::{
     compositor::{Compositor, Stats},
-    device::{AdapterReport, Gpu, Options},
+    device::{AdapterReport, Gpu, Memory, Options},
     pipeline::{Layout, Member, layouts, shaders},
     textures::CacheStats,
 };

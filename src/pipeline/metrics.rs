@@ -61,6 +61,11 @@ families! {
     frames_encoded: IntCounterVec => IntCounter, "frames_encoded_total", "Video access units made.";
     audio_frames: IntCounterVec => IntCounter, "audio_frames_encoded_total", "AAC frames made.";
     encoded_bytes: IntCounterVec => IntCounter, "encoded_bytes_total", "Bytes of video and audio made, without container.";
+    items_drawn: IntCounterVec => IntCounter, "items_drawn_total", "Items of draw lists that were drawn.";
+    items_skipped: IntCounterVec => IntCounter, "items_skipped_total", "Items of drawn frames that were not drawn: outside of what changed, hidden or off the canvas.";
+    damaged_pixels: IntCounterVec => IntCounter, "damaged_pixels_total", "Canvas pixels drawn anew.";
+    textures: IntGaugeVec => IntGauge, "textures", "Pictures and texts kept on the GPU.";
+    texture_bytes: IntGaugeVec => IntGauge, "texture_bytes", "Bytes that they occupy.";
     gpu_rebuilds: IntCounterVec => IntCounter, "gpu_rebuilds_total", "Times the compositor was rebuilt after the GPU or the render thread failed.";
     encoder_restarts: IntCounterVec => IntCounter, "encoder_restarts_total", "Times the encoder was opened anew after it failed.";
     layer_errors: IntGaugeVec => IntGauge, "layer_errors", "Layers that cannot be shown now.";

@@ -87,6 +87,11 @@ impl Devices {
         !self.gpu.lock().unwrap_or_else(PoisonError::into_inner).is_lost()
     }
 
+    /// What the GPU has allocated.
+    pub fn gpu_memory(&self) -> gpu::Memory {
+        self.gpu.lock().unwrap_or_else(PoisonError::into_inner).memory()
+    }
+
     /// Which GPU it is.
     pub fn report(&self) -> gpu::AdapterReport {
         self.gpu.lock().unwrap_or_else(PoisonError::into_inner).report().clone()

@@ -55,6 +55,8 @@ struct Canvas {
     shown: Option<Shown>,
     /// Frames whose pictures are not in the store yet, oldest first.
     awaited: VecDeque<Awaited>,
+    /// What the compositor had drawn anew in all when it was last counted.
+    damaged_pixels: u64,
 }
 
 /// A scene and its plan at some time.
@@ -166,10 +168,22 @@ impl Renderer {
             canvas.awaited.push_back(Awaited::Drawn { planned_at });
             // With something missing it is drawn again, until all is there.
             canvas.shown = (!canvas.compositor.is_pending()).then_some(next);
-            self.metrics.frames_rendered.inc();
+            self.count(canvas);
         }
         self.report(errors);
         Ok(())
+    }
+
+    /// Counts a frame that was drawn, and what of it.
+    fn count(&self, canvas: &mut Canvas) {
+        let stats = canvas.compositor.stats();
+        self.metrics.frames_rendered.inc();
+        self.metrics.items_drawn.inc_by(stats.items as u64);
+        self.metrics.items_skipped.inc_by(stats.culled as u64);
+        self.metrics.damaged_pixels.inc_by(stats.damaged_pixels_total - canvas.damaged_pixels);
+        self.metrics.textures.set(stats.cache.textures as i64);
+        self.metrics.texture_bytes.set(stats.cache.bytes as i64);
+        canvas.damaged_pixels = stats.damaged_pixels_total;
     }
 
     /// Says once what cannot be shown, and once that it can be again.
@@ -211,7 +225,7 @@ impl Renderer {
 
 impl Canvas {
     fn new(compositor: Compositor) -> Self {
-        Self { compositor, shown: None, awaited: VecDeque::new() }
+        Self { compositor, shown: None, awaited: VecDeque::new(), damaged_pixels: 0 }
     }
 }
 

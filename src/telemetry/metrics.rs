@@ -1,11 +1,11 @@
-//! The text of `/metrics`: the pipeline's families, and those of the outputs, read from them when asked.
+//! The text of `/metrics`: the pipeline's families, and those of the outputs and of shared memory, read when asked.
 //!
 //! Names follow `stream_manager_<what>_<unit>[_total]`; labels are the stream and the output, both bounded in number.
 
 use std::sync::Arc;
 
 use prometheus::{
-    IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
+    IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
     core::{Collector, Desc},
     proto::MetricFamily,
 };
@@ -25,6 +25,7 @@ impl Metrics {
             IntGaugeVec::new(Opts::new("stream_manager_build_info", "1, with the version as a label."), &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         registry.register(Box::new(build))?;
+        registry.register(Box::new(Shared::new(streams.clone())?))?;
         registry.register(Box::new(Outputs::new(streams)?))?;
         Ok(Self { registry })
     }
@@ -32,6 +33,47 @@ impl Metrics {
     /// The text exposition format, version 0.0.4.
     pub fn text(&self) -> Result<String, prometheus::Error> {
         TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+}
+
+/// Reads at the moment of the scrape what all streams together have in memory.
+struct Shared {
+    streams: Arc<Streams>,
+    media_bytes: IntGauge,
+    gpu_bytes: IntGauge,
+    glyph_bytes: IntGauge,
+}
+
+impl Shared {
+    fn new(streams: Arc<Streams>) -> Result<Self, prometheus::Error> {
+        Ok(Self {
+            streams,
+            media_bytes: IntGauge::new(
+                "stream_manager_media_cache_bytes",
+                "Bytes of decoded pictures and shaped texts.",
+            )?,
+            gpu_bytes: IntGauge::new("stream_manager_gpu_memory_bytes", "Bytes of all textures and buffers.")?,
+            glyph_bytes: IntGauge::new("stream_manager_glyph_atlas_bytes", "Those of them in which glyphs are kept.")?,
+        })
+    }
+
+    fn gauges(&self) -> [&IntGauge; 3] {
+        [&self.media_bytes, &self.gpu_bytes, &self.glyph_bytes]
+    }
+}
+
+impl Collector for Shared {
+    fn desc(&self) -> Vec<&Desc> {
+        self.gauges().into_iter().flat_map(Collector::desc).collect()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let devices = &self.streams.services().devices;
+        let memory = devices.gpu_memory();
+        self.media_bytes.set(devices.library.loaded_bytes() as i64);
+        self.gpu_bytes.set(memory.bytes as i64);
+        self.glyph_bytes.set(memory.glyph_atlas_bytes as i64);
+        self.gauges().into_iter().flat_map(Collector::collect).collect()
     }
 }
 
