@@ -636,7 +636,7 @@ async fn a_broken_layer_of_a_show_is_left_out_and_named() {
 async fn a_font_that_is_not_there_is_refused_with_those_that_are() {
     let text = json!({ "id": "title", "content": { "type": "text", "text": "On air", "font": "inter" } });
     let api = Api::with(stream(&json!([text]))).await;
-    let families = &["Comic Sans MS", "DejaVu Sans", "Inter", "JetBrains Mono", "Playfair Display"];
+    let families = &["Comic Sans MS", "DejaVu Sans", "Inter", "JetBrains Mono", "Playfair Display", "Twemoji Mozilla"];
     let other = json!({ "id": "other", "content": { "type": "text", "text": "A", "font": "Comic Sans MS" } });
     api.post(LAYERS, other).await.refused("/content/font", families);
     let title = "/api/v1/streams/main/layers/title";

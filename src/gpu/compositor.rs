@@ -575,7 +575,7 @@ mod tests {
         gpu::device::tests::gpu,
         media::Config,
         scene::{
-            draw::{Align, Outline, Raster as RasterKey, Stop, Stroke, TextRaster},
+            draw::{Outline, Raster as RasterKey, Stop, Stroke, TextRaster},
             geometry::Affine,
         },
     };
@@ -629,20 +629,8 @@ mod tests {
     }
 
     fn text(colour: Rgba) -> Arc<TextRaster> {
-        Arc::new(TextRaster {
-            text: "\u{2588}\u{2588}".into(),
-            font: "DejaVu Sans".into(),
-            size: 10.0,
-            weight: 400,
-            is_italic: false,
-            colour,
-            line_height: 1.2,
-            letter_spacing: 0.0,
-            align: Align::Left,
-            width: None,
-            wrap: false,
-            scale: 1.0,
-        })
+        let blocks = TextRaster::plain("\u{2588}\u{2588}".into(), 10.0);
+        Arc::new(TextRaster { font: "DejaVu Sans".into(), colour, wrap: false, ..blocks })
     }
 
     #[test]

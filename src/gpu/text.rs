@@ -1,4 +1,4 @@
-//! Shaped texts into textures, by glyphon.
+//! Shaped texts of one colour into textures, by glyphon; those with more to them the workers painted.
 //!
 //! A text is drawn once, onto clear ground in the blend space, and kept as a texture; from then on it is a picture like
 //! any other and its glyphs are not needed again. It is drawn opaque: what is translucent in its colour fades the whole
@@ -10,15 +10,12 @@
 use std::sync::Arc;
 
 use glyphon::{
-    Cache, Color, ColorMode, FontSystem, PrepareError, Resolution, SwashCache, TextArea, TextAtlas, TextBounds,
+    Buffer, Cache, Color, ColorMode, FontSystem, PrepareError, Resolution, SwashCache, TextArea, TextAtlas, TextBounds,
     TextRenderer, Viewport,
 };
 
 use super::{Error, device::Gpu, light, upload};
-use crate::{
-    media::ShapedText,
-    scene::{BlendSpace, draw::TextRaster},
-};
+use crate::scene::{BlendSpace, draw::TextRaster};
 
 const LABEL: &str = "gpu.text";
 
@@ -61,13 +58,18 @@ impl Text {
     }
 
     /// A texture of `raster.texture_size` with the text in it.
-    pub(crate) fn draw(&mut self, raster: &TextRaster, shaped: &ShapedText) -> Result<wgpu::Texture, Error> {
-        let [width, height] = raster.texture_size(shaped.block());
+    pub(crate) fn draw(
+        &mut self,
+        raster: &TextRaster,
+        lines: &Buffer,
+        block: [f32; 2],
+    ) -> Result<wgpu::Texture, Error> {
+        let [width, height] = raster.texture_size(block);
         self.viewport.update(&self.gpu.queue, Resolution { width, height });
-        if self.prepare(raster, shaped).is_err() {
+        if self.prepare(raster, lines).is_err() {
             // Full of other texts' glyphs: a new atlas has room, unless this text alone is too much.
             self.glyphs = Glyphs::new(&self.gpu, &self.cache, self.space);
-            self.prepare(raster, shaped).map_err(|PrepareError::AtlasFull| Error::Create {
+            self.prepare(raster, lines).map_err(|PrepareError::AtlasFull| Error::Create {
                 what: "the glyphs of a text".into(),
                 reason: "they do not fit into the glyph atlas; set it smaller or shorter".into(),
             })?;
@@ -75,11 +77,11 @@ impl Text {
         self.record([width, height])
     }
 
-    fn prepare(&mut self, raster: &TextRaster, shaped: &ShapedText) -> Result<(), PrepareError> {
+    fn prepare(&mut self, raster: &TextRaster, lines: &Buffer) -> Result<(), PrepareError> {
         let offset = raster.overhang() * raster.scale;
         let colour = raster.colour;
         let area = TextArea {
-            buffer: shaped.buffer(),
+            buffer: lines,
             left: offset,
             top: offset,
             scale: 1.0,

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::{Error, device::Gpu, light, pipeline, text::Text, upload::Upload};
 use crate::{
-    media::{Library, cache::Cache},
+    media::{Ink, Library, ShapedText, cache::Cache},
     scene::{
         BlendSpace,
         draw::{Raster, TextRaster},
@@ -186,14 +186,16 @@ impl Textures {
         })
     }
 
-    fn write(
-        &mut self,
-        gpu: &Gpu,
-        raster: &TextRaster,
-        shaped: &crate::media::ShapedText,
-    ) -> Result<(Texture, u64), Error> {
-        let texture = gpu.scoped("the texture of a text", || self.text.draw(raster, shaped)).flatten()?;
-        Ok(self.wrap(&texture, f32::from(raster.colour.a) / 255.0, false))
+    fn write(&mut self, gpu: &Gpu, raster: &TextRaster, shaped: &ShapedText) -> Result<(Texture, u64), Error> {
+        const WHAT: &str = "the texture of a text";
+        let (texture, fade) = match shaped.ink() {
+            Ink::Lines(lines) => {
+                let texture = gpu.scoped(WHAT, || self.text.draw(raster, lines, shaped.block())).flatten()?;
+                (texture, f32::from(raster.colour.a) / 255.0)
+            }
+            Ink::Pixels(pixels) => (gpu.scoped(WHAT, || self.upload.picture(&gpu.device, &gpu.queue, pixels))?, 1.0),
+        };
+        Ok(self.wrap(&texture, fade, false))
     }
 
     fn wrap(&self, texture: &wgpu::Texture, fade: f32, is_opaque: bool) -> (Texture, u64) {

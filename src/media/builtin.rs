@@ -18,6 +18,7 @@ pub(crate) const FONTS: &[&[u8]] = &[
     include_bytes!("../../assets/fonts/playfair-display/PlayfairDisplay-Italic.ttf"),
     include_bytes!("../../assets/fonts/jetbrains-mono/JetBrainsMono-Regular.ttf"),
     include_bytes!("../../assets/fonts/dejavu/DejaVuSans.ttf"),
+    include_bytes!("../../assets/fonts/twemoji/TwemojiMozilla.ttf"),
 ];
 
 /// Pictures by the name that follows [`PREFIX`].

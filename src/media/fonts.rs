@@ -14,6 +14,8 @@ use super::builtin;
 pub const DEFAULT_FAMILY: &str = "Inter";
 /// The family with the most signs, which the shaper's own list for Linux asks when the wanted one lacks a character.
 const FALLBACK_FAMILY: &str = "DejaVu Sans";
+/// The family of colour emoji.
+pub(super) const EMOJI_FAMILY: &str = "Twemoji Mozilla";
 /// How much farther from the wanted weight an italic may be before a slanted upright looks better: two steps of CSS.
 const SLANT_GAIN_MIN: u16 = 200;
 
@@ -98,7 +100,7 @@ mod tests {
     fn every_bundled_font_is_read() {
         let fonts = Fonts::bundled();
         assert_eq!(fonts.database.len(), builtin::FONTS.len());
-        for family in [DEFAULT_FAMILY, FALLBACK_FAMILY, "JetBrains Mono", "Playfair Display"] {
+        for family in [DEFAULT_FAMILY, FALLBACK_FAMILY, EMOJI_FAMILY, "JetBrains Mono", "Playfair Display"] {
             assert_eq!(fonts.family(&family.to_uppercase()), Some(family));
         }
         assert_eq!(fonts.family("Comic Sans MS"), None);

@@ -26,12 +26,12 @@ use super::{
     cache::Cache,
     fonts::Fonts,
     picture::{self, Pixels},
-    text::{self, ShapedText},
+    text::{ShapedText, Shaper},
 };
 use crate::{
     base::clock::{Clock, SystemClock},
     scene::{
-        Moment, Show,
+        Moment, Scene,
         draw::{Extent, Media, Raster, TextRaster},
         evaluate,
     },
@@ -45,6 +45,8 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 const KNOWN_BYTES_MAX: u64 = 16 << 20;
 /// Bookkeeping of an entry beside its text, in bytes.
 const ENTRY_BYTES: u64 = 256;
+/// A part of a text in another style, in bytes.
+const SPAN_BYTES: usize = 128;
 /// Unknown families that are reported; beyond, somebody is guessing.
 const REPORTED_MAX: usize = 256;
 
@@ -205,13 +207,13 @@ impl Library {
         }
     }
 
-    /// Waits, at most `timeout`, until the frame of `show` at `moment` can be drawn whole, or what is missing has
+    /// Waits, at most `timeout`, until the frame of `scene` at `moment` can be drawn whole, or what is missing has
     /// failed. Blocks the caller, as [`Library::prepare`] does.
-    pub fn prepare_show(&self, show: &Show, moment: Moment, timeout: Duration) -> Prepared {
+    pub fn prepare_scene(&self, scene: &Scene, moment: Moment, timeout: Duration) -> Prepared {
         let deadline = self.shared.clock.now().saturating_add(timeout);
         loop {
             let wanted = Wanted { library: self, rasters: RefCell::default() };
-            let is_pending = evaluate(show, moment, &wanted).is_pending;
+            let is_pending = evaluate(scene, moment, &wanted).is_pending;
             let rest = deadline.saturating_sub(self.shared.clock.now());
             let prepared = self.prepare(&wanted.rasters.into_inner(), rest);
             // What was pending may, now that it is there, lead to more: a failure to the text that says so.
@@ -387,7 +389,7 @@ impl Tables {
 fn name_len(raster: &Raster) -> u64 {
     match raster {
         Raster::Image(name) => name.len() as u64,
-        Raster::Text(text) => (text.text.len() + text.font.len()) as u64,
+        Raster::Text(text) => (text.text.len() + text.font.len() + text.spans.len() * SPAN_BYTES) as u64,
     }
 }
 
@@ -396,12 +398,16 @@ impl Shared {
         self.tables.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn make(&self, raster: &Raster, system: &mut FontSystem) -> Result<Loaded, Arc<str>> {
+    fn make(&self, raster: &Raster, shaper: &mut Shaper) -> Result<Loaded, Arc<str>> {
         match raster {
             Raster::Image(name) => self.decode(name).map(|pixels| Loaded::Image(Arc::new(pixels))).map_err(Arc::from),
             Raster::Text(text) => {
-                self.report_unknown(&text.font);
-                Ok(Loaded::Text(Arc::new(text::shape(text, &self.fonts, system))))
+                text.spans
+                    .iter()
+                    .map(|span| &span.look.font)
+                    .chain([&text.font])
+                    .for_each(|font| self.report_unknown(font));
+                Ok(Loaded::Text(Arc::new(shaper.shape(text, &self.fonts))))
             }
         }
     }
@@ -433,15 +439,15 @@ fn spawn(number: usize, shared: &Arc<Shared>, jobs: &Arc<Mutex<Receiver<Raster>>
 
 /// A worker's life: one raster after the other, until the library is dropped.
 fn run(shared: &Shared, jobs: &Mutex<Receiver<Raster>>) {
-    let mut system = shared.fonts.system();
+    let mut shaper = Shaper::new(&shared.fonts);
     loop {
         // One worker waits in `recv`, the others for the lock: each raster goes to exactly one of them.
         let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(raster) = job else { return };
-        let made = panic::catch_unwind(AssertUnwindSafe(|| shared.make(&raster, &mut system)));
+        let made = panic::catch_unwind(AssertUnwindSafe(|| shared.make(&raster, &mut shaper)));
         let made = made.unwrap_or_else(|panic| {
             // It may have been left halfway.
-            system = shared.fonts.system();
+            shaper = Shaper::new(&shared.fonts);
             Err(format!("{} makes its worker panic: {}", describe(&raster), message_of(&*panic)).into())
         });
         shared.lock().finish(&raster, made, shared.clock.now());

@@ -13,10 +13,13 @@
 //! SVG, fonts that are uploaded, the network.
 
 mod assets;
+mod blur;
 mod builtin;
 pub(crate) mod cache;
+mod emoji;
 mod fonts;
 mod library;
+mod paint;
 mod picture;
 mod text;
 
@@ -24,5 +27,5 @@ pub use self::{
     fonts::DEFAULT_FAMILY,
     library::{Config, Error, Library, Prepared},
     picture::Pixels,
-    text::ShapedText,
+    text::{Ink, ShapedText},
 };

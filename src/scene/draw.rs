@@ -14,7 +14,10 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::geometry::{Affine, Rect};
+use super::{
+    content::Gradient,
+    geometry::{Affine, Rect},
+};
 use crate::base::{colour::Rgba, id::Id, size::Size};
 
 /// In which space translucent colours are mixed.
@@ -175,6 +178,9 @@ pub enum Raster {
 pub struct TextRaster {
     /// What is written; `\n` breaks lines.
     pub text: String,
+    /// Parts that look different, one after the other from the start of the text; what comes after the last looks as the
+    /// text does.
+    pub spans: Vec<TextSpan>,
     /// Font family; an unknown one falls back to the default family.
     pub font: String,
     /// Size of the em square in layer pixels.
@@ -189,20 +195,86 @@ pub struct TextRaster {
     pub line_height: f32,
     /// Extra space between letters in layer pixels.
     pub letter_spacing: f32,
+    /// Whether all digits are equally wide, in fonts that have such digits.
+    pub has_tabular_digits: bool,
     /// How lines stand to each other.
     pub align: Align,
+    /// In which direction paragraphs are read.
+    pub direction: Direction,
     /// Lines break (if `wrap`) and align within this many layer pixels; none: the longest line's width.
     pub width: Option<f32>,
     /// Whether lines longer than `width` are broken between words.
     pub wrap: bool,
+    /// Room for the lines in layer pixels, where `size_min` or `has_ellipsis` ask for it.
+    pub height: Option<f32>,
+    /// The text is set at the largest size, down to this one, at which it fits into `width` and `height`.
+    pub size_min: Option<f32>,
+    /// Lines beyond so many are left out.
+    pub lines_max: Option<u32>,
+    /// Whether "…" stands for what is left out, and lines that are too long or too many are cut for it.
+    pub has_ellipsis: bool,
+    /// What is painted besides letters of one colour.
+    pub effects: Option<Arc<TextEffects>>,
     /// Texture pixels for each layer pixel: the scale at which the text is shown, so that it stays crisp.
     pub scale: f32,
+}
+
+/// A part of a text that looks different.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TextSpan {
+    /// Where it ends in the text, in bytes.
+    pub end: usize,
+    /// How it looks.
+    pub look: TextLook,
+}
+
+/// How letters look.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TextLook {
+    /// Font family.
+    pub font: String,
+    /// Size of the em square in layer pixels.
+    pub size: f32,
+    /// 100 (thin) to 900 (black).
+    pub weight: u16,
+    /// Slanted.
+    pub is_italic: bool,
+    /// Straight sRGB colour; none: as the text is filled.
+    pub colour: Option<Rgba>,
+    /// Extra space between letters in layer pixels.
+    pub letter_spacing: f32,
+}
+
+/// What a text is painted with besides one colour. Its pixels are mixed by the workers, in the canvas's blend space.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct TextEffects {
+    /// Fills the letters, laid over the block of lines.
+    pub gradient: Option<Gradient>,
+    /// Around the letters, under their fill: as wide as it is seen.
+    pub stroke: Option<Stroke>,
+    /// Under fill and stroke.
+    pub shadow: Option<TextShadow>,
+    /// Where the colours are mixed.
+    pub blend_space: BlendSpace,
+}
+
+/// The shadow of a text.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct TextShadow {
+    /// Straight sRGB colour.
+    pub colour: Rgba,
+    /// To the right and down, in layer pixels.
+    pub offset: [f32; 2],
+    /// Twice the standard deviation, in layer pixels, as CSS has it.
+    pub blur: f32,
 }
 
 /// Horizontal alignment of lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Align {
+    /// Flush with the side on which reading starts.
+    Start,
     /// Flush left.
     #[default]
     Left,
@@ -210,21 +282,76 @@ pub enum Align {
     Center,
     /// Flush right.
     Right,
+    /// Flush with the side on which reading ends.
+    End,
+}
+
+/// In which direction the paragraphs of a text are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Direction {
+    /// As the first letter of each paragraph has it.
+    #[default]
+    Auto,
+    /// From left to right.
+    Ltr,
+    /// From right to left.
+    Rtl,
 }
 
 impl TextRaster {
-    /// Layer pixels that the texture reaches beyond the measured block on each side, for slanted and swashed glyphs and
-    /// tall accents; whole texture pixels.
-    pub fn overhang(&self) -> f32 {
-        ((self.size * 0.25 * self.scale).ceil() + 1.0) / self.scale
+    /// Letters of one colour as plain as possible, of the default font at this size.
+    pub fn plain(text: String, size: f32) -> Self {
+        Self {
+            text,
+            spans: Vec::new(),
+            font: "Inter".into(),
+            size,
+            weight: 400,
+            is_italic: false,
+            colour: Rgba::WHITE,
+            line_height: 1.2,
+            letter_spacing: 0.0,
+            has_tabular_digits: false,
+            align: Align::Left,
+            direction: Direction::Auto,
+            width: None,
+            wrap: true,
+            height: None,
+            size_min: None,
+            lines_max: None,
+            has_ellipsis: false,
+            effects: None,
+            scale: 1.0,
+        }
     }
 
-    fn key(&self) -> impl Hash + Eq {
-        let bits = |v: f32| v.to_bits();
-        (
-            (bits(self.size), self.weight, self.is_italic, self.colour, bits(self.line_height)),
-            (bits(self.letter_spacing), self.align, self.width.map(bits), self.wrap, bits(self.scale)),
-        )
+    /// How the letters look that are in no span.
+    pub fn look(&self) -> TextLook {
+        TextLook {
+            font: self.font.clone(),
+            size: self.size,
+            weight: self.weight,
+            is_italic: self.is_italic,
+            colour: None,
+            letter_spacing: self.letter_spacing,
+        }
+    }
+
+    /// Layer pixels that the texture reaches beyond the measured block on each side, for slanted and swashed glyphs and
+    /// tall accents, stroke and shadow; whole texture pixels.
+    pub fn overhang(&self) -> f32 {
+        let em = self.spans.iter().map(|span| span.look.size).fold(self.size, f32::max);
+        ((((em * 0.25) + self.reach()) * self.scale).ceil() + 1.0) / self.scale
+    }
+
+    /// Layer pixels that stroke and shadow reach beyond the letters.
+    pub fn reach(&self) -> f32 {
+        let Some(effects) = &self.effects else { return 0.0 };
+        let stroke = effects.stroke.map_or(0.0, |stroke| stroke.width);
+        // Three standard deviations, where a shadow has faded to nothing.
+        let shadow = |shadow: TextShadow| shadow.offset[0].abs().max(shadow.offset[1].abs()) + 1.5 * shadow.blur;
+        stroke + effects.shadow.map_or(0.0, shadow)
     }
 }
 
@@ -233,9 +360,9 @@ impl Eq for TextRaster {}
 
 impl Hash for TextRaster {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.text.hash(state);
-        self.font.hash(state);
-        self.key().hash(state);
+        // What tells texts apart in practice; the rest is left to equality.
+        (&self.text, &self.font, self.weight, self.colour, self.spans.len()).hash(state);
+        [self.size, self.scale, self.letter_spacing, self.width.unwrap_or(-1.0)].map(f32::to_bits).hash(state);
     }
 }
 

@@ -1,4 +1,4 @@
-//! `Show x time -> DrawList`: a pure function, so any frame can be asked for in any order.
+//! `Scene x time -> DrawList`: a pure function, so any frame can be asked for in any order.
 //!
 //! What it needs to know of pictures and fonts ([`Media`]) is data that does not change once it is there. A layer whose
 //! media is pending draws nothing; one whose media failed draws nothing or an error box, and never touches the others.
@@ -6,11 +6,10 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    Layer, LayerErrors, Show,
+    Layer, LayerErrors, Scene,
     animation::Pose,
-    draw::{DrawItem, DrawList, Extent, Fill, Media, Outline, Paint, Raster, Shape, Stroke, TextRaster},
+    draw::{BlendSpace, DrawItem, DrawList, Extent, Fill, Media, Outline, Paint, Raster, Shape, Stroke, TextRaster},
     geometry::{Affine, Rect},
-    in_z_order,
 };
 use crate::base::{colour::Rgba, id::Id};
 
@@ -46,42 +45,42 @@ pub struct Evaluation {
     pub errors: Vec<LayerError>,
     /// Whether some layer's media is not there yet.
     pub is_pending: bool,
-    /// Until which time elapsed, exclusively, the same show gives the same list; `None`: for ever. Says nothing while media is pending
+    /// Until which time elapsed, exclusively, the same scene gives the same list; `None`: for ever. Says nothing while media is pending
     /// or failed, which may end at any time.
     pub changes_at: Option<Duration>,
 }
 
 impl Evaluation {
-    /// Whether a later frame of the same show, at `time`, is known to give the same list without being planned.
+    /// Whether a later frame of the same scene, at `time`, is known to give the same list without being planned.
     pub fn holds_at(&self, time: Duration) -> bool {
         !self.is_pending && self.errors.is_empty() && self.changes_at.is_none_or(|change| time < change)
     }
 }
 
-/// Plans the frame of `show` at `moment`.
-pub fn evaluate(show: &Show, moment: Moment, media: &dyn Media) -> Evaluation {
-    let (canvas, layers) = (&show.canvas, &show.on_air().layers);
+/// Plans the frame of `scene` at `moment`.
+pub fn evaluate(scene: &Scene, moment: Moment, media: &dyn Media) -> Evaluation {
+    let canvas = &scene.canvas;
     let mut evaluation = Evaluation {
         draw_list: DrawList {
             size: canvas.size,
             blend_space: canvas.blend_space,
             background: canvas.background,
-            items: Vec::with_capacity(layers.len() * 2),
+            items: Vec::with_capacity(scene.layers.len() * 2),
         },
         errors: Vec::new(),
         is_pending: false,
         changes_at: None,
     };
-    for layer in in_z_order(layers).filter(|layer| layer.enabled) {
+    for layer in scene.in_z_order().filter(|layer| layer.enabled) {
         let pose = Pose::of(layer, moment.elapsed);
-        Planner { show, layer, pose, moment, media, evaluation: &mut evaluation }.run();
+        Planner { scene, layer, pose, moment, media, evaluation: &mut evaluation }.run();
     }
     evaluation
 }
 
 /// What a content needs to plan itself: its layer's box, the time, and where to put what it draws.
 pub struct Planner<'a> {
-    show: &'a Show,
+    scene: &'a Scene,
     layer: &'a Layer,
     /// The layer's transform and opacity at the moment, in place of its own.
     pose: Pose,
@@ -129,6 +128,16 @@ impl Planner<'_> {
         self.pose.transform.width.map(|width| width as f32)
     }
 
+    /// The layer's height in layer pixels, if the document gives one.
+    pub fn height(&self) -> Option<f32> {
+        self.pose.transform.height.map(|height| height as f32)
+    }
+
+    /// Where the canvas mixes colours.
+    pub fn blend_space(&self) -> BlendSpace {
+        self.scene.canvas.blend_space
+    }
+
     /// The layer's box in layer pixels, where what the document leaves open is `natural`. With one side given, the other
     /// follows in proportion.
     pub fn size_or(&self, natural: [f32; 2]) -> [f32; 2] {
@@ -148,7 +157,7 @@ impl Planner<'_> {
 
     /// The layer's box, or the canvas.
     pub fn size_or_canvas(&self) -> [f32; 2] {
-        let size = self.show.canvas.size;
+        let size = self.scene.canvas.size;
         self.size_or([size.width() as f32, size.height() as f32])
     }
 
@@ -166,7 +175,7 @@ impl Planner<'_> {
                 None
             }
             Extent::Failed(message) => {
-                if self.show.layer_errors == LayerErrors::Box {
+                if self.scene.layer_errors == LayerErrors::Box {
                     self.draw_error(&message);
                 }
                 self.evaluation.errors.push(LayerError { layer: self.layer.id.clone(), message });
@@ -194,7 +203,7 @@ impl Planner<'_> {
         let clip = Rect::new(left, top, size[0] - edge(crop.crop_right) - left, size[1] - edge(crop.crop_bottom) - top);
         let place = self.place(size);
         // A layer scaled to nothing or wholly off the canvas is not drawn.
-        let canvas = self.show.canvas.size;
+        let canvas = self.scene.canvas.size;
         let canvas = Rect::new(0.0, 0.0, canvas.width() as f32, canvas.height() as f32);
         if clip.is_empty() || place.inverse().is_none() || place.bounds_of(clip).intersect(canvas).is_empty() {
             return;
@@ -218,20 +227,8 @@ impl Planner<'_> {
             stroke: Some(Stroke { colour: Rgba::new(255, 64, 64, 255), width: 2.0 }),
         };
         self.draw(size, Paint::Shape(Arc::new(shape)));
-        let text = TextRaster {
-            text: format!("{}: {message}", self.layer.id),
-            font: "Inter".into(),
-            size: 18.0,
-            weight: 400,
-            is_italic: false,
-            colour: Rgba::WHITE,
-            line_height: 1.2,
-            letter_spacing: 0.0,
-            align: super::draw::Align::Left,
-            width: Some((size[0] - 16.0).clamp(1.0, 2000.0)),
-            wrap: true,
-            scale: 1.0,
-        };
+        let width = Some((size[0] - 16.0).clamp(1.0, 2000.0));
+        let text = TextRaster { width, ..TextRaster::plain(format!("{}: {message}", self.layer.id), 18.0) };
         let raster = Arc::new(text);
         if let Extent::Ready(block) = self.media.extent(&Raster::Text(raster.clone())) {
             let overhang = raster.overhang();

@@ -6,7 +6,7 @@
 //!
 //! Tokens: `HH H` hours to 23, `hh h` to 12, `mm m` minutes, `ss s` seconds, `a A` am/pm and AM/PM, `dd d` day,
 //! `MM M MMM MMMM` month as number or name, `yyyy yy` year, `EEE EEEE` weekday; doubled ones have a leading zero.
-//! Names in other languages than English and digits of equal width are not here.
+//! Names in other languages than English are not here.
 
 use std::time::Duration;
 

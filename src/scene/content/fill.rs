@@ -74,17 +74,23 @@ impl Fill {
 
     /// The fill laid over a box of `size` layer pixels.
     pub(super) fn over(&self, size: [f32; 2]) -> draw::Fill {
-        let gradient = match self {
-            Self::Color(colour) => return draw::Fill::Solid(*colour),
-            Self::Gradient(gradient) => gradient,
-        };
-        let stops = gradient.stops.iter().map(|s| draw::Stop { offset: s.offset as f32, colour: s.color }).collect();
+        match self {
+            Self::Color(colour) => draw::Fill::Solid(*colour),
+            Self::Gradient(gradient) => gradient.over(size),
+        }
+    }
+}
+
+impl Gradient {
+    /// The gradient laid over a box of `size` layer pixels.
+    pub fn over(&self, size: [f32; 2]) -> draw::Fill {
+        let stops = self.stops.iter().map(|s| draw::Stop { offset: s.offset as f32, colour: s.color }).collect();
         let centre = size.map(|side| side / 2.0);
-        match gradient.kind {
+        match self.kind {
             GradientKind::Radial => draw::Fill::Radial { centre, radii: centre.map(|r| r.max(0.5)), stops },
             GradientKind::Linear => {
                 // The gradient line is just long enough for the corners to get the end colours.
-                let (sin, cos) = gradient.angle.to_radians().sin_cos();
+                let (sin, cos) = self.angle.to_radians().sin_cos();
                 let (sin, cos) = (sin as f32, cos as f32);
                 let half = (size[0] * sin.abs() + size[1] * cos.abs()) / 2.0;
                 let towards = |sign: f32| [centre[0] + sign * half * sin, centre[1] - sign * half * cos];

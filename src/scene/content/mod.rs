@@ -31,7 +31,7 @@ pub use self::{
     scoreboard::{Scoreboard, Team},
     shape::{Outline, Shape, Stroke},
     table::{Column, Table, TableLine},
-    text::{Style, TEXT_LEN_MAX, Text, VerticalAlign},
+    text::{Overflow, Shadow, Style, TEXT_LEN_MAX, Text, TextFit, TextRun, VerticalAlign},
     ticker::{Ticker, TickerDirection, TickerItem},
     timer::{OnZero, Timer, TimerMode, UtcTime},
 };

@@ -1,18 +1,22 @@
-//! `text`: one style, wrapped and aligned in the layer's box, with an optional background box.
+//! `text`: wrapped and aligned in the layer's box, with an optional background box; in one style, or in several (`runs`).
 //!
 //! Without a width the box is as wide as the longest line, without a height as high as all lines, plus the padding.
-//! Several styles, stroke, shadow and auto-fit are not here.
+//! Stroke and shadow take no part in this: they reach out of the box. What does not fit is cut at the box, left out
+//! (`maxLines`), replaced by "…" (`overflow`) or set smaller (`fit`). Underlines and texts on a curve are not here.
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Kind, Planner};
+use super::{Fill, Kind, Planner};
 use crate::{
     base::colour::Rgba,
     scene::{
         check::Check,
-        draw::{Align, Fill, Outline, Paint, Raster, Shape, TextRaster},
+        draw::{
+            self, Align, Direction, Outline, Paint, Raster, Shape, TextEffects, TextLook, TextRaster, TextShadow,
+            TextSpan,
+        },
         geometry::Rect,
     },
 };
@@ -20,7 +24,14 @@ use crate::{
 /// Longest text, in bytes.
 pub const TEXT_LEN_MAX: usize = 10_000;
 /// Font sizes, in pixels.
-const SIZES: std::ops::RangeInclusive<f64> = 1.0..=1000.0;
+const SIZES: RangeInclusive<f64> = 1.0..=1000.0;
+const WEIGHTS: RangeInclusive<f64> = 100.0..=900.0;
+/// Extra space between letters, in pixels.
+const SPACINGS: RangeInclusive<f64> = -100.0..=1000.0;
+/// Smallest size to which `fit` goes when the document does not say.
+const MIN_SIZE: f64 = 8.0;
+/// Most runs of one text.
+const RUNS_MAX: usize = 64;
 /// Texture pixels a text may be high and wide; beyond, it is set at a smaller scale.
 pub(super) const TEXTURE_SIDE_MAX: f32 = 4096.0;
 
@@ -60,6 +71,30 @@ macro_rules! styled {
             /// Extra space between letters, in pixels.
             #[serde(default)]
             pub letter_spacing: f64,
+            /// Whether all digits are equally wide; clocks and timers have such digits unless they say `false`.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub tabular_digits: Option<bool>,
+            /// Fills the letters in place of `color`: a colour, or a gradient over the block of lines.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub fill: Option<crate::scene::content::Fill>,
+            /// A line around the letters, `width` pixels wide outside of them.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub stroke: Option<crate::scene::content::Stroke>,
+            /// A shadow under letters and stroke.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub shadow: Option<crate::scene::content::Shadow>,
+            /// Most lines; further ones are left out.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub max_lines: Option<u32>,
+            /// What happens to what has no room.
+            #[serde(default)]
+            pub overflow: crate::scene::content::Overflow,
+            /// Whether the text is set smaller where its box has no room for it.
+            #[serde(default)]
+            pub fit: crate::scene::content::TextFit,
+            /// Smallest size to which `fit` goes, in pixels; 8 unless said.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub min_size: Option<f64>,
             /// Colour of the box behind the text.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub background: Option<crate::base::colour::Rgba>,
@@ -84,6 +119,14 @@ macro_rules! styled {
                     vertical_align: self.vertical_align,
                     line_height: self.line_height,
                     letter_spacing: self.letter_spacing,
+                    tabular_digits: self.tabular_digits,
+                    fill: self.fill.clone(),
+                    stroke: self.stroke.clone(),
+                    shadow: self.shadow.clone(),
+                    max_lines: self.max_lines,
+                    overflow: self.overflow,
+                    fit: self.fit,
+                    min_size: self.min_size,
                     background: self.background,
                     padding: self.padding,
                     corner_radius: self.corner_radius,
@@ -102,12 +145,84 @@ styled! {
 styled! {
     /// The document of a text layer.
     pub struct Text {
-        /// What is written; `\n` breaks lines.
-        pub text: String,
+        /// What is written; `\n` breaks lines. A layer has either this or `runs`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub text: Option<String>,
+        /// What is written, in parts that may look different.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub runs: Option<Vec<TextRun>>,
+        /// In which direction it is read.
+        #[serde(default)]
+        pub direction: Direction,
         /// Whether long lines are broken between words.
         #[serde(default = "default_wrap")]
         pub wrap: bool,
     }
+}
+
+/// A part of a text; what it does not say is as the layer has it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TextRun {
+    /// What is written; `\n` breaks lines.
+    pub text: String,
+    /// Font family.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub font: Option<String>,
+    /// Size in pixels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<f64>,
+    /// 100 to 900.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<u16>,
+    /// Slanted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub italic: Option<bool>,
+    /// Colour of the letters, in place of the layer's `color` or `fill`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub color: Option<Rgba>,
+    /// Extra space between letters, in pixels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub letter_spacing: Option<f64>,
+}
+
+/// A shadow under letters.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Shadow {
+    /// Straight sRGB colour.
+    pub color: Rgba,
+    /// To the right, in pixels.
+    #[serde(default)]
+    pub offset_x: f64,
+    /// Down, in pixels.
+    #[serde(default)]
+    pub offset_y: f64,
+    /// Twice the standard deviation of the blur in pixels, as CSS has it; 0 is sharp.
+    #[serde(default)]
+    pub blur: f64,
+}
+
+/// What happens to lines that are too long or too many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Overflow {
+    /// They are cut off.
+    #[default]
+    Clip,
+    /// "…" stands for what does not fit into the box or `maxLines`.
+    Ellipsis,
+}
+
+/// Whether a text follows its box.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum TextFit {
+    /// It has its size.
+    #[default]
+    None,
+    /// It is set at the largest size, in steps of half a pixel, at which it fits into the layer's box and `maxLines`.
+    Shrink,
 }
 
 /// Vertical place of a text in its box.
@@ -155,6 +270,14 @@ impl Default for Style {
             vertical_align: VerticalAlign::default(),
             line_height: default_line_height(),
             letter_spacing: 0.0,
+            tabular_digits: None,
+            fill: None,
+            stroke: None,
+            shadow: None,
+            max_lines: None,
+            overflow: Overflow::default(),
+            fit: TextFit::default(),
+            min_size: None,
             background: None,
             padding: 0.0,
             corner_radius: 0.0,
@@ -166,17 +289,77 @@ impl Kind for Text {
     const TYPE: &'static str = "text";
 
     fn check(&self, check: &mut Check) {
-        check.count("/text", "bytes", self.text.len(), 0..=TEXT_LEN_MAX);
+        let is_one = self.text.is_some() != self.runs.is_some();
+        check.that("/text", is_one, || "a text layer has either text or runs".into());
+        check.count("/text", "bytes", self.text.as_ref().map_or(0, String::len), 0..=TEXT_LEN_MAX);
+        if let Some(runs) = &self.runs {
+            check.count("/runs", "runs", runs.len(), 1..=RUNS_MAX);
+            let bytes = runs.iter().map(|run| run.text.len()).sum();
+            check.count("/runs", "bytes in all", bytes, 0..=TEXT_LEN_MAX);
+            for (i, run) in runs.iter().enumerate() {
+                check.part(&format!("/runs/{i}"), |check| run.check(check));
+            }
+        }
         self.style().check(check);
     }
 
     fn fonts(&self) -> Vec<&str> {
-        vec![&self.font]
+        let runs = self.runs.iter().flatten().filter_map(|run| run.font.as_deref());
+        [self.font.as_str()].into_iter().chain(runs).collect()
     }
 
     fn plan(&self, planner: &mut Planner<'_>) {
         let style = self.style();
-        style.plan_block(planner, style.block(planner, self.text.clone(), self.wrap));
+        style.plan_block(planner, self.raster(planner, &style));
+    }
+}
+
+impl Text {
+    fn raster(&self, planner: &Planner<'_>, style: &Style) -> TextRaster {
+        // One way to break lines, for texts that come from Windows too.
+        let parts = self.text.iter().map(String::as_str).chain(self.runs.iter().flatten().map(|run| run.text.as_str()));
+        let parts: Vec<String> = parts.map(|part| part.replace("\r\n", "\n").replace('\r', "\n")).collect();
+        let mut raster = style.block(planner, parts.concat(), self.wrap);
+        raster.direction = self.direction;
+        if let Some(runs) = &self.runs {
+            let mut end = 0;
+            let span = |(run, part): (&TextRun, &String)| {
+                end += part.len();
+                TextSpan { end, look: run.look(style) }
+            };
+            raster.spans = runs.iter().zip(&parts).map(span).collect();
+            raster.effects.get_or_insert_with(|| Arc::new(style.effects(planner)));
+            raster.scale = raster.scale.min(style.raster_scale(planner, &raster));
+        }
+        raster
+    }
+}
+
+impl TextRun {
+    fn check(&self, check: &mut Check) {
+        check.count("/font", "bytes", self.font.as_ref().map_or(1, String::len), 1..=128);
+        check.range("/size", self.size.unwrap_or(1.0), SIZES);
+        check.range("/weight", self.weight.map_or(100.0, f64::from), WEIGHTS);
+        check.range("/letterSpacing", self.letter_spacing.unwrap_or(0.0), SPACINGS);
+    }
+
+    fn look(&self, style: &Style) -> TextLook {
+        TextLook {
+            font: self.font.as_ref().unwrap_or(&style.font).clone(),
+            size: self.size.unwrap_or(style.size) as f32,
+            weight: self.weight.unwrap_or(style.weight),
+            is_italic: self.italic.unwrap_or(style.italic),
+            colour: self.color,
+            letter_spacing: self.letter_spacing.unwrap_or(style.letter_spacing) as f32,
+        }
+    }
+}
+
+impl Shadow {
+    fn check(&self, check: &mut Check) {
+        check.range("/offsetX", self.offset_x, -500.0..=500.0);
+        check.range("/offsetY", self.offset_y, -500.0..=500.0);
+        check.range("/blur", self.blur, 0.0..=200.0);
     }
 }
 
@@ -218,9 +401,18 @@ impl Style {
     pub fn check(&self, check: &mut Check) {
         check.count("/font", "bytes", self.font.len(), 1..=128);
         check.range("/size", self.size, SIZES);
-        check.range("/weight", f64::from(self.weight), 100.0..=900.0);
+        check.range("/weight", f64::from(self.weight), WEIGHTS);
         check.range("/lineHeight", self.line_height, 0.5..=10.0);
-        check.range("/letterSpacing", self.letter_spacing, -100.0..=1000.0);
+        check.range("/letterSpacing", self.letter_spacing, SPACINGS);
+        if let Some(fill) = &self.fill {
+            check.part("/fill", |check| fill.check(check));
+        }
+        check.range("/stroke/width", self.stroke.as_ref().map_or(0.1, |stroke| stroke.width), 0.1..=100.0);
+        if let Some(shadow) = &self.shadow {
+            check.part("/shadow", |check| shadow.check(check));
+        }
+        check.range("/maxLines", self.max_lines.map_or(1.0, f64::from), 1.0..=1000.0);
+        check.range("/minSize", self.min_size.unwrap_or(MIN_SIZE), SIZES);
         check.range("/padding", self.padding, 0.0..=1000.0);
         check.range("/cornerRadius", self.corner_radius, 0.0..=10_000.0);
     }
@@ -234,20 +426,22 @@ impl Style {
         self.plan_background(planner, size);
         // The block is as wide as the box's inside when that is known, and the lines are aligned within it.
         let y = self.vertical_align.offset(size[1] - 2.0 * padding - block[1]);
-        planner.draw(size, set(raster, block, [padding, padding + y]));
+        let reach = raster.reach();
+        planner.draw_beyond(size, reach, set(raster, block, [padding, padding + y]));
     }
 
     /// Draws a text that becomes another one after a time; that one's raster is asked for already, so that the layer
-    /// never blinks.
+    /// never blinks. Its digits are equally wide unless the document says otherwise, so that it does not tremble.
     pub(super) fn plan_changing(&self, planner: &mut Planner<'_>, text: String, next: Option<(Duration, String)>) {
+        let steady = Self { tabular_digits: self.tabular_digits.or(Some(true)), ..self.clone() };
         if let Some((span, next)) = next {
             planner.changes_in(span);
             if next != text {
-                planner.prefetch(&Raster::Text(Arc::new(self.block(planner, next, false))));
+                planner.prefetch(&Raster::Text(Arc::new(steady.block(planner, next, false))));
             }
         }
-        let raster = self.block(planner, text, false);
-        self.plan_block(planner, raster);
+        let raster = steady.block(planner, text, false);
+        steady.plan_block(planner, raster);
     }
 
     /// Draws the box behind the text, if there is one.
@@ -257,36 +451,65 @@ impl Style {
         }
     }
 
-    /// A text as wide as the box's inside.
+    /// A text as wide as the box's inside, and no higher where that matters.
     pub(super) fn block(&self, planner: &Planner<'_>, text: String, wrap: bool) -> TextRaster {
-        let width = planner.width().map(|width| (width - 2.0 * self.padding as f32).max(1.0));
-        self.raster(planner, text, width, wrap)
+        let inside = |side: f32| (side - 2.0 * self.padding as f32).max(1.0);
+        let mut raster = self.raster(planner, text, planner.width().map(inside), wrap);
+        if raster.size_min.is_some() || raster.has_ellipsis {
+            raster.height = planner.height().map(inside);
+        }
+        raster
     }
 
     /// A text of this width in layer pixels, or as wide as it is.
     pub(super) fn raster(&self, planner: &Planner<'_>, text: String, width: Option<f32>, wrap: bool) -> TextRaster {
-        TextRaster {
+        let is_painted = self.stroke.is_some() || self.shadow.is_some() || matches!(self.fill, Some(Fill::Gradient(_)));
+        let mut raster = TextRaster {
             text,
+            spans: Vec::new(),
             font: self.font.clone(),
             size: self.size as f32,
             weight: self.weight,
             is_italic: self.italic,
-            colour: self.color,
+            colour: if let Some(Fill::Color(colour)) = self.fill { colour } else { self.color },
             line_height: self.line_height as f32,
             letter_spacing: self.letter_spacing as f32,
+            has_tabular_digits: self.tabular_digits == Some(true),
             align: self.align,
+            direction: Direction::Auto,
             width,
             wrap,
-            scale: self.raster_scale(planner, width),
+            height: None,
+            size_min: (self.fit == TextFit::Shrink).then(|| self.min_size.unwrap_or(MIN_SIZE).min(self.size) as f32),
+            lines_max: self.max_lines,
+            has_ellipsis: self.overflow == Overflow::Ellipsis,
+            effects: is_painted.then(|| Arc::new(self.effects(planner))),
+            scale: 1.0,
+        };
+        raster.scale = self.raster_scale(planner, &raster);
+        raster
+    }
+
+    fn effects(&self, planner: &Planner<'_>) -> TextEffects {
+        let shadow = |shadow: &Shadow| TextShadow {
+            colour: shadow.color,
+            offset: [shadow.offset_x as f32, shadow.offset_y as f32],
+            blur: shadow.blur as f32,
+        };
+        TextEffects {
+            gradient: if let Some(Fill::Gradient(gradient)) = &self.fill { Some(gradient.clone()) } else { None },
+            stroke: self.stroke.as_ref().map(|s| draw::Stroke { colour: s.color, width: s.width as f32 }),
+            shadow: self.shadow.as_ref().map(shadow),
+            blend_space: planner.blend_space(),
         }
     }
 
     /// The scale at which the text is shown, in steps of 1/16 so that a slow zoom does not set it anew on every frame,
     /// and small enough for a texture and for the glyph atlas.
-    fn raster_scale(&self, planner: &Planner<'_>, width: Option<f32>) -> f32 {
+    fn raster_scale(&self, planner: &Planner<'_>, raster: &TextRaster) -> f32 {
         let shown = (planner.scale() * 16.0).round() / 16.0;
-        let em = self.size as f32;
-        let side = width.unwrap_or(em).max(em) + em;
+        let em = raster.spans.iter().map(|span| span.look.size).fold(raster.size, f32::max);
+        let side = raster.width.unwrap_or(em).max(em) + em + 2.0 * raster.reach();
         shown.clamp(1.0 / 16.0, 16.0).min(TEXTURE_SIDE_MAX / side).min(*SIZES.end() as f32 / em)
     }
 
@@ -297,8 +520,105 @@ impl Style {
         }
         Paint::Shape(Arc::new(Shape {
             outline: Outline::Rectangle { rect: Rect::at_origin(size), radius },
-            fill: Some(Fill::Solid(colour)),
+            fill: Some(draw::Fill::Solid(colour)),
             stroke: None,
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::scene::{
+        content::testing::{plan, problem},
+        draw::DrawItem,
+    };
+
+    fn text(fields: Value) -> Value {
+        let mut document = json!({ "type": "text", "text": "Hello" });
+        json_patch::merge(&mut document, &fields);
+        document
+    }
+
+    fn item(fields: Value, transform: Value) -> (DrawItem, Arc<TextRaster>) {
+        let item = plan(text(fields), transform).remove(0);
+        let Paint::Raster { raster: Raster::Text(raster), .. } = &item.paint else { panic!("a text") };
+        let raster = raster.clone();
+        (item, raster)
+    }
+
+    #[test]
+    fn stroke_and_shadow_reach_out_of_the_box() {
+        let (plain, _) = item(json!({ "size": 20 }), json!({}));
+        assert_eq!(plain.clip, Rect::new(0.0, 0.0, 50.0, 24.0));
+        let (item, raster) = item(
+            json!({ "size": 20, "stroke": { "color": "#000000", "width": 3 },
+                "shadow": { "color": "#00000080", "offsetX": -4, "offsetY": 2, "blur": 6 } }),
+            json!({}),
+        );
+        // 3 px of stroke, 4 px away, and three deviations of 3 px.
+        assert_eq!(item.clip, Rect::new(-16.0, -16.0, 82.0, 56.0));
+        let effects = raster.effects.as_ref().unwrap();
+        assert_eq!(effects.shadow.unwrap().offset, [-4.0, 2.0]);
+        assert!(raster.overhang() >= 16.0 + 5.0);
+    }
+
+    #[test]
+    fn what_limits_a_text_is_part_of_its_key() {
+        let (_, raster) = item(
+            json!({ "size": 40, "fit": "shrink", "padding": 5, "maxLines": 3, "overflow": "ellipsis" }),
+            json!({ "width": 100, "height": 50 }),
+        );
+        assert_eq!((raster.width, raster.height), (Some(90.0), Some(40.0)));
+        assert_eq!((raster.size_min, raster.lines_max, raster.has_ellipsis), (Some(8.0), Some(3), true));
+        let (_, plain) = item(json!({ "fit": "none" }), json!({ "width": 100, "height": 50 }));
+        assert_eq!((plain.height, plain.size_min), (None, None), "the height alone sets nothing anew");
+        let (_, small) = item(json!({ "size": 5, "fit": "shrink" }), json!({}));
+        assert_eq!(small.size_min, Some(5.0));
+    }
+
+    #[test]
+    fn a_colour_as_fill_is_a_colour_and_a_gradient_is_painted() {
+        let (_, raster) = item(json!({ "fill": "#ff0000" }), json!({}));
+        assert_eq!((raster.colour, raster.effects.is_none()), (Rgba::new(255, 0, 0, 255), true));
+        let stops = json!([{ "offset": 0, "color": "#ff0000" }, { "offset": 1, "color": "#0000ff" }]);
+        let (_, raster) = item(json!({ "fill": { "type": "linear", "stops": stops } }), json!({}));
+        assert!(raster.effects.as_ref().unwrap().gradient.is_some());
+    }
+
+    #[test]
+    fn runs_take_what_they_do_not_say_from_the_layer() {
+        let runs = json!([{ "text": "a\r\n" }, { "text": "b", "weight": 700, "color": "#00ff00" }]);
+        let (_, raster) = item(json!({ "text": null, "runs": runs, "size": 20, "italic": true }), json!({}));
+        assert_eq!(raster.text, "a\nb");
+        assert_eq!(raster.spans.iter().map(|span| span.end).collect::<Vec<_>>(), [2, 3]);
+        let (a, b) = (&raster.spans[0].look, &raster.spans[1].look);
+        assert_eq!((a.weight, a.is_italic, a.colour, a.size), (400, true, None, 20.0));
+        assert_eq!((b.weight, b.is_italic, b.colour), (700, true, Some(Rgba::new(0, 255, 0, 255))));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (fields, pointer) in [
+            (json!({ "runs": [{ "text": "b" }] }), "/content/text"),
+            (json!({ "text": null }), "/content/text"),
+            (json!({ "text": null, "runs": [] }), "/content/runs"),
+            (json!({ "text": null, "runs": [{ "text": "b", "size": 0 }] }), "/content/runs/0/size"),
+            (json!({ "text": null, "runs": [{ "text": "b", "weight": 50 }] }), "/content/runs/0/weight"),
+            (json!({ "text": null, "runs": [{ "text": "b", "wieght": 50 }] }), "/content/runs/0/wieght"),
+            (json!({ "stroke": { "color": "#000000", "width": 0 } }), "/content/stroke/width"),
+            (json!({ "shadow": { "color": "#000000", "blur": 201 } }), "/content/shadow/blur"),
+            (json!({ "shadow": { "color": "#000000", "offsetX": 501 } }), "/content/shadow/offsetX"),
+            (json!({ "fill": { "type": "linear", "stops": [] } }), "/content/fill/stops"),
+            (json!({ "maxLines": 0 }), "/content/maxLines"),
+            (json!({ "minSize": 0 }), "/content/minSize"),
+            (json!({ "overflow": "scroll" }), "/content/overflow"),
+            (json!({ "fit": "grow" }), "/content/fit"),
+            (json!({ "direction": "up" }), "/content/direction"),
+        ] {
+            assert_eq!(problem(text(fields)).0, pointer);
+        }
     }
 }

@@ -12,7 +12,7 @@
 //! 0 first. The largest unit of the format takes what is beyond it: 75 minutes are `75:00` as `mm:ss`.
 //!
 //! Tokens: `dd d` days, `HH H hh h` hours, `mm m` minutes, `ss s` seconds, `S SS SSS` tenths to thousandths.
-//! Events at the end, laps and digits of equal width are not here.
+//! Events at the end and laps are not here.
 
 use std::time::Duration;
 
