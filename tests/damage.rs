@@ -12,7 +12,7 @@ use stream_manager::{
     base::{colour::VideoColour, nv12::Picture},
     gpu::{Compositor, Gpu, Options},
     media::{Config, Library},
-    scene::{Canvas, DrawList, LayerErrors, Moment, Scene, evaluate, read_layers},
+    scene::{Canvas, DrawList, LayerErrors, Moment, Show, evaluate, read_layers},
 };
 
 const WAIT: Duration = Duration::from_secs(30);
@@ -48,9 +48,9 @@ fn canvas(blend_space: &str) -> Canvas {
 
 fn plan(library: &Library, canvas: &Canvas, layers: &[Value]) -> DrawList {
     let layers = read_layers(layers.to_vec()).unwrap();
-    let scene = Scene { canvas: canvas.clone(), layer_errors: LayerErrors::Hide, layers };
-    assert!(library.prepare_scene(&scene, Moment::START, WAIT).is_complete());
-    evaluate(&scene, Moment::START, library).draw_list
+    let show = Show::of_layers(canvas.clone(), LayerErrors::Hide, layers);
+    assert!(library.prepare_show(&show, Moment::START, WAIT).is_complete());
+    evaluate(&show, Moment::START, library).draw_list
 }
 
 fn any_content() -> impl Strategy<Value = Value> {

@@ -18,7 +18,7 @@ use stream_manager::{
     base::{colour::VideoColour, nv12::Picture},
     gpu::{Compositor, Gpu, Options},
     media::{Config, Library},
-    scene::{Canvas, LayerErrors, Moment, Scene, evaluate, read_layers},
+    scene::{Canvas, LayerErrors, Moment, Show, evaluate, read_layers},
 };
 
 /// Code values a channel may be off. Rasterisers round differently (lavapipe itself with the vector width of the CPU),
@@ -103,7 +103,7 @@ fn difference(a: &RgbaImage, b: &RgbaImage) -> RgbaImage {
     })
 }
 
-fn read(path: &Path) -> (Scene, Moment) {
+fn read(path: &Path) -> (Show, Moment) {
     let text = std::fs::read_to_string(path).unwrap();
     let mut document: serde_json::Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}"));
     let canvas: Canvas = serde_json::from_value(document["canvas"].take()).unwrap();
@@ -112,7 +112,7 @@ fn read(path: &Path) -> (Scene, Moment) {
     let serde_json::Value::Array(layers) = document["layers"].take() else { panic!("layers are an array") };
     let layers = read_layers(layers).unwrap_or_else(|problems| panic!("{problems}"));
     let moment = Moment { elapsed: Duration::from_millis(at_ms.into()), utc_ms: at_ms.into() };
-    (Scene { canvas, layer_errors, layers }, moment)
+    (Show::of_layers(canvas, layer_errors, layers), moment)
 }
 
 /// The pictures that the scenes refer to: made here, so that every texel is known.
@@ -163,12 +163,12 @@ fn gpu() -> Arc<Gpu> {
     GPU.get_or_init(|| Gpu::open(&Options::default()).unwrap_or_else(|error| panic!("{error}"))).clone()
 }
 
-fn draw(scene: &Scene, moment: Moment) -> RgbaImage {
+fn draw(show: &Show, moment: Moment) -> RgbaImage {
     let (gpu, library) = (gpu(), library());
-    let size = scene.canvas.size;
-    let prepared = library.prepare_scene(scene, moment, Duration::from_secs(20));
+    let size = show.canvas.size;
+    let prepared = library.prepare_show(show, moment, Duration::from_secs(20));
     assert_eq!(prepared.pending, []);
-    let draw_list = evaluate(scene, moment, &*library).draw_list;
+    let draw_list = evaluate(show, moment, &*library).draw_list;
     let mut compositor = Compositor::new(gpu.clone(), library, size, VideoColour::BT709_LIMITED).unwrap();
     compositor.render(0, &draw_list).unwrap();
     let collected = compositor.collect(Duration::from_secs(20), &mut Picture::black(size));

@@ -9,7 +9,7 @@ use stream_manager::{
     base::{colour::VideoColour, nv12::Picture},
     gpu::{Compositor, Gpu, Options},
     media::{Config, Library},
-    scene::{Canvas, LayerErrors, Moment, Scene, evaluate, read_layers},
+    scene::{Canvas, LayerErrors, Moment, Show, evaluate, read_layers},
 };
 
 const WAIT: Duration = Duration::from_secs(30);
@@ -45,9 +45,9 @@ fn memory_is_flat_over_a_hundred_thousand_text_changes() {
     let mut full = 0;
     for frame in 0..CHANGES / TEXTS {
         let layers = read_layers((0..TEXTS).map(|i| text(i, frame * TEXTS + i)).collect()).unwrap();
-        let scene = Scene { canvas: canvas.clone(), layer_errors: LayerErrors::Hide, layers };
-        assert!(library.prepare_scene(&scene, Moment::START, WAIT).is_complete());
-        let list = evaluate(&scene, Moment::START, &*library).draw_list;
+        let show = Show::of_layers(canvas.clone(), LayerErrors::Hide, layers);
+        assert!(library.prepare_show(&show, Moment::START, WAIT).is_complete());
+        let list = evaluate(&show, Moment::START, &*library).draw_list;
         assert_eq!(list.items.len(), TEXTS as usize);
         compositor.render(u64::from(frame), &list).unwrap();
         assert!(!compositor.is_pending());

@@ -43,15 +43,16 @@ type Answer = Result<Response, Problem>;
 
 /// All routes.
 pub fn router(app: App) -> Router {
+    let layers = Router::new().route("/layers", get(parts::list_layers).post(parts::create_layer)).route(
+        "/layers/{layer_id}",
+        get(parts::get_layer).put(parts::put_layer).patch(parts::patch_layer).delete(parts::delete_layer),
+    );
     let stream = Router::new()
         .route("/", get(streams::get).patch(streams::patch).delete(streams::delete))
         .route("/status", get(streams::status))
         .route("/program.png", get(streams::program_png))
-        .route("/layers", get(parts::list_layers).post(parts::create_layer))
-        .route(
-            "/layers/{layer_id}",
-            get(parts::get_layer).put(parts::put_layer).patch(parts::patch_layer).delete(parts::delete_layer),
-        )
+        .nest("/scenes/{scene_id}", layers.clone())
+        .merge(layers)
         .route("/outputs", get(parts::list_outputs).post(parts::create_output))
         .route("/outputs/{output_id}", get(parts::get_output).patch(parts::patch_output).delete(parts::delete_output))
         .route("/outputs/{output_id}/{action}", post(parts::act_on_output))

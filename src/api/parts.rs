@@ -2,15 +2,42 @@
 
 use axum::{
     Json,
-    extract::State,
+    extract::{OriginalUri, State},
     http::{StatusCode, header},
     response::IntoResponse,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{Answer, App, body::Body, path::Path, problem::Problem, receipt};
-use crate::state::{Change, Receipt};
+use crate::state::{Change, LayersOf, Receipt};
+
+/// What stands in the path of layers, of a scene or, without one, of the scene on air.
+#[derive(Debug, Deserialize)]
+pub(super) struct LayersPath {
+    id: String,
+    scene_id: Option<String>,
+}
+
+impl LayersPath {
+    fn of(&self) -> LayersOf<'_> {
+        LayersOf { stream: &self.id, scene: self.scene_id.as_deref() }
+    }
+}
+
+/// What stands in the path of one of them.
+#[derive(Debug, Deserialize)]
+pub(super) struct LayerPath {
+    id: String,
+    scene_id: Option<String>,
+    layer_id: String,
+}
+
+impl LayerPath {
+    fn of(&self) -> LayersOf<'_> {
+        LayersOf { stream: &self.id, scene: self.scene_id.as_deref() }
+    }
+}
 
 fn answer<T: Serialize>(name: &str, done: &Receipt<T>) -> Result<Json<Value>, Problem> {
     let mut value = receipt(done);
@@ -19,50 +46,47 @@ fn answer<T: Serialize>(name: &str, done: &Receipt<T>) -> Result<Json<Value>, Pr
 }
 
 /// `GET .../layers`
-pub(super) async fn list_layers(State(app): State<App>, Path(id): Path<String>) -> Answer {
-    let snapshot = app.streams.get(&id)?;
-    let layers = super::to_value(&snapshot.document.scene.layers)?;
+pub(super) async fn list_layers(State(app): State<App>, Path(path): Path<LayersPath>) -> Answer {
+    let snapshot = app.streams.get(&path.id)?;
+    let layers = super::to_value(&path.of().scene_in(&snapshot.document.show)?.layers)?;
     Ok(Json(json!({ "revision": snapshot.revision, "layers": layers })).into_response())
 }
 
 /// `POST .../layers`
-pub(super) async fn create_layer(State(app): State<App>, Path(id): Path<String>, Body(value): Body) -> Answer {
-    let done = app.streams.create_layer(&id, value).await?;
-    let location = format!("/api/v1/streams/{id}/layers/{}", done.item.id);
+pub(super) async fn create_layer(
+    State(app): State<App>,
+    Path(path): Path<LayersPath>,
+    OriginalUri(uri): OriginalUri,
+    Body(value): Body,
+) -> Answer {
+    let done = app.streams.create_layer(path.of(), value).await?;
+    let location = format!("{}/{}", uri.path(), done.item.id);
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], answer("layer", &done)?).into_response())
 }
 
 /// `GET .../layers/{layerId}`
-pub(super) async fn get_layer(State(app): State<App>, Path((id, layer_id)): Path<(String, String)>) -> Answer {
-    let snapshot = app.streams.get(&id)?;
-    let not_found = || crate::state::Error::NotFound { what: "layer", id: layer_id.clone() };
-    let layer = snapshot.document.scene.layer(&layer_id).ok_or_else(not_found)?;
+pub(super) async fn get_layer(State(app): State<App>, Path(path): Path<LayerPath>) -> Answer {
+    let snapshot = app.streams.get(&path.id)?;
+    let not_found = || crate::state::Error::NotFound { what: "layer", id: path.layer_id.clone() };
+    let layer = path.of().scene_in(&snapshot.document.show)?.layer(&path.layer_id).ok_or_else(not_found)?;
     Ok(Json(super::to_value(layer)?).into_response())
 }
 
 /// `PUT .../layers/{layerId}`
-pub(super) async fn put_layer(
-    State(app): State<App>,
-    Path((id, layer_id)): Path<(String, String)>,
-    Body(value): Body,
-) -> Answer {
-    let done = app.streams.change_layer(&id, &layer_id, Change::Replace(value)).await?;
+pub(super) async fn put_layer(State(app): State<App>, Path(path): Path<LayerPath>, Body(value): Body) -> Answer {
+    let done = app.streams.change_layer(path.of(), &path.layer_id, Change::Replace(value)).await?;
     Ok(answer("layer", &done)?.into_response())
 }
 
 /// `PATCH .../layers/{layerId}`
-pub(super) async fn patch_layer(
-    State(app): State<App>,
-    Path((id, layer_id)): Path<(String, String)>,
-    Body(patch): Body,
-) -> Answer {
-    let done = app.streams.change_layer(&id, &layer_id, Change::Merge(patch)).await?;
+pub(super) async fn patch_layer(State(app): State<App>, Path(path): Path<LayerPath>, Body(patch): Body) -> Answer {
+    let done = app.streams.change_layer(path.of(), &path.layer_id, Change::Merge(patch)).await?;
     Ok(answer("layer", &done)?.into_response())
 }
 
 /// `DELETE .../layers/{layerId}`
-pub(super) async fn delete_layer(State(app): State<App>, Path((id, layer_id)): Path<(String, String)>) -> Answer {
-    Ok(Json(receipt(&app.streams.delete_layer(&id, &layer_id).await?)).into_response())
+pub(super) async fn delete_layer(State(app): State<App>, Path(path): Path<LayerPath>) -> Answer {
+    Ok(Json(receipt(&app.streams.delete_layer(path.of(), &path.layer_id).await?)).into_response())
 }
 
 /// `GET .../outputs`: each with its document, and with what it shows of itself while the stream runs.

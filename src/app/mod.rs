@@ -170,12 +170,12 @@ fn open_devices(config: &Config) -> anyhow::Result<Arc<Devices>> {
 fn check(config: Config) -> anyhow::Result<ExitCode> {
     let document = read_show(&config)?;
     let library = Library::new(config.media_config())?;
-    let evaluation = prepare(&document.scene, Moment::START, &library, Duration::from_secs(30));
+    let evaluation = prepare(&document.show, Moment::START, &library, Duration::from_secs(30));
     for error in &evaluation.errors {
         complain(&format!("layer {}: {}", error.layer, error.message));
     }
     let unknown: Vec<_> =
-        document.scene.layers.iter().filter_map(|l| Some((&l.id, missing_fonts(l, &library)?))).collect();
+        document.show.on_air().layers.iter().filter_map(|l| Some((&l.id, missing_fonts(l, &library)?))).collect();
     for (layer, message) in &unknown {
         complain(&format!("layer {layer}: {message}"));
     }
@@ -185,9 +185,9 @@ fn check(config: Config) -> anyhow::Result<ExitCode> {
     if !evaluation.errors.is_empty() || !unknown.is_empty() || evaluation.is_pending {
         return Ok(ExitCode::FAILURE);
     }
-    let canvas = &document.scene.canvas;
+    let canvas = &document.show.canvas;
     let (width, height) = (canvas.size.width(), canvas.size.height());
-    let (layers, outputs) = (document.scene.layers.len(), document.outputs.len());
+    let (layers, outputs) = (document.show.on_air().layers.len(), document.outputs.len());
     complain(&format!("ok: {width}x{height} at {} fps, {layers} layers, {outputs} outputs", canvas.fps));
     Ok(ExitCode::SUCCESS)
 }
@@ -258,6 +258,6 @@ mod tests {
     fn the_built_in_show_is_a_good_document() {
         let document = read_show(&Config::default()).unwrap();
         assert_eq!(document.id.as_str(), "main");
-        assert!(document.scene.layers.len() > 5);
+        assert!(document.show.on_air().layers.len() > 5);
     }
 }

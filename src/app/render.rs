@@ -16,7 +16,7 @@ use stream_manager::pipeline::offline;
 pub(super) fn still(config: &Config, at: Duration, output: &Path) -> anyhow::Result<()> {
     expect_extension(output, "png", "--duration for an FLV file")?;
     let show = read_show(config)?;
-    let image = offline::still(&*open_devices(config)?, &show.scene, at)?;
+    let image = offline::still(&*open_devices(config)?, &show.show, at)?;
     image.save(output).with_context(|| format!("writing {}", output.display()))
 }
 
@@ -37,7 +37,7 @@ pub(super) fn movie(config: &Config, duration: Duration, output: &Path) -> anyho
         }
     };
     let rendered =
-        offline::movie(&devices, &show.scene, &pipeline.encoder, pipeline.sound, duration, &mut file, &mut progress)
+        offline::movie(&devices, &show.show, &pipeline.encoder, pipeline.sound, duration, &mut file, &mut progress)
             .with_context(|| format!("rendering {}", output.display()));
     let finished =
         rendered.and_then(|()| std::fs::rename(&part, output).with_context(|| format!("writing {}", output.display())));

@@ -31,7 +31,7 @@ use super::{
 use crate::{
     base::clock::{Clock, SystemClock},
     scene::{
-        Moment, Scene,
+        Moment, Show,
         draw::{Extent, Media, Raster, TextRaster},
         evaluate,
     },
@@ -207,13 +207,13 @@ impl Library {
         }
     }
 
-    /// Waits, at most `timeout`, until the frame of `scene` at `moment` can be drawn whole, or what is missing has
+    /// Waits, at most `timeout`, until the frame of `show` at `moment` can be drawn whole, or what is missing has
     /// failed. Blocks the caller, as [`Library::prepare`] does.
-    pub fn prepare_scene(&self, scene: &Scene, moment: Moment, timeout: Duration) -> Prepared {
+    pub fn prepare_show(&self, show: &Show, moment: Moment, timeout: Duration) -> Prepared {
         let deadline = self.shared.clock.now().saturating_add(timeout);
         loop {
             let wanted = Wanted { library: self, rasters: RefCell::default() };
-            let is_pending = evaluate(scene, moment, &wanted).is_pending;
+            let is_pending = evaluate(show, moment, &wanted).is_pending;
             let rest = deadline.saturating_sub(self.shared.clock.now());
             let prepared = self.prepare(&wanted.rasters.into_inner(), rest);
             // What was pending may, now that it is there, lead to more: a failure to the text that says so.

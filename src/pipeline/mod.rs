@@ -50,7 +50,7 @@ use crate::{
     gpu::{self, Compositor, Gpu},
     media::Library,
     output::{Headers, Output, Spec, Stats},
-    scene::{LayerError, Scene},
+    scene::{LayerError, Show},
 };
 
 /// Every stream's picture is BT.709, limited range.
@@ -145,7 +145,7 @@ pub struct Config {
     /// Its name, in threads, logs and metrics.
     pub id: Id,
     /// What is shown first; its canvas stays for the stream's life.
-    pub scene: Arc<Scene>,
+    pub show: Arc<Show>,
     /// How the picture is encoded.
     pub encoder: EncoderSettings,
     /// How the sound is made.
@@ -224,18 +224,18 @@ impl Stream {
             video: video::sequence_header(encoder.parameter_sets())?,
             audio: flv::audio_sequence_header(&sound_encoder.config().to_bytes()),
         };
-        let size = config.scene.canvas.size;
+        let size = config.show.canvas.size;
         let compositor = Compositor::new(devices.gpu()?, devices.library.clone(), size, COLOUR)?;
 
         let metrics = families.of(&config.id);
-        let program = Arc::new(Program::new(config.scene.clone()));
+        let program = Arc::new(Program::new(config.show.clone()));
         let fan_out = Arc::new(FanOut::new(headers));
         let is_stopping = Arc::new(AtomicBool::new(false));
         let bitrate_kbps = Arc::new(AtomicU32::new(config.encoder.config.bitrate_kbps));
         let (producer, consumer) = frame_store::frame_store(size);
         let (to_mux, packets) = mpsc::sync_channel(mux::QUEUE);
         let started_at = clock.now();
-        let timeline = Timeline::new(started_at, config.scene.canvas.fps);
+        let timeline = Timeline::new(started_at, config.show.canvas.fps);
 
         let mut stream = Self {
             id: config.id,
@@ -297,9 +297,16 @@ impl Stream {
         Ok(())
     }
 
-    /// Puts a scene on air. Its canvas must be the one the stream was started with.
-    pub fn set_scene(&self, scene: Arc<Scene>) -> Applied {
-        self.applied(self.program.set_scene(scene))
+    /// Puts a show on air. `make` makes it, with something for the caller, from the time elapsed of the first frame that
+    /// shows it; it must be quick. The canvas must be the one the stream was started with.
+    pub fn set_show<T>(&self, make: impl FnOnce(Duration) -> (Arc<Show>, T)) -> (Applied, T) {
+        let (frame, made) = self.program.set_show(|frame| make(self.rate.time_of(frame)));
+        (self.applied(frame), made)
+    }
+
+    /// The time elapsed of the next frame: the stream's uptime in whole frames, without the time it stood paused.
+    pub fn elapsed(&self) -> Duration {
+        self.rate.time_of(self.program.next_scene_frame())
     }
 
     /// Freezes the picture, with sound and outputs going on, or releases it where it stood.

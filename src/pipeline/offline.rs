@@ -21,7 +21,7 @@ use crate::{
     flv::{self, TagKind},
     gpu::{self, Compositor},
     output::{Kind, Packet},
-    scene::{DrawList, Evaluation, LayerError, Moment, Scene},
+    scene::{DrawList, Evaluation, LayerError, Moment, Show},
 };
 
 /// The world's time at the start of every offline rendering, 2026-01-01 12:00 UTC: a picture must not depend on when it
@@ -75,17 +75,17 @@ fn list(errors: &[LayerError]) -> String {
     lines.join("; ")
 }
 
-/// The frame of `scene` at `time`.
-pub fn still(devices: &Devices, scene: &Scene, time: Duration) -> Result<RgbaImage, Error> {
-    let list = plan(devices, scene, time)?.draw_list;
-    let mut compositor = Compositor::new(devices.gpu()?, devices.library.clone(), scene.canvas.size, COLOUR)?;
+/// The frame of `show` at `time`.
+pub fn still(devices: &Devices, show: &Show, time: Duration) -> Result<RgbaImage, Error> {
+    let list = plan(devices, show, time)?.draw_list;
+    let mut compositor = Compositor::new(devices.gpu()?, devices.library.clone(), show.canvas.size, COLOUR)?;
     draw(&mut compositor, 0, &list)?;
     Ok(compositor.capture()?)
 }
 
-fn plan(devices: &Devices, scene: &Scene, elapsed: Duration) -> Result<Evaluation, Error> {
+fn plan(devices: &Devices, show: &Show, elapsed: Duration) -> Result<Evaluation, Error> {
     let moment = Moment { elapsed, utc_ms: START_UTC_MS + elapsed.as_millis() as i64 };
-    let evaluation = prepare(scene, moment, &devices.library, MEDIA_TIMEOUT);
+    let evaluation = prepare(show, moment, &devices.library, MEDIA_TIMEOUT);
     if !evaluation.errors.is_empty() {
         return Err(Error::Layers(evaluation.errors));
     }
@@ -106,18 +106,18 @@ fn draw(compositor: &mut Compositor, number: u64, list: &DrawList) -> Result<(),
     }
 }
 
-/// `duration` of `scene` from its start, written to `file` as FLV; `progress` is told frames done and in all.
+/// `duration` of `show` from its start, written to `file` as FLV; `progress` is told frames done and in all.
 pub fn movie(
     devices: &Devices,
-    scene: &Scene,
+    show: &Show,
     encoder: &EncoderSettings,
     sound: SoundSettings,
     duration: Duration,
     file: &mut dyn Write,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<(), Error> {
-    let frames = scene.canvas.fps.frames_in(duration);
-    let mut picture = Pictures::new(devices, scene, encoder)?;
+    let frames = show.canvas.fps.frames_in(duration);
+    let mut picture = Pictures::new(devices, show, encoder)?;
     let mut track = Track::new(sound)?;
     let mut writer = Writer::new(file, encoder, sound, &picture, &track)?;
     for number in 0..frames {
@@ -132,7 +132,7 @@ pub fn movie(
 /// The picture track: frame number in, packet out.
 struct Pictures<'a> {
     devices: &'a Devices,
-    scene: &'a Scene,
+    show: &'a Show,
     timeline: Timeline,
     compositor: Compositor,
     shown: Option<Evaluation>,
@@ -141,12 +141,12 @@ struct Pictures<'a> {
 }
 
 impl<'a> Pictures<'a> {
-    fn new(devices: &'a Devices, scene: &'a Scene, encoder: &EncoderSettings) -> Result<Self, Error> {
-        let size = scene.canvas.size;
+    fn new(devices: &'a Devices, show: &'a Show, encoder: &EncoderSettings) -> Result<Self, Error> {
+        let size = show.canvas.size;
         Ok(Self {
             devices,
-            scene,
-            timeline: Timeline::new(Duration::ZERO, scene.canvas.fps),
+            show,
+            timeline: Timeline::new(Duration::ZERO, show.canvas.fps),
             compositor: Compositor::new(devices.gpu()?, devices.library.clone(), size, COLOUR)?,
             shown: None,
             picture: Picture::black(size),
@@ -158,7 +158,7 @@ impl<'a> Pictures<'a> {
         let elapsed = self.timeline.rate().time_of(number);
         // As on air: a frame that is known to be the last one again is not planned.
         if !self.shown.as_ref().is_some_and(|shown| shown.holds_at(elapsed)) {
-            let next = plan(self.devices, self.scene, elapsed)?;
+            let next = plan(self.devices, self.show, elapsed)?;
             if self.shown.as_ref().is_none_or(|shown| shown.draw_list != next.draw_list) {
                 draw(&mut self.compositor, number, &next.draw_list)?;
                 self.compositor.collect(FRAME_TIMEOUT, &mut self.picture)?.ok_or(Error::FrameTimeout { number })?;

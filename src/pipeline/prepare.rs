@@ -1,4 +1,4 @@
-//! Making a scene ready before it goes on air: its pictures decoded, its texts shaped.
+//! Making a show ready before it goes on air: its pictures decoded, its texts shaped.
 //!
 //! A change waits here, off the render thread, so that on air it shows whole on one frame and nothing blinks.
 
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::{
     media::Library,
-    scene::{Evaluation, Layer, Moment, Scene, evaluate},
+    scene::{Evaluation, Layer, Moment, Show, evaluate},
 };
 
 /// The families that `layer` names and the library does not have, as one sentence; on air the default family stands in.
@@ -17,10 +17,10 @@ pub fn missing_fonts(layer: &Layer, library: &Library) -> Option<String> {
     })
 }
 
-/// Waits, at most `timeout`, until the media that `scene` shows at `moment` is there or has failed, and plans it.
+/// Waits, at most `timeout`, until the media that `show` shows at `moment` is there or has failed, and plans it.
 ///
 /// Blocks the caller; not for the render thread nor for the network's.
-pub fn prepare(scene: &Scene, moment: Moment, library: &Library, timeout: Duration) -> Evaluation {
-    library.prepare_scene(scene, moment, timeout);
-    evaluate(scene, moment, library)
+pub fn prepare(show: &Show, moment: Moment, library: &Library, timeout: Duration) -> Evaluation {
+    library.prepare_show(show, moment, timeout);
+    evaluate(show, moment, library)
 }

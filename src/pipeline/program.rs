@@ -1,14 +1,14 @@
 //! The program: what is on air and what the render thread shares with those who change it.
 //!
-//! Whoever changes the scene learns the number of the first frame that shows the change: the swap and the render thread's
-//! taking of a frame number happen under one lock, held for a pointer copy.
+//! Whoever changes the show learns the number of the first frame that shows the change, and may put that frame's time
+//! into it: the swap and the render thread's taking of a frame number happen under one lock, held for a pointer copy.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use image::RgbaImage;
 use tokio::sync::oneshot;
 
-use crate::scene::{LayerError, Scene};
+use crate::scene::{LayerError, Show};
 
 /// Pictures waiting to be captured; more are refused.
 const CAPTURES_MAX: usize = 4;
@@ -22,9 +22,11 @@ pub(super) struct Program(Mutex<State>);
 
 #[derive(Debug)]
 struct State {
-    scene: Arc<Scene>,
+    show: Arc<Show>,
     is_paused: bool,
     next_frame: u64,
+    /// Frames that stood still because the picture was frozen.
+    paused_frames: u64,
     captures: Vec<CaptureReply>,
     layer_errors: Vec<LayerError>,
 }
@@ -32,15 +34,23 @@ struct State {
 /// What the render thread gets for a frame.
 #[derive(Debug)]
 pub(super) struct Turn {
-    pub(super) scene: Arc<Scene>,
+    pub(super) show: Arc<Show>,
     pub(super) is_paused: bool,
+    /// The frame's number without those that stood paused: where animations are.
+    pub(super) scene_frame: u64,
     pub(super) captures: Vec<CaptureReply>,
 }
 
 impl Program {
-    pub(super) fn new(scene: Arc<Scene>) -> Self {
-        let layer_errors = Vec::new();
-        Self(Mutex::new(State { scene, is_paused: false, next_frame: 0, captures: Vec::new(), layer_errors }))
+    pub(super) fn new(show: Arc<Show>) -> Self {
+        Self(Mutex::new(State {
+            show,
+            is_paused: false,
+            next_frame: 0,
+            paused_frames: 0,
+            captures: Vec::new(),
+            layer_errors: Vec::new(),
+        }))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -50,15 +60,25 @@ impl Program {
     /// The render thread begins frame `number`.
     pub(super) fn begin(&self, number: u64) -> Turn {
         let mut state = self.lock();
+        if state.is_paused {
+            // Those that came too late to be begun stood still, too.
+            state.paused_frames += (number + 1).saturating_sub(state.next_frame);
+        }
         state.next_frame = number + 1;
-        Turn { scene: state.scene.clone(), is_paused: state.is_paused, captures: std::mem::take(&mut state.captures) }
+        Turn {
+            show: state.show.clone(),
+            is_paused: state.is_paused,
+            scene_frame: number.saturating_sub(state.paused_frames),
+            captures: std::mem::take(&mut state.captures),
+        }
     }
 
-    /// Puts a scene on air; returns the first frame that shows it.
-    pub(super) fn set_scene(&self, scene: Arc<Scene>) -> u64 {
+    /// Puts a show on air, made from the scene frame that shows it first; returns that frame's own number.
+    pub(super) fn set_show<T>(&self, make: impl FnOnce(u64) -> (Arc<Show>, T)) -> (u64, T) {
         let mut state = self.lock();
-        state.scene = scene;
-        state.next_frame
+        let (show, made) = make(state.next_frame - state.paused_frames);
+        state.show = show;
+        (state.next_frame, made)
     }
 
     /// Freezes or releases the picture; returns the first frame for which that holds.
@@ -77,6 +97,12 @@ impl Program {
         self.lock().next_frame
     }
 
+    /// The next frame's number without those that stood paused.
+    pub(super) fn next_scene_frame(&self) -> u64 {
+        let state = self.lock();
+        state.next_frame - state.paused_frames
+    }
+
     /// Asks for the picture on air; refused while [`CAPTURES_MAX`] others wait.
     pub(super) fn request_capture(&self, reply: CaptureReply) -> bool {
         let mut state = self.lock();
@@ -93,5 +119,40 @@ impl Program {
 
     pub(super) fn layer_errors(&self) -> Vec<LayerError> {
         self.lock().layer_errors.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scene::{Canvas, LayerErrors};
+
+    fn program() -> (Program, Arc<Show>) {
+        let show = Arc::new(Show::of_layers(Canvas::default(), LayerErrors::Hide, Vec::new()));
+        (Program::new(show.clone()), show)
+    }
+
+    #[test]
+    fn a_show_is_made_for_the_frame_that_shows_it_first() {
+        let (program, show) = program();
+        assert_eq!(program.set_show(|frame| (show.clone(), frame)), (0, 0));
+        program.begin(0);
+        program.begin(1);
+        assert_eq!(program.set_show(|frame| (show.clone(), frame)), (2, 2));
+    }
+
+    #[test]
+    fn frames_that_stood_paused_do_not_count() {
+        let (program, show) = program();
+        program.begin(0);
+        program.set_paused(true);
+        assert_eq!(program.begin(1).scene_frame, 0, "the last one again");
+        // 2 and 3 came too late.
+        assert_eq!(program.begin(4).scene_frame, 0);
+        assert_eq!(program.set_show(|frame| (show.clone(), frame)), (5, 1), "shown when it is released");
+        program.set_paused(false);
+        assert_eq!(program.begin(5).scene_frame, 1);
+        assert_eq!(program.begin(7).scene_frame, 3, "left out while running: time went on");
+        assert_eq!(program.next_scene_frame(), 4);
     }
 }

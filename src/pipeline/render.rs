@@ -3,7 +3,7 @@
 //! The thread keeps the stream's cadence by itself. A frame whose draw list equals the last one's costs no GPU work. A
 //! frame that comes late is still drawn while it is late by no more than the store can absorb; beyond, its number is
 //! left out and the encoder repeats. When the GPU is lost, or the thread's work panics, the compositor is rebuilt from
-//! the scene while the encoder keeps the last picture on air.
+//! the show while the encoder keeps the last picture on air.
 
 use std::{
     collections::VecDeque,
@@ -24,7 +24,7 @@ use super::{
 use crate::{
     base::{clock::Clock, colour::VideoColour, size::Size},
     gpu::{self, Compositor},
-    scene::{Evaluation, LayerError, Moment, Scene, evaluate},
+    scene::{Evaluation, LayerError, Moment, Show, evaluate},
 };
 
 /// How many frames late a frame may be and still be drawn: what the frame store holds, less the one being shown.
@@ -59,17 +59,17 @@ struct Canvas {
     damaged_pixels: u64,
 }
 
-/// A scene and its plan at some time.
+/// A show and its plan at some time.
 #[derive(Debug)]
 struct Shown {
-    scene: Arc<Scene>,
+    show: Arc<Show>,
     evaluation: Evaluation,
 }
 
 impl Shown {
-    /// Whether `scene` at `time` is known to look the same.
-    fn holds(&self, scene: &Arc<Scene>, time: Duration) -> bool {
-        Arc::ptr_eq(&self.scene, scene) && self.evaluation.holds_at(time)
+    /// Whether `show` at `time` is known to look the same.
+    fn holds(&self, show: &Arc<Show>, time: Duration) -> bool {
+        Arc::ptr_eq(&self.show, show) && self.evaluation.holds_at(time)
     }
 }
 
@@ -86,15 +86,12 @@ impl Renderer {
     pub(super) fn run(mut self, compositor: Compositor) {
         let mut canvas = Some(Canvas::new(compositor));
         let mut number = 0;
-        let mut paused_frames = 0;
         while !self.is_stopping.load(Ordering::Acquire) {
             self.clock.sleep_until(self.timeline.frame_due(number));
             number = self.catch_up(number);
             let turn = self.program.begin(number);
-            paused_frames += u64::from(turn.is_paused);
-            let scene_frame = number.saturating_sub(paused_frames);
             let outcome = match &mut canvas {
-                Some(canvas) => catch_unwind(AssertUnwindSafe(|| self.frame(canvas, number, scene_frame, turn))),
+                Some(canvas) => catch_unwind(AssertUnwindSafe(|| self.frame(canvas, number, turn))),
                 None => Ok(self.rebuild().map(|rebuilt| canvas = Some(rebuilt))),
             };
             if let Some(reason) = failure(outcome) {
@@ -123,16 +120,16 @@ impl Renderer {
         Ok(Canvas::new(compositor))
     }
 
-    fn frame(&mut self, canvas: &mut Canvas, number: u64, scene_frame: u64, turn: Turn) -> Result<(), gpu::Error> {
+    fn frame(&mut self, canvas: &mut Canvas, number: u64, turn: Turn) -> Result<(), gpu::Error> {
         let planned_at = self.clock.now();
-        let elapsed = self.timeline.rate().time_of(scene_frame);
+        let elapsed = self.timeline.rate().time_of(turn.scene_frame);
         let moment = Moment { elapsed, utc_ms: self.clock.utc_ms_at(self.timeline.frame_due(number)) };
-        let is_known = |shown: &Shown| turn.is_paused || shown.holds(&turn.scene, elapsed);
+        let is_known = |shown: &Shown| turn.is_paused || shown.holds(&turn.show, elapsed);
         if canvas.shown.as_ref().is_some_and(is_known) {
             self.keep(canvas, number)?;
         } else {
-            let evaluation = evaluate(&turn.scene, moment, &*self.devices.library);
-            self.show(canvas, number, planned_at, Shown { scene: turn.scene, evaluation })?;
+            let evaluation = evaluate(&turn.show, moment, &*self.devices.library);
+            self.show(canvas, number, planned_at, Shown { show: turn.show, evaluation })?;
         }
         for reply in turn.captures {
             // Whoever asked may have gone away meanwhile.

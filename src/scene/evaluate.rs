@@ -1,4 +1,4 @@
-//! `Scene x time -> DrawList`: a pure function, so any frame can be asked for in any order.
+//! `Show x time -> DrawList`: a pure function, so any frame can be asked for in any order.
 //!
 //! What it needs to know of pictures and fonts ([`Media`]) is data that does not change once it is there. A layer whose
 //! media is pending draws nothing; one whose media failed draws nothing or an error box, and never touches the others.
@@ -6,10 +6,11 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    Layer, LayerErrors, Scene,
+    Layer, LayerErrors, Show,
     animation::Pose,
     draw::{BlendSpace, DrawItem, DrawList, Extent, Fill, Media, Outline, Paint, Raster, Shape, Stroke, TextRaster},
     geometry::{Affine, Rect},
+    in_z_order,
 };
 use crate::base::{colour::Rgba, id::Id};
 
@@ -45,42 +46,42 @@ pub struct Evaluation {
     pub errors: Vec<LayerError>,
     /// Whether some layer's media is not there yet.
     pub is_pending: bool,
-    /// Until which time elapsed, exclusively, the same scene gives the same list; `None`: for ever. Says nothing while media is pending
+    /// Until which time elapsed, exclusively, the same show gives the same list; `None`: for ever. Says nothing while media is pending
     /// or failed, which may end at any time.
     pub changes_at: Option<Duration>,
 }
 
 impl Evaluation {
-    /// Whether a later frame of the same scene, at `time`, is known to give the same list without being planned.
+    /// Whether a later frame of the same show, at `time`, is known to give the same list without being planned.
     pub fn holds_at(&self, time: Duration) -> bool {
         !self.is_pending && self.errors.is_empty() && self.changes_at.is_none_or(|change| time < change)
     }
 }
 
-/// Plans the frame of `scene` at `moment`.
-pub fn evaluate(scene: &Scene, moment: Moment, media: &dyn Media) -> Evaluation {
-    let canvas = &scene.canvas;
+/// Plans the frame of `show` at `moment`.
+pub fn evaluate(show: &Show, moment: Moment, media: &dyn Media) -> Evaluation {
+    let (canvas, layers) = (&show.canvas, &show.on_air().layers);
     let mut evaluation = Evaluation {
         draw_list: DrawList {
             size: canvas.size,
             blend_space: canvas.blend_space,
             background: canvas.background,
-            items: Vec::with_capacity(scene.layers.len() * 2),
+            items: Vec::with_capacity(layers.len() * 2),
         },
         errors: Vec::new(),
         is_pending: false,
         changes_at: None,
     };
-    for layer in scene.in_z_order().filter(|layer| layer.enabled) {
+    for layer in in_z_order(layers).filter(|layer| layer.enabled) {
         let pose = Pose::of(layer, moment.elapsed);
-        Planner { scene, layer, pose, moment, media, evaluation: &mut evaluation }.run();
+        Planner { show, layer, pose, moment, media, evaluation: &mut evaluation }.run();
     }
     evaluation
 }
 
 /// What a content needs to plan itself: its layer's box, the time, and where to put what it draws.
 pub struct Planner<'a> {
-    scene: &'a Scene,
+    show: &'a Show,
     layer: &'a Layer,
     /// The layer's transform and opacity at the moment, in place of its own.
     pose: Pose,
@@ -157,7 +158,7 @@ impl Planner<'_> {
 
     /// The layer's box, or the canvas.
     pub fn size_or_canvas(&self) -> [f32; 2] {
-        let size = self.scene.canvas.size;
+        let size = self.show.canvas.size;
         self.size_or([size.width() as f32, size.height() as f32])
     }
 
@@ -175,7 +176,7 @@ impl Planner<'_> {
                 None
             }
             Extent::Failed(message) => {
-                if self.scene.layer_errors == LayerErrors::Box {
+                if self.show.layer_errors == LayerErrors::Box {
                     self.draw_error(&message);
                 }
                 self.evaluation.errors.push(LayerError { layer: self.layer.id.clone(), message });
@@ -203,7 +204,7 @@ impl Planner<'_> {
         let clip = Rect::new(left, top, size[0] - edge(crop.crop_right) - left, size[1] - edge(crop.crop_bottom) - top);
         let place = self.place(size);
         // A layer scaled to nothing or wholly off the canvas is not drawn.
-        let canvas = self.scene.canvas.size;
+        let canvas = self.show.canvas.size;
         let canvas = Rect::new(0.0, 0.0, canvas.width() as f32, canvas.height() as f32);
         if clip.is_empty() || place.inverse().is_none() || place.bounds_of(clip).intersect(canvas).is_empty() {
             return;

@@ -1,8 +1,8 @@
-//! The picture as a function: `Scene x time -> DrawList`.
+//! The picture as a function: `Show x time -> DrawList`.
 //!
 //! Documents are JSON in camelCase, read strictly: an unknown field, an unknown name or a number out of range is a
 //! [`check::Problem`] with a JSON pointer. What is written back reads as the same document.
-//! Pure: no GPU, no clock, no files. Effects, several scenes and transitions are not here yet.
+//! Pure: no GPU, no clock, no files. Effects and transitions are not here yet.
 
 pub mod animation;
 pub mod check;
@@ -12,6 +12,7 @@ pub mod draw;
 pub mod easing;
 mod evaluate;
 pub mod geometry;
+mod show;
 mod strict;
 
 use serde::{Deserialize, Serialize};
@@ -23,6 +24,7 @@ pub use self::{
     draw::{BlendSpace, DrawList},
     easing::Easing,
     evaluate::{Evaluation, LayerError, Moment, Planner, evaluate},
+    show::{SCENES_MAX, SHOW_LAYERS_MAX, Scene, Show, ShowDocument},
 };
 use self::{
     animation::{ANIMATIONS_MAX, Property},
@@ -116,17 +118,6 @@ pub enum LayerErrors {
     Hide,
     /// A red box with the reason, for rehearsals.
     Box,
-}
-
-/// A canvas and the layers on it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Scene {
-    /// Size, rate and colour.
-    pub canvas: Canvas,
-    /// What a broken layer shows.
-    pub layer_errors: LayerErrors,
-    /// In the order of the document; `zIndex` decides what covers what.
-    pub layers: Vec<Layer>,
 }
 
 /// One thing on the canvas.
@@ -271,18 +262,11 @@ impl Layer {
     }
 }
 
-impl Scene {
-    /// Layers from bottom to top.
-    pub fn in_z_order(&self) -> impl Iterator<Item = &Layer> {
-        let mut layers: Vec<&Layer> = self.layers.iter().collect();
-        layers.sort_by_key(|layer| layer.z_index);
-        layers.into_iter()
-    }
-
-    /// The layer of that id.
-    pub fn layer(&self, id: &str) -> Option<&Layer> {
-        self.layers.iter().find(|layer| layer.id.as_str() == id)
-    }
+/// Layers from bottom to top.
+pub fn in_z_order(layers: &[Layer]) -> impl Iterator<Item = &Layer> {
+    let mut layers: Vec<&Layer> = layers.iter().collect();
+    layers.sort_by_key(|layer| layer.z_index);
+    layers.into_iter()
 }
 
 /// Reads and checks the layers of a scene: an array of layer documents with unique ids.

@@ -33,13 +33,13 @@ fn canvas() -> Canvas {
     check::read(json!({ "width": 640, "height": 360 })).unwrap()
 }
 
-fn scene(layers: Value) -> Scene {
+fn show(layers: Value) -> Show {
     let layers = read_layers(layers.as_array().unwrap().clone()).unwrap();
-    Scene { canvas: canvas(), layer_errors: LayerErrors::Hide, layers }
+    Show::of_layers(canvas(), LayerErrors::Hide, layers)
 }
 
 fn plan(layers: Value) -> Evaluation {
-    evaluate(&scene(layers), Moment::START, &Shelf::default())
+    evaluate(&show(layers), Moment::START, &Shelf::default())
 }
 
 fn problem(layers: Value) -> (String, String) {
@@ -114,7 +114,7 @@ fn ids_are_unique_and_safe() {
 
 #[test]
 fn a_document_written_back_reads_as_itself() {
-    let layers = scene(json!([
+    let shown = show(json!([
         { "id": "a", "zIndex": -3, "enabled": false, "opacity": 0.25, "content": { "type": "color", "color": "#01020304" } },
         { "id": "b", "transform": { "width": 10, "rotation": 720, "cropLeft": 3 },
           "content": { "type": "text", "text": "Zürich\n1:0", "background": "#000000b3", "align": "right" } },
@@ -123,8 +123,8 @@ fn a_document_written_back_reads_as_itself() {
           "fill": { "type": "linear", "angle": 45, "stops": [{ "offset": 0, "color": "#ff0000" }, { "offset": 1, "color": "#00ff00" }] },
           "stroke": { "color": "#ffffff", "width": 2 } } },
     ]));
-    let written = serde_json::to_value(&layers.layers).unwrap();
-    assert_eq!(read_layers(written.as_array().unwrap().clone()).unwrap(), layers.layers);
+    let written = serde_json::to_value(&shown.on_air().layers).unwrap();
+    assert_eq!(read_layers(written.as_array().unwrap().clone()).unwrap(), shown.on_air().layers);
 }
 
 #[test]
@@ -200,15 +200,15 @@ fn a_broken_layer_is_reported_and_the_others_stay() {
         { "id": "waiting", "content": { "type": "image", "asset": "slow" } },
         { "id": "fine", "content": { "type": "image", "asset": "x" } },
     ]);
-    let mut scene = scene(layers);
-    let evaluation = evaluate(&scene, Moment::START, &Shelf::default());
+    let mut show = show(layers);
+    let evaluation = evaluate(&show, Moment::START, &Shelf::default());
     assert_eq!(evaluation.draw_list.items.len(), 1);
     assert!(evaluation.is_pending);
     assert_eq!(evaluation.errors.len(), 1);
     assert_eq!((evaluation.errors[0].layer.as_str(), &*evaluation.errors[0].message), ("broken", "no such asset"));
 
-    scene.layer_errors = LayerErrors::Box;
-    let evaluation = evaluate(&scene, Moment::START, &Shelf::default());
+    show.layer_errors = LayerErrors::Box;
+    let evaluation = evaluate(&show, Moment::START, &Shelf::default());
     let broken = evaluation.draw_list.items.iter().filter(|item| item.layer.as_str() == "broken");
     assert_eq!(broken.count(), 2, "a box and its message");
 }
@@ -274,10 +274,10 @@ proptest! {
     #[test]
     fn accepted_layers_are_planned_finitely(layer in any_layer()) {
         let Ok(layers) = read_layers(vec![layer]) else { return Ok(()) };
-        let scene = Scene { canvas: canvas(), layer_errors: LayerErrors::Box, layers };
+        let show = Show::of_layers(canvas(), LayerErrors::Box, layers);
         let media = Shelf::default();
-        let first = evaluate(&scene, Moment { elapsed: Duration::from_secs(1), utc_ms: 5 }, &media);
-        prop_assert_eq!(&first, &evaluate(&scene, Moment { elapsed: Duration::from_secs(1), utc_ms: 5 }, &media));
+        let first = evaluate(&show, Moment { elapsed: Duration::from_secs(1), utc_ms: 5 }, &media);
+        prop_assert_eq!(&first, &evaluate(&show, Moment { elapsed: Duration::from_secs(1), utc_ms: 5 }, &media));
         for item in &first.draw_list.items {
             let bounds = item.place.bounds_of(item.clip);
             prop_assert!([bounds.x, bounds.y, bounds.w, bounds.h].iter().all(|v| v.is_finite()), "{:?}", item);
@@ -303,21 +303,21 @@ fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
-fn evaluate_at(scene: &Scene, elapsed: Duration) -> Evaluation {
-    evaluate(scene, Moment { elapsed, utc_ms: 0 }, &Shelf::default())
+fn evaluate_at(show: &Show, elapsed: Duration) -> Evaluation {
+    evaluate(show, Moment { elapsed, utc_ms: 0 }, &Shelf::default())
 }
 
 /// A box of 10 x 10 with these animations, and whatever `more` says.
-fn animated(animations: Value, more: Value) -> Scene {
+fn animated(animations: Value, more: Value) -> Show {
     let mut layer = json!({ "id": "a", "transform": { "width": 10, "height": 10 }, "animations": animations,
         "content": { "type": "color", "color": "#ffffff" } });
     json_patch::merge(&mut layer, &more);
-    scene(json!([layer]))
+    show(json!([layer]))
 }
 
 #[test]
 fn animations_move_what_is_drawn() {
-    let scene = animated(
+    let show = animated(
         json!([
             { "property": "positionX", "keyframes": [{ "atMs": 0, "value": 0 }, { "atMs": 1000, "value": 100 }] },
             { "property": "width", "keyframes": [{ "atMs": 0, "value": 10 }, { "atMs": 1000, "value": 20 }] },
@@ -326,19 +326,19 @@ fn animations_move_what_is_drawn() {
         ]),
         json!({}),
     );
-    let evaluation = evaluate_at(&scene, ms(500));
+    let evaluation = evaluate_at(&show, ms(500));
     let item = &evaluation.draw_list.items[0];
     assert_eq!((item.clip, item.opacity), (Rect::new(2.0, 0.0, 13.0, 10.0), 0.75));
     assert_eq!(item.place.apply([0.0, 0.0]), [50.0, 0.0]);
     assert_eq!(evaluation.changes_at, Some(ms(500)));
     assert!(!evaluation.holds_at(ms(500)));
-    assert_eq!(evaluate_at(&scene, ms(1000)).changes_at, None);
-    assert!(evaluate_at(&scene, ms(1000)).holds_at(Duration::MAX));
+    assert_eq!(evaluate_at(&show, ms(1000)).changes_at, None);
+    assert!(evaluate_at(&show, ms(1000)).holds_at(Duration::MAX));
 }
 
 #[test]
 fn of_two_animations_of_a_property_the_last_in_effect_wins() {
-    let scene = animated(
+    let show = animated(
         json!([
             { "property": "positionX", "repeat": "infinite",
               "keyframes": [{ "atMs": 0, "value": 0 }, { "atMs": 1000, "value": 100 }] },
@@ -347,10 +347,10 @@ fn of_two_animations_of_a_property_the_last_in_effect_wins() {
         ]),
         json!({}),
     );
-    let x = |time: u64| evaluate_at(&scene, ms(time)).draw_list.items[0].place.e;
+    let x = |time: u64| evaluate_at(&show, ms(time)).draw_list.items[0].place.e;
     assert_eq!([500, 999, 1500, 2000, 2500].map(x), [50.0, 99.9, 300.0, 0.0, 50.0]);
-    assert_eq!(evaluate_at(&scene, ms(500)).changes_at, Some(ms(500)));
-    assert_eq!(evaluate_at(&scene, ms(1500)).changes_at, Some(ms(2000)), "what the last one hides does not move");
+    assert_eq!(evaluate_at(&show, ms(500)).changes_at, Some(ms(500)));
+    assert_eq!(evaluate_at(&show, ms(1500)).changes_at, Some(ms(2000)), "what the last one hides does not move");
 }
 
 #[test]
@@ -359,15 +359,15 @@ fn a_clear_layer_is_not_drawn_but_says_when_it_comes() {
         "keyframes": [{ "atMs": 0, "value": 0 }, { "atMs": 1000, "value": 1 }] });
     let spin = json!({ "property": "rotation", "repeat": "infinite",
         "keyframes": [{ "atMs": 0, "value": 0 }, { "atMs": 1000, "value": 360 }] });
-    let scene = animated(json!([fade, spin]), json!({ "transform": { "positionX": 50, "positionY": 50 } }));
-    let before = evaluate_at(&scene, ms(500));
+    let show = animated(json!([fade, spin]), json!({ "transform": { "positionX": 50, "positionY": 50 } }));
+    let before = evaluate_at(&show, ms(500));
     assert!(before.draw_list.items.is_empty());
     assert_eq!(before.changes_at, Some(ms(2000)), "that it turns is not seen");
-    assert_eq!(evaluate_at(&scene, ms(2500)).draw_list.items[0].opacity, 0.5);
+    assert_eq!(evaluate_at(&show, ms(2500)).draw_list.items[0].opacity, 0.5);
 
     // A layer that is clear by itself shows while its animation is in effect; one that is off never does.
-    let scene = animated(json!([fade]), json!({ "opacity": 0 }));
-    assert_eq!(evaluate_at(&scene, ms(2500)).draw_list.items.len(), 1);
+    let show = animated(json!([fade]), json!({ "opacity": 0 }));
+    assert_eq!(evaluate_at(&show, ms(2500)).draw_list.items.len(), 1);
     let off = evaluate_at(&animated(json!([fade]), json!({ "enabled": false })), ms(2500));
     assert!(off.draw_list.items.is_empty() && off.changes_at.is_none());
 }
@@ -421,7 +421,7 @@ fn bad_animations_are_refused_with_their_place() {
 
 #[test]
 fn animations_written_back_read_as_themselves() {
-    let scene = animated(
+    let show = animated(
         json!([
             { "property": "scaleY", "keyframes": [{ "atMs": 5, "value": 1, "easing": "power2.out" }], "repeat": "infinite",
               "direction": "alternate-reverse", "fill": "none", "startMs": 7, "delayMs": -9 },
@@ -429,10 +429,10 @@ fn animations_written_back_read_as_themselves() {
         ]),
         json!({}),
     );
-    let written = serde_json::to_value(&scene.layers).unwrap();
+    let written = serde_json::to_value(&show.on_air().layers).unwrap();
     assert_eq!(written[0]["animations"][0]["keyframes"][0]["easing"], "easeOutCubic");
-    assert_eq!(read_layers(written.as_array().unwrap().clone()).unwrap(), scene.layers);
-    let still = serde_json::to_value(&animated(json!([]), json!({})).layers).unwrap();
+    assert_eq!(read_layers(written.as_array().unwrap().clone()).unwrap(), show.on_air().layers);
+    let still = serde_json::to_value(&animated(json!([]), json!({})).on_air().layers).unwrap();
     assert_eq!(still[0].get("animations"), None);
 }
 
@@ -479,15 +479,15 @@ proptest! {
         now in any_time(),
         shares in proptest::collection::vec(0.0..1.0, 8),
     ) {
-        let scene = animated(Value::Array(animations), json!({}));
-        let plan = evaluate_at(&scene, now);
+        let show = animated(Value::Array(animations), json!({}));
+        let plan = evaluate_at(&show, now);
         let end = plan.changes_at.unwrap_or(now + ms(10_000));
         prop_assert!(end >= now);
         let last = (end > now).then(|| end - Duration::from_nanos(1));
         let between = shares.iter().map(|&share| now + (end - now).mul_f64(share)).filter(|time| *time < end);
         for time in between.chain(last) {
             prop_assert!(plan.holds_at(time));
-            prop_assert_eq!(&plan.draw_list, &evaluate_at(&scene, time).draw_list, "{:?} and {:?}", now, time);
+            prop_assert_eq!(&plan.draw_list, &evaluate_at(&show, time).draw_list, "{:?} and {:?}", now, time);
         }
     }
 
@@ -497,9 +497,9 @@ proptest! {
         animations in proptest::collection::vec(any_animation(), 1..4),
         order in Just((0..60_u64).collect::<Vec<_>>()).prop_shuffle(),
     ) {
-        let scene = animated(Value::Array(animations.clone()), json!({}));
-        let frame = |scene: &Scene, n: u64| evaluate_at(scene, ms(n * 40));
-        let in_order: Vec<Evaluation> = (0..60).map(|n| frame(&scene, n)).collect();
+        let show = animated(Value::Array(animations.clone()), json!({}));
+        let frame = |show: &Show, n: u64| evaluate_at(show, ms(n * 40));
+        let in_order: Vec<Evaluation> = (0..60).map(|n| frame(&show, n)).collect();
         let restarted = animated(Value::Array(animations), json!({}));
         for n in order {
             prop_assert_eq!(&frame(&restarted, n), &in_order[n as usize]);
@@ -509,13 +509,13 @@ proptest! {
     /// A renderer that plans only when a change is announced shows what one shows that plans every frame.
     #[test]
     fn a_lazy_renderer_misses_nothing(animations in proptest::collection::vec(any_animation(), 1..4)) {
-        let scene = animated(Value::Array(animations), json!({}));
-        let mut kept = evaluate_at(&scene, Duration::ZERO);
+        let show = animated(Value::Array(animations), json!({}));
+        let mut kept = evaluate_at(&show, Duration::ZERO);
         for time in (0..300).map(|n| ms(n * 20)) {
             if !kept.holds_at(time) {
-                kept = evaluate_at(&scene, time);
+                kept = evaluate_at(&show, time);
             }
-            prop_assert_eq!(&kept.draw_list, &evaluate_at(&scene, time).draw_list, "at {:?}", time);
+            prop_assert_eq!(&kept.draw_list, &evaluate_at(&show, time).draw_list, "at {:?}", time);
         }
     }
 }

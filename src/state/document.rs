@@ -16,7 +16,7 @@ use crate::{
     pipeline::{self, EncoderSettings, SoundSettings},
     rtmp::{self, Endpoint},
     scene::{
-        self, Canvas, LayerErrors, Scene,
+        Canvas, LayerErrors, Show, ShowDocument,
         check::{self, Check, Problem, Problems},
     },
 };
@@ -34,9 +34,9 @@ pub struct Document {
     pub id: Id,
     /// For people.
     pub name: String,
-    /// Canvas, what broken layers show, and the layers; written as three fields.
-    #[serde(flatten, serialize_with = "write_scene")]
-    pub scene: Arc<Scene>,
+    /// Canvas, what broken layers show, and the scenes; written as fields of the document.
+    #[serde(flatten, serialize_with = "write_show")]
+    pub show: Arc<Show>,
     /// How the picture is encoded.
     pub encoder: Encoder,
     /// How the sound is made.
@@ -256,8 +256,9 @@ struct Raw {
     auto_start: bool,
     #[serde(default)]
     layer_errors: LayerErrors,
-    #[serde(default)]
-    layers: Vec<Value>,
+    layers: Option<Vec<Value>>,
+    scenes: Option<Vec<Value>>,
+    program: Option<Id>,
     #[serde(default)]
     outputs: Vec<Value>,
 }
@@ -266,11 +267,12 @@ impl Document {
     /// Reads and checks a stream's document.
     pub fn read(value: Value) -> Result<Self, Problems> {
         let raw: Raw = check::read(value)?;
-        let layers = scene::read_layers(raw.layers).map_err(|problems| problems.under("/layers"))?;
+        let Raw { canvas, layer_errors, layers, scenes, program, .. } = raw;
+        let show = ShowDocument { canvas, layer_errors, layers, scenes, program }.check()?;
         let document = Self {
             id: raw.id,
             name: raw.name,
-            scene: Arc::new(Scene { canvas: raw.canvas, layer_errors: raw.layer_errors, layers }),
+            show: Arc::new(show),
             encoder: raw.encoder,
             audio: raw.audio,
             auto_start: raw.auto_start,
@@ -285,7 +287,7 @@ impl Document {
 
     /// The document with this merge patch applied; keys of outputs it does not name stay.
     pub fn patched(&self, patch: &Value) -> Result<Self, Problems> {
-        for owned in ["layers", "outputs"] {
+        for owned in ["layers", "scenes", "outputs"] {
             if patch.get(owned).is_some() {
                 let message = format!("{owned} are changed one by one, at .../{owned}");
                 return Err(Problem { pointer: format!("/{owned}"), message }.into());
@@ -305,12 +307,12 @@ impl Document {
 
     /// What the pipeline is started with.
     pub fn pipeline_config(&self) -> pipeline::Config {
-        let canvas = &self.scene.canvas;
+        let canvas = &self.show.canvas;
         let interval = Duration::from_millis(u64::from(self.encoder.keyframe_interval_ms));
         let (backend, bitrate_kbps) = (self.encoder.backend, self.encoder.bitrate_kbps);
         pipeline::Config {
             id: self.id.clone(),
-            scene: self.scene.clone(),
+            show: self.show.clone(),
             encoder: EncoderSettings::new(backend, canvas.size, canvas.fps, bitrate_kbps, interval),
             sound: SoundSettings { source: self.audio.source, bitrate_kbps: self.audio.bitrate_kbps },
         }
@@ -334,15 +336,8 @@ fn read_outputs(values: Vec<Value>) -> Result<Vec<Output>, Problems> {
     Ok(outputs)
 }
 
-fn write_scene<S: Serializer>(scene: &Arc<Scene>, serializer: S) -> Result<S::Ok, S::Error> {
-    #[derive(Serialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Fields<'a> {
-        canvas: &'a Canvas,
-        layer_errors: LayerErrors,
-        layers: &'a [scene::Layer],
-    }
-    Fields { canvas: &scene.canvas, layer_errors: scene.layer_errors, layers: &scene.layers }.serialize(serializer)
+fn write_show<S: Serializer>(show: &Arc<Show>, serializer: S) -> Result<S::Ok, S::Error> {
+    show.serialize(serializer)
 }
 
 #[cfg(test)]
@@ -363,7 +358,7 @@ mod tests {
     #[test]
     fn an_id_is_enough() {
         let document = read(json!({ "id": "main" })).unwrap();
-        assert_eq!(document.scene.canvas.size.width(), 1920);
+        assert_eq!(document.show.canvas.size.width(), 1920);
         assert_eq!(document.encoder, Encoder::default());
         assert!(document.auto_start && document.outputs.is_empty());
     }

@@ -30,7 +30,7 @@ use crate::{
         prepare::{missing_fonts, prepare},
     },
     scene::{
-        LAYERS_MAX, Layer, LayerError, Moment, Scene,
+        LAYERS_MAX, Layer, LayerError, Moment, Scene, Show,
         check::{Problem, Problems},
     },
 };
@@ -46,7 +46,7 @@ pub enum Error {
     /// There is no such thing.
     #[error("there is no {what} `{id}`")]
     NotFound {
-        /// `stream`, `layer` or `output`.
+        /// `stream`, `scene`, `layer` or `output`.
         what: &'static str,
         /// What was asked for.
         id: String,
@@ -54,7 +54,7 @@ pub enum Error {
     /// There is one already.
     #[error("there is a {what} `{id}` already")]
     Exists {
-        /// `stream`, `layer` or `output`.
+        /// `stream`, `scene`, `layer` or `output`.
         what: &'static str,
         /// Its id.
         id: Id,
@@ -62,7 +62,7 @@ pub enum Error {
     /// There are as many as there may be.
     #[error("{limit} {what}s are the most there may be")]
     TooMany {
-        /// `stream`, `layer` or `output`.
+        /// `stream`, `scene`, `layer` or `output`.
         what: &'static str,
         /// How many there may be.
         limit: usize,
@@ -221,14 +221,27 @@ impl Current {
         Receipt { revision: self.revision, applied: self.stream.as_ref().map(pipeline::Stream::next_frame), item }
     }
 
-    /// Makes `document` the current one and puts its scene on air.
+    /// Makes `document` the current one and puts its show on air.
     fn commit<T>(&mut self, document: Document, item: T) -> Receipt<T> {
+        self.commit_with(|_| (document, item))
+    }
+
+    /// [`Self::commit`] of a document that is made, with what is answered, from the time elapsed of the first frame that
+    /// shows it; a stream that does not run has no such time.
+    fn commit_with<T>(&mut self, make: impl FnOnce(Option<Duration>) -> (Document, T)) -> Receipt<T> {
+        let ((document, item), applied) = match &self.stream {
+            None => (make(None), None),
+            Some(stream) => {
+                let (applied, made) = stream.set_show(|elapsed| {
+                    let made = make(Some(elapsed));
+                    (made.0.show.clone(), made)
+                });
+                // A paused picture shows the change when it is released, which is not known.
+                (made, (!stream.is_paused()).then_some(applied))
+            }
+        };
         self.document = Arc::new(document);
         self.revision += 1;
-        let stream = self.stream.as_ref();
-        let applied = stream.map(|stream| stream.set_scene(self.document.scene.clone()));
-        // A paused picture shows the change when it is released, which is not known.
-        let applied = applied.filter(|_| stream.is_some_and(|stream| !stream.is_paused()));
         Receipt { revision: self.revision, applied, item }
     }
 }
@@ -249,8 +262,7 @@ impl Streams {
     }
 
     fn entry(&self, id: &str) -> Result<Arc<Entry>, Error> {
-        let not_found = || Error::NotFound { what: "stream", id: id.into() };
-        self.entries().get(id).cloned().ok_or_else(not_found)
+        self.entries().get(id).cloned().ok_or_else(|| not_found("stream", id))
     }
 
     /// A stream for its only writer, who may have to wait for the one before.
@@ -261,7 +273,7 @@ impl Streams {
         if Arc::ptr_eq(&self.entry(id)?, &entry) {
             return Ok((entry, writing));
         }
-        Err(Error::NotFound { what: "stream", id: id.into() })
+        Err(not_found("stream", id))
     }
 
     /// All streams, by id.
@@ -354,7 +366,7 @@ impl Streams {
     /// Opens the pipeline of a stream that does not run; the caller holds its writer's lock.
     async fn run(&self, entry: &Entry) -> Result<(), Error> {
         let document = entry.lock().document.clone();
-        self.ready(document.scene.clone()).await?;
+        self.ready((*document.show).clone()).await?;
         let Services { devices, clock, families, .. } = self.services.clone();
         let config = document.pipeline_config();
         let start = move || pipeline::Stream::start(config, devices, clock, &families);
@@ -424,10 +436,10 @@ impl Streams {
         Ok(capture.await?)
     }
 
-    /// Waits until a scene's media is there. What is broken is said here only of the layer `of`, if any.
-    async fn ready(&self, scene: Arc<Scene>) -> Result<Vec<LayerError>, Error> {
+    /// Waits until the media of what is on air is there; says what is broken.
+    async fn ready(&self, show: Show) -> Result<Vec<LayerError>, Error> {
         let library = self.services.devices.library.clone();
-        let work = move || prepare(&scene, Moment::START, &library, MEDIA_TIMEOUT).errors;
+        let work = move || prepare(&show, Moment::START, &library, MEDIA_TIMEOUT).errors;
         tokio::task::spawn_blocking(work).await.map_err(|error| Error::Internal(error.to_string()))
     }
 
@@ -435,19 +447,21 @@ impl Streams {
     /// on air and cannot be shown is refused.
     async fn edit_layers<T>(
         &self,
-        id: &str,
+        of: LayersOf<'_>,
         edit: impl FnOnce(&mut Vec<Layer>) -> Result<(Option<Id>, T), Error>,
     ) -> Result<Receipt<T>, Error> {
-        let (entry, _writing) = self.write(id).await?;
+        let (entry, _writing) = self.write(of.stream).await?;
         let mut document = (*entry.lock().document).clone();
-        let mut scene = (*document.scene).clone();
+        let mut show = (*document.show).clone();
+        let scene_id = of.scene_in(&show)?.id.clone();
+        let scene = show.scene_mut(scene_id.as_str()).ok_or_else(|| not_found("scene", scene_id.as_str()))?;
         let (edited, item) = edit(&mut scene.layers)?;
-        document.scene = Arc::new(scene);
-        let layer = edited.as_ref().and_then(|id| document.scene.layer(id.as_str()));
+        let layer = edited.as_ref().and_then(|id| scene.layer(id.as_str()));
         if let Some(message) = layer.and_then(|layer| missing_fonts(layer, &self.services.devices.library)) {
             return Err(fixed("/content/font", &message));
         }
-        let errors = self.ready(document.scene.clone()).await?;
+        let errors = self.ready(show.showing(&scene_id)).await?;
+        document.show = Arc::new(show);
         if let Some(error) = errors.into_iter().find(|error| Some(&error.layer) == edited.as_ref()) {
             return Err(fixed("/content", &error.message));
         }
@@ -456,8 +470,8 @@ impl Streams {
     }
 
     /// Adds a layer. Without a `zIndex` it comes on top.
-    pub async fn create_layer(&self, id: &str, mut value: Value) -> Result<Receipt<Layer>, Error> {
-        self.edit_layers(id, move |layers| {
+    pub async fn create_layer(&self, of: LayersOf<'_>, mut value: Value) -> Result<Receipt<Layer>, Error> {
+        self.edit_layers(of, move |layers| {
             if let Some(fields) = value.as_object_mut()
                 && !fields.contains_key("zIndex")
             {
@@ -478,9 +492,14 @@ impl Streams {
     }
 
     /// Replaces a layer's document, or merges a patch into it.
-    pub async fn change_layer(&self, id: &str, layer_id: &str, change: Change) -> Result<Receipt<Layer>, Error> {
+    pub async fn change_layer(
+        &self,
+        of: LayersOf<'_>,
+        layer_id: &str,
+        change: Change,
+    ) -> Result<Receipt<Layer>, Error> {
         let layer_id = layer_id.to_owned();
-        self.edit_layers(id, move |layers| {
+        self.edit_layers(of, move |layers| {
             let layer = find_layer(layers, &layer_id)?;
             let changed = Layer::read(change.apply(layer)?)?;
             if changed.id != layer.id {
@@ -493,9 +512,9 @@ impl Streams {
     }
 
     /// Takes a layer away.
-    pub async fn delete_layer(&self, id: &str, layer_id: &str) -> Result<Receipt<()>, Error> {
+    pub async fn delete_layer(&self, of: LayersOf<'_>, layer_id: &str) -> Result<Receipt<()>, Error> {
         let layer_id = layer_id.to_owned();
-        self.edit_layers(id, move |layers| {
+        self.edit_layers(of, move |layers| {
             find_layer(layers, &layer_id)?;
             layers.retain(|layer| layer.id.as_str() != layer_id);
             Ok((None, ()))
@@ -573,6 +592,25 @@ impl Streams {
     }
 }
 
+/// Whose layers are meant.
+#[derive(Debug, Clone, Copy)]
+pub struct LayersOf<'a> {
+    /// The stream's id.
+    pub stream: &'a str,
+    /// The scene's id; none: the one on air.
+    pub scene: Option<&'a str>,
+}
+
+impl LayersOf<'_> {
+    /// The scene in this show.
+    pub fn scene_in<'s>(&self, show: &'s Show) -> Result<&'s Scene, Error> {
+        match self.scene {
+            None => Ok(show.on_air()),
+            Some(id) => show.scene(id).map(|scene| &**scene).ok_or_else(|| not_found("scene", id)),
+        }
+    }
+}
+
 /// How a document is changed.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {
@@ -606,13 +644,15 @@ fn snapshot(current: &Current) -> Snapshot {
 }
 
 fn find_layer<'a>(layers: &'a mut [Layer], id: &str) -> Result<&'a mut Layer, Error> {
-    let not_found = || Error::NotFound { what: "layer", id: id.into() };
-    layers.iter_mut().find(|layer| layer.id.as_str() == id).ok_or_else(not_found)
+    layers.iter_mut().find(|layer| layer.id.as_str() == id).ok_or_else(|| not_found("layer", id))
 }
 
 fn find_output<'a>(outputs: &'a mut [document::Output], id: &str) -> Result<&'a mut document::Output, Error> {
-    let not_found = || Error::NotFound { what: "output", id: id.into() };
-    outputs.iter_mut().find(|output| output.id.as_str() == id).ok_or_else(not_found)
+    outputs.iter_mut().find(|output| output.id.as_str() == id).ok_or_else(|| not_found("output", id))
+}
+
+fn not_found(what: &'static str, id: &str) -> Error {
+    Error::NotFound { what, id: id.into() }
 }
 
 fn fixed(pointer: &str, message: &str) -> Error {
@@ -621,7 +661,7 @@ fn fixed(pointer: &str, message: &str) -> Error {
 
 /// Whether the pipeline cannot follow the change while it runs.
 fn needs_restart(before: &Document, after: &Document) -> bool {
-    let (was, is) = (&before.scene.canvas, &after.scene.canvas);
+    let (was, is) = (&before.show.canvas, &after.show.canvas);
     let bitrate_kbps = after.encoder.bitrate_kbps;
     (was.size, was.fps) != (is.size, is.fps)
         || document::Encoder { bitrate_kbps, ..before.encoder.clone() } != after.encoder

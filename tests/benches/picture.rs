@@ -21,7 +21,7 @@ use stream_manager::{
     encode::{self, Backend, Encoder, Request},
     gpu::{Compositor, Gpu, Options},
     media::{Config, Library},
-    scene::{Canvas, Evaluation, LayerErrors, Moment, Scene, evaluate, read_layers},
+    scene::{Canvas, Evaluation, LayerErrors, Moment, Show, evaluate, read_layers},
 };
 
 /// Linux counts processor time in hundredths of a second; every phase below takes many of them.
@@ -83,7 +83,7 @@ struct Case {
     name: &'static str,
     canvas: Canvas,
     /// One for each frame in turn.
-    scenes: Vec<Arc<Scene>>,
+    scenes: Vec<Arc<Show>>,
     frames: u64,
     encoded_frames: u64,
     should_be: &'static str,
@@ -110,9 +110,9 @@ fn cases() -> Vec<Case> {
     ]
 }
 
-fn scene(layers: Vec<Value>) -> Arc<Scene> {
+fn scene(layers: Vec<Value>) -> Arc<Show> {
     let layers = read_layers(layers).unwrap_or_else(|problems| panic!("{problems}"));
-    Arc::new(Scene { canvas: Canvas::default(), layer_errors: LayerErrors::Hide, layers })
+    Arc::new(Show::of_layers(Canvas::default(), LayerErrors::Hide, layers))
 }
 
 /// A full picture, and so many things beside the upper left corner: pictures, texts, shapes.
@@ -225,7 +225,7 @@ struct Studio<'a> {
     case: &'a Case,
     library: Arc<Library>,
     compositor: Compositor,
-    shown: Option<(Arc<Scene>, Evaluation)>,
+    shown: Option<(Arc<Show>, Evaluation)>,
     picture: Picture,
     number: u64,
     drawn: u64,
@@ -268,12 +268,12 @@ impl<'a> Studio<'a> {
     }
 
     /// On air there is a frame's time for what is asked for ahead; here it is waited for.
-    fn plan(&self, scene: &Scene, moment: Moment) -> Evaluation {
-        let evaluation = evaluate(scene, moment, &*self.library);
+    fn plan(&self, show: &Show, moment: Moment) -> Evaluation {
+        let evaluation = evaluate(show, moment, &*self.library);
         if !evaluation.is_pending {
             return evaluation;
         }
-        assert!(self.library.prepare_scene(scene, moment, WAIT).is_complete());
-        evaluate(scene, moment, &*self.library)
+        assert!(self.library.prepare_show(show, moment, WAIT).is_complete());
+        evaluate(show, moment, &*self.library)
     }
 }

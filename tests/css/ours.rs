@@ -12,7 +12,7 @@ use stream_manager::{
     base::{colour::VideoColour, nv12::Picture},
     gpu::{Compositor, Gpu, Options},
     media::{Config, Library},
-    scene::{Canvas, LayerErrors, Moment, Scene, evaluate, read_layers},
+    scene::{Canvas, LayerErrors, Moment, Show, evaluate, read_layers},
 };
 
 use crate::CELL;
@@ -71,10 +71,10 @@ pub(crate) fn draw(layers: &Value) -> RgbaImage {
     let canvas: Canvas = serde_json::from_value(canvas).unwrap();
     let layers =
         read_layers(layers.as_array().unwrap().clone()).unwrap_or_else(|problems| panic!("{problems}\n{layers:#}"));
-    let scene = Scene { canvas, layer_errors: LayerErrors::Hide, layers };
-    assert!(library.prepare_scene(&scene, Moment::START, WAIT).is_complete(), "{:?}", scene.layers);
-    let list = evaluate(&scene, Moment::START, &**library).draw_list;
-    let size = scene.canvas.size;
+    let show = Show::of_layers(canvas, LayerErrors::Hide, layers);
+    assert!(library.prepare_show(&show, Moment::START, WAIT).is_complete(), "{:?}", show.on_air());
+    let list = evaluate(&show, Moment::START, &**library).draw_list;
+    let size = show.canvas.size;
     let mut compositor = Compositor::new(gpu.clone(), library.clone(), size, VideoColour::BT709_LIMITED).unwrap();
     compositor.render(0, &list).unwrap();
     assert_eq!(compositor.collect(WAIT, &mut Picture::black(size)), Ok(Some(0)));

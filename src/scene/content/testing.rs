@@ -5,7 +5,7 @@ use std::{cell::RefCell, time::Duration};
 use serde_json::{Value, json};
 
 use crate::scene::{
-    Canvas, Evaluation, Layer, LayerErrors, Moment, Scene, check,
+    Canvas, Evaluation, Layer, LayerErrors, Moment, Show, check,
     draw::{DrawItem, Extent, Media, Paint, Raster},
     evaluate,
     geometry::Rect,
@@ -39,9 +39,9 @@ fn layer(content: Value, transform: Value) -> Value {
 pub(super) fn shelf(content: Value, transform: Value, elapsed_ms: u64, utc_ms: i64) -> (Shelf, Evaluation) {
     let canvas: Canvas = check::read(json!({ "width": 640, "height": 360 })).unwrap();
     let layers = vec![Layer::read(layer(content, transform)).unwrap()];
-    let scene = Scene { canvas, layer_errors: LayerErrors::Hide, layers };
+    let show = Show::of_layers(canvas, LayerErrors::Hide, layers);
     let shelf = Shelf::default();
-    let evaluation = evaluate(&scene, Moment { elapsed: Duration::from_millis(elapsed_ms), utc_ms }, &shelf);
+    let evaluation = evaluate(&show, Moment { elapsed: Duration::from_millis(elapsed_ms), utc_ms }, &shelf);
     (shelf, evaluation)
 }
 

@@ -1,0 +1,261 @@
+//! A show: a canvas and the scenes that may be on it, one of them on air.
+//!
+//! A document of one scene may give `layers` alone: that scene's id is `main`. With several it gives `scenes`, and
+//! `program` names the one on air, or the first is. What is written back has the same form.
+
+use std::{collections::HashSet, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{
+    Canvas, Layer, LayerErrors,
+    check::{self, Check, Problem, Problems},
+    read_layers,
+};
+use crate::base::id::Id;
+
+/// Most scenes of a show.
+pub const SCENES_MAX: usize = 64;
+/// Most layers of all scenes together.
+pub const SHOW_LAYERS_MAX: usize = 2048;
+
+/// A canvas, the scenes for it, and which one is on air.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Show {
+    /// Size, rate and colour.
+    pub canvas: Canvas,
+    /// What a broken layer shows.
+    pub layer_errors: LayerErrors,
+    /// In the order of the document, at least one; ids are unique.
+    scenes: Vec<Arc<Scene>>,
+    /// The one on air; always one of them.
+    program: Id,
+}
+
+/// An ordered set of layers.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Scene {
+    /// Unique in its show.
+    pub id: Id,
+    /// For people.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    /// In the order of the document; `zIndex` decides what covers what.
+    pub layers: Vec<Layer>,
+}
+
+/// A show's part of a document, as it is written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct ShowDocument {
+    /// Size, rate and colour.
+    pub canvas: Canvas,
+    /// What a broken layer shows.
+    pub layer_errors: LayerErrors,
+    /// The layers of the only scene.
+    pub layers: Option<Vec<Value>>,
+    /// All scenes.
+    pub scenes: Option<Vec<Value>>,
+    /// Which of them is on air.
+    pub program: Option<Id>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct SceneDocument {
+    id: Id,
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    layers: Vec<Value>,
+}
+
+impl Scene {
+    /// Reads and checks a scene's document.
+    pub fn read(value: Value) -> Result<Self, Problems> {
+        let SceneDocument { id, name, layers } = check::read(value)?;
+        let layers = read_layers(layers).map_err(|problems| problems.under("/layers"))?;
+        let mut check = Check::default();
+        check.count("/name", "bytes", name.len(), 0..=256);
+        check.finish().map(|()| Self { id, name, layers })
+    }
+
+    /// The layer of that id.
+    pub fn layer(&self, id: &str) -> Option<&Layer> {
+        self.layers.iter().find(|layer| layer.id.as_str() == id)
+    }
+
+    /// The id of a show's scene when it has but one.
+    pub fn main_id() -> Id {
+        Id::new("main").unwrap_or_else(|_| unreachable!("four letters are an id"))
+    }
+}
+
+impl Show {
+    /// A show of one scene, `main`.
+    pub fn of_layers(canvas: Canvas, layer_errors: LayerErrors, layers: Vec<Layer>) -> Self {
+        let scene = Scene { id: Scene::main_id(), name: String::new(), layers };
+        Self { canvas, layer_errors, program: scene.id.clone(), scenes: vec![Arc::new(scene)] }
+    }
+
+    /// Reads and checks a show's document.
+    pub fn read(value: Value) -> Result<Self, Problems> {
+        check::read::<ShowDocument>(value)?.check()
+    }
+
+    /// All scenes, in the order of the document.
+    pub fn scenes(&self) -> &[Arc<Scene>] {
+        &self.scenes
+    }
+
+    /// The scene of that id.
+    pub fn scene(&self, id: &str) -> Option<&Arc<Scene>> {
+        self.scenes.iter().find(|scene| scene.id.as_str() == id)
+    }
+
+    /// The scene of that id, to be changed in this show alone.
+    pub fn scene_mut(&mut self, id: &str) -> Option<&mut Scene> {
+        self.scenes.iter_mut().find(|scene| scene.id.as_str() == id).map(Arc::make_mut)
+    }
+
+    /// The scene on air.
+    pub fn on_air(&self) -> &Arc<Scene> {
+        self.scene(self.program.as_str()).unwrap_or_else(|| unreachable!("the scene on air is one of the show's"))
+    }
+
+    /// The same show with this scene, which must be one of its own, on air.
+    pub fn showing(&self, id: &Id) -> Self {
+        debug_assert!(self.scene(id.as_str()).is_some(), "{id} is no scene of the show");
+        Self { program: id.clone(), ..self.clone() }
+    }
+
+    /// What no scene says alone: how many there are, and of what.
+    fn check(self) -> Result<Self, Problems> {
+        let mut check = Check::default();
+        check.count("/scenes", "scenes", self.scenes.len(), 1..=SCENES_MAX);
+        let layers = self.scenes.iter().map(|scene| scene.layers.len()).sum();
+        check.count("/scenes", "layers in all", layers, 0..=SHOW_LAYERS_MAX);
+        let mut ids = HashSet::new();
+        for (i, scene) in self.scenes.iter().enumerate() {
+            let is_new = ids.insert(&scene.id);
+            check.that(&format!("/scenes/{i}/id"), is_new, || format!("`{}` is another scene's id already", scene.id));
+        }
+        check.that("/program", ids.contains(&self.program), || format!("there is no scene `{}`", self.program));
+        check.finish().map(|()| self)
+    }
+}
+
+impl ShowDocument {
+    /// The show it describes.
+    pub fn check(self) -> Result<Show, Problems> {
+        let Self { canvas, layer_errors, layers, scenes, program } = self;
+        let scenes = match (layers, scenes) {
+            (Some(_), Some(_)) => {
+                let message = "give `layers` of the only scene, or `scenes`, not both".into();
+                return Err(Problem { pointer: "/layers".into(), message }.into());
+            }
+            (None, Some(scenes)) => read_scenes(scenes)?,
+            (layers, None) => {
+                let layers = read_layers(layers.unwrap_or_default()).map_err(|problems| problems.under("/layers"))?;
+                vec![Arc::new(Scene { id: Scene::main_id(), name: String::new(), layers })]
+            }
+        };
+        let program = program.or_else(|| scenes.first().map(|scene| scene.id.clone())).unwrap_or_else(Scene::main_id);
+        Show { canvas, layer_errors, scenes, program }.check()
+    }
+}
+
+fn read_scenes(values: Vec<Value>) -> Result<Vec<Arc<Scene>>, Problems> {
+    let read =
+        |(i, value)| Scene::read(value).map(Arc::new).map_err(|problems| problems.under(&format!("/scenes/{i}")));
+    // More are refused later; they need not be read for it.
+    values.into_iter().enumerate().take(SCENES_MAX + 1).map(read).collect()
+}
+
+impl Serialize for Show {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Fields<'a> {
+            canvas: &'a Canvas,
+            layer_errors: LayerErrors,
+            #[serde(flatten)]
+            scenes: Scenes<'a>,
+        }
+        #[derive(Serialize)]
+        #[serde(untagged)]
+        enum Scenes<'a> {
+            One { layers: &'a [Layer] },
+            Many { scenes: Vec<&'a Scene>, program: &'a Id },
+        }
+        let scenes = match &self.scenes[..] {
+            [only] if only.name.is_empty() && only.id == Scene::main_id() => Scenes::One { layers: &only.layers },
+            scenes => Scenes::Many { scenes: scenes.iter().map(|scene| &**scene).collect(), program: &self.program },
+        };
+        Fields { canvas: &self.canvas, layer_errors: self.layer_errors, scenes }.serialize(serializer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn problem(value: Value) -> (String, String) {
+        let problem = Show::read(value).unwrap_err().0.remove(0);
+        (problem.pointer, problem.message)
+    }
+
+    fn layer(id: &str) -> Value {
+        json!({ "id": id, "zIndex": 0, "enabled": true, "opacity": 1.0, "content": { "type": "color", "color": "#ffffff" } })
+    }
+
+    #[test]
+    fn layers_alone_are_the_scene_main() {
+        let show = Show::read(json!({ "layers": [layer("a")] })).unwrap();
+        assert_eq!((show.on_air().id.as_str(), show.on_air().layers.len()), ("main", 1));
+        let written = serde_json::to_value(&show).unwrap();
+        assert!(written.get("scenes").is_none() && written["layers"][0]["id"] == "a", "{written}");
+        assert_eq!(Show::read(written).unwrap(), show);
+        assert!(Show::read(json!({})).unwrap().on_air().layers.is_empty());
+    }
+
+    #[test]
+    fn several_scenes_are_written_as_they_were_read() {
+        let scenes =
+            json!([{ "id": "one", "name": "First", "layers": [layer("a")] }, { "id": "two", "layers": [layer("a")] }]);
+        let show = Show::read(json!({ "scenes": scenes, "program": "two" })).unwrap();
+        assert_eq!(show.on_air().id.as_str(), "two");
+        let written = serde_json::to_value(&show).unwrap();
+        assert_eq!((&written["program"], &written["scenes"][0]["name"]), (&json!("two"), &json!("First")));
+        assert_eq!(Show::read(written).unwrap(), show);
+        assert_eq!(Show::read(json!({ "scenes": scenes })).unwrap().on_air().id.as_str(), "one", "the first");
+    }
+
+    #[test]
+    fn what_is_wrong_has_its_place() {
+        let scene = |id: &str| json!({ "id": id });
+        assert_eq!(problem(json!({ "layers": [], "scenes": [scene("a")] })).0, "/layers");
+        assert_eq!(problem(json!({ "scenes": [] })).1, "0 scenes is out of range: 1 to 64");
+        assert_eq!(problem(json!({ "scenes": [scene("a"), scene("a")] })).0, "/scenes/1/id");
+        assert_eq!(
+            problem(json!({ "scenes": [scene("a"), { "id": "b", "layers": [{ "id": "x" }] }] })).0,
+            "/scenes/1/layers/0"
+        );
+        assert_eq!(
+            problem(json!({ "scenes": [scene("a")], "program": "b" })),
+            ("/program".into(), "there is no scene `b`".into())
+        );
+        let many: Vec<_> = (0..65).map(|i| scene(&format!("s{i}"))).collect();
+        assert_eq!(problem(json!({ "scenes": many })).1, "65 scenes is out of range: 1 to 64");
+    }
+
+    #[test]
+    fn all_layers_together_are_bounded() {
+        let layers: Vec<_> = (0..256).map(|i| layer(&format!("l{i}"))).collect();
+        let scenes: Vec<_> = (0..9).map(|i| json!({ "id": format!("s{i}"), "layers": layers })).collect();
+        assert_eq!(problem(json!({ "scenes": scenes })).1, "2304 layers in all is out of range: 0 to 2048");
+    }
+}
