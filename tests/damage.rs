@@ -68,13 +68,29 @@ fn any_content() -> impl Strategy<Value = Value> {
     ]
 }
 
+/// A layer of any content, or a group of a few, within which blend modes stay.
 fn any_layer() -> impl Strategy<Value = Value> {
+    let group = (0..6u32, prop::collection::vec(any_plain_layer(), 1..4), any_plain_layer(), prop::bool::ANY);
+    let group = group.prop_map(|(id, mut children, mut layer, clip)| {
+        for (i, child) in children.iter_mut().enumerate() {
+            child["id"] = json!(format!("child-{id}-{i}"));
+        }
+        layer["id"] = json!(format!("layer-{id}"));
+        layer["content"] = json!({ "type": "group", "layers": children, "clip": clip });
+        layer
+    });
+    prop_oneof![3 => any_plain_layer(), 1 => group]
+}
+
+fn any_plain_layer() -> impl Strategy<Value = Value> {
+    let blend = prop_oneof![4 => Just("normal"), 1 => prop::sample::select(vec!["multiply", "hue", "plus-lighter", "hard-mix"])];
     let place = (-20.0..150.0f64, -20.0..90.0f64, 4.0..120.0f64, 4.0..80.0f64);
     let whole = prop::bool::weighted(0.6);
     let pose = (prop::sample::select(vec![0.0, 0.0, 90.0, 17.0]), prop::sample::select(vec![1.0, 0.5]));
-    (0..6u32, -2..3i32, place, whole, pose, any_content()).prop_map(|(id, z, (x, y, w, h), whole, (turn, opacity), content)| {
+    let pose = (pose, blend);
+    (0..6u32, -2..3i32, place, whole, pose, any_content()).prop_map(|(id, z, (x, y, w, h), whole, ((turn, opacity), blend), content)| {
         let at = |v: f64| if whole { v.round() } else { v };
-        json!({ "id": format!("layer-{id}"), "zIndex": z, "opacity": opacity, "content": content,
+        json!({ "id": format!("layer-{id}"), "zIndex": z, "opacity": opacity, "blendMode": blend, "content": content,
             "transform": { "positionX": at(x), "positionY": at(y), "width": at(w), "height": at(h), "rotation": turn } })
     })
 }

@@ -60,6 +60,9 @@ golden!(
     ticker,
     blend_srgb,
     blend_linear,
+    blend_modes_srgb,
+    blend_modes_linear,
+    group,
     layer_errors,
 );
 

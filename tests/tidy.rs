@@ -386,7 +386,9 @@ fn files_below(directory: &Path) -> Vec<PathBuf> {
         let entry = entry.unwrap();
         let (path, name) = (directory.join(entry.file_name()), entry.file_name());
         match entry.file_type().unwrap().is_dir() {
-            true if name == ".git" || path == Path::new("target") => {}
+            // In a linked work tree it is a file.
+            _ if name == ".git" => {}
+            true if path == Path::new("target") => {}
             true => files.extend(files_below(&path)),
             false => files.push(path),
         }

@@ -64,6 +64,11 @@ impl Size {
     pub fn height(self) -> u32 {
         self.height
     }
+
+    /// Width and height.
+    pub fn sides(self) -> [u32; 2] {
+        [self.width, self.height]
+    }
 }
 
 impl<'de> Deserialize<'de> for Size {

@@ -7,14 +7,7 @@
 //!
 //! Used by one thread. The target keeps the last picture: [`Compositor::capture`] reads it at any time, and a frame draws
 //! and converts only where its list differs from the last one's. That gives the same picture as drawing everything, bit
-//! for bit; a test holds it to that.
-//!
-//! ```text
-//!  find      textures of all rasters; what is missing is noted
-//!  damage    scene::damage between the lists, and where something was missing or has new pixels
-//!  plan      the items that the damage touches, each with its bounds and what it hides
-//!  record    for each damaged rectangle: scissor, background, items from the topmost one that hides the rest; NV12
-//! ```
+//! for bit; a test holds it to that. How it is drawn is `painter.rs`.
 
 use std::{sync::Arc, time::Duration};
 
@@ -24,31 +17,20 @@ use serde::Serialize;
 use super::{
     CacheStats, Error,
     device::Gpu,
-    items::{Frame, Items, Placed},
     light,
     nv12::Nv12,
-    pipeline,
-    raster::{self, Raster},
+    painter::Painter,
     readback::{RING, Readback},
-    shape::{self, Shape},
-    solid::{self, Solid},
-    textures::{Found, Texture, Textures},
-    upload,
+    surface::Surface,
 };
 use crate::{
     base::{
-        colour::{Rgba, VideoColour},
-        id::Id,
+        colour::VideoColour,
         nv12::{Layout, Picture},
         size::Size,
     },
     media::Library,
-    scene::{
-        BlendSpace, DrawList, LayerError,
-        damage::{self, Damage, PixelRect},
-        draw::{DrawItem, Fill, Paint, Shape as ShapeDocument},
-        geometry::{Affine, Rect},
-    },
+    scene::{BlendSpace, DrawList, LayerError, damage::Damage},
 };
 
 /// How long [`Compositor::capture`] waits.
@@ -79,55 +61,17 @@ pub struct Compositor {
     gpu: Arc<Gpu>,
     library: Arc<Library>,
     size: Size,
-    target: Target,
+    colour: VideoColour,
+    target: Surface,
     painter: Painter,
     nv12: Nv12,
     readback: Readback,
-    problems: Vec<LayerError>,
-    is_pending: bool,
-    shown: Option<Shown>,
     stats: Stats,
-}
-
-/// What the target shows.
-struct Shown {
-    list: DrawList,
-    /// Where something of it could not be drawn.
-    missing: Vec<PixelRect>,
 }
 
 impl std::fmt::Debug for Compositor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Compositor").field("size", &self.size).field("stats", &self.stats()).finish_non_exhaustive()
-    }
-}
-
-/// The picture that is drawn into, and its views.
-struct Target {
-    texture: wgpu::Texture,
-    encoded: wgpu::TextureView,
-    linear: wgpu::TextureView,
-}
-
-impl Target {
-    fn new(device: &wgpu::Device, size: Size) -> Self {
-        let texture = upload::texture(device, "gpu.target", [size.width(), size.height()], 1);
-        let view = |space| {
-            texture.create_view(&wgpu::TextureViewDescriptor {
-                label: Some("gpu.target"),
-                format: Some(light::seen_in(space)),
-                ..Default::default()
-            })
-        };
-        let (encoded, linear) = (view(BlendSpace::Srgb), view(BlendSpace::Linear));
-        Self { texture, encoded, linear }
-    }
-
-    fn seen_in(&self, space: BlendSpace) -> &wgpu::TextureView {
-        match space {
-            BlendSpace::Srgb => &self.encoded,
-            BlendSpace::Linear => &self.linear,
-        }
     }
 }
 
@@ -140,16 +84,11 @@ impl Compositor {
     pub fn new(gpu: Arc<Gpu>, library: Arc<Library>, size: Size, colour: VideoColour) -> Result<Self, Error> {
         gpu.check()?;
         let make = || {
-            let target = Target::new(&gpu.device, size);
-            let painter = Painter::new(&gpu, &library, size, BlendSpace::default());
-            let layout = Layout::of(size);
-            let nv12 = Nv12::new(&gpu.device, &gpu.queue, &target.encoded, layout, colour);
-            let readback = Readback::new(&gpu.device, layout.len(), RING);
-            (target, painter, nv12, readback)
+            let (painter, target, nv12) = easel(&gpu, &library, size, colour, BlendSpace::default());
+            (painter, target, nv12, Readback::new(&gpu.device, Layout::of(size).len(), RING))
         };
-        let (target, painter, nv12, readback) = gpu.scoped("a compositor", make)?;
-        let (problems, is_pending, stats) = (Vec::new(), false, Stats::default());
-        Ok(Self { gpu, library, size, target, painter, nv12, readback, problems, is_pending, shown: None, stats })
+        let (painter, target, nv12, readback) = gpu.scoped("a compositor", make)?;
+        Ok(Self { gpu, library, size, colour, target, painter, nv12, readback, stats: Stats::default() })
     }
 
     /// Size of the pictures.
@@ -171,40 +110,32 @@ impl Compositor {
         if self.readback.is_full() {
             return Err(Error::RingFull);
         }
-        if self.painter.space != list.blend_space {
-            let make = || Painter::new(&self.gpu, &self.library, self.size, list.blend_space);
-            self.painter = self.gpu.scoped("the pipelines", make)?;
-            self.shown = None;
+        if self.painter.space() != list.blend_space {
+            let make = || easel(&self.gpu, &self.library, self.size, self.colour, list.blend_space);
+            (self.painter, self.target, self.nv12) = self.gpu.scoped("the pipelines", make)?;
         }
-        let mut next = match self.shown.take() {
-            Some(shown) => Next { damage: shown.damage(list), list },
-            None => Next { damage: Damage::whole(self.size), list },
-        };
         self.painter.begin_frame();
-        let found = self.find(&mut next);
-        let (draws, missing) = self.plan(&next, found);
-        let submission = self.record(&next, &draws, frame);
-        self.painter.textures.end_frame();
-        submission?;
-        self.shown = Some(Shown { list: list.clone(), missing });
-        Ok(())
+        let damage = self.painter.prepare(&mut self.target, &list.items, Some(list.background));
+        let submission = self.record(&damage, frame);
+        self.painter.end_frame(&mut self.target);
+        // What was planned was not drawn.
+        submission.inspect_err(|_| self.forget())
     }
 
     /// Draws the next frame whole, whatever the last one was.
     pub fn forget(&mut self) {
-        self.shown = None;
+        self.target.forget();
     }
 
     /// Layers of the last frame that could not be drawn, and why.
     pub fn problems(&self) -> &[LayerError] {
-        &self.problems
+        &self.painter.report().problems
     }
 
     /// Whether something of the last frame was missing because its pixels are still being made: draw again soon.
     pub fn is_pending(&self) -> bool {
-        self.is_pending
+        self.painter.report().is_pending
     }
-
     /// Pictures on their way back, at most three.
     pub fn in_flight(&self) -> usize {
         self.readback.in_flight()
@@ -225,7 +156,7 @@ impl Compositor {
     /// To be called once a frame time when nothing is rendered: frees what the GPU is done with and ages the textures.
     pub fn maintain(&mut self) -> Result<(), Error> {
         self.gpu.check()?;
-        self.painter.textures.end_frame();
+        self.painter.end_frame(&mut self.target);
         // What was dropped is freed only by a poll, and staging memory only after a submission.
         let submission = self.gpu.queue.submit([]);
         self.gpu.wait(&submission, Duration::ZERO).map(|_| ())
@@ -259,64 +190,17 @@ impl Compositor {
 
     /// What it has done and holds.
     pub fn stats(&self) -> Stats {
-        Stats { in_flight: self.in_flight(), cache: self.painter.textures.stats(), ..self.stats }
+        let report = self.painter.report();
+        let (items, culled, cache) = (report.items, report.culled, self.painter.cache());
+        Stats { items, culled, in_flight: self.in_flight(), cache, ..self.stats }
     }
 
-    /// The textures of all rasters, made if they must be; those with new pixels add to the damage.
-    fn find(&mut self, next: &mut Next<'_>) -> Vec<Option<Found>> {
-        let mut found = Vec::with_capacity(next.list.items.len());
-        for item in &next.list.items {
-            let Paint::Raster { raster, .. } = &item.paint else {
-                found.push(None);
-                continue;
-            };
-            let (texture, is_new) = self.painter.textures.find(raster);
-            if is_new && let Some(bounds) = damage::bounds(item, self.size) {
-                next.damage.add(bounds);
-            }
-            found.push(Some(texture));
-        }
-        found
-    }
-
-    /// Turns the items that the damage touches into slots of the items' buffer and a list of draws; says where something
-    /// is missing.
-    fn plan(&mut self, next: &Next<'_>, found: Vec<Option<Found>>) -> (Vec<Drawn>, Vec<PixelRect>) {
-        self.problems.clear();
-        self.is_pending = false;
-        let mut draws = Vec::with_capacity(next.list.items.len());
-        let mut missing = Vec::new();
-        for (item, found) in next.list.items.iter().zip(found) {
-            let Some(bounds) = damage::bounds(item, self.size) else { continue };
-            let is_missing = matches!(found, Some(Found::Pending | Found::Failed(_)));
-            if !is_missing && !next.damage.rects().iter().any(|rect| rect.touches(bounds)) {
-                continue;
-            }
-            match self.painter.plan(item, found) {
-                Planned::Draw(draw, cover) => draws.push(Drawn { draw, bounds, cover }),
-                Planned::Unseen => {}
-                Planned::Pending => {
-                    self.is_pending = true;
-                    missing.push(bounds);
-                }
-                Planned::Failed(message) => {
-                    self.problems.push(LayerError { layer: item.layer.clone(), message });
-                    missing.push(bounds);
-                }
-            }
-        }
-        self.stats.items = draws.len();
-        self.stats.culled = next.list.items.len() - draws.len();
-        (draws, missing)
-    }
-
-    fn record(&mut self, next: &Next<'_>, draws: &[Drawn], frame: u64) -> Result<(), Error> {
+    fn record(&mut self, damage: &Damage, frame: u64) -> Result<(), Error> {
         let descriptor = wgpu::CommandEncoderDescriptor { label: Some("gpu.frame") };
         let mut encoder = self.gpu.device.create_command_encoder(&descriptor);
-        if !next.damage.is_empty() {
-            let target = self.target.seen_in(next.list.blend_space);
-            self.painter.paint(&mut encoder, target, next, draws);
-            self.nv12.record(&self.gpu.queue, &mut encoder, &next.damage);
+        self.painter.record(&mut encoder);
+        if !damage.is_empty() {
+            self.nv12.record(&self.gpu.queue, &mut encoder, damage);
         }
         let scheduled = self.readback.record(&mut encoder, |encoder, buffer| {
             encoder.copy_buffer_to_buffer(self.nv12.buffer(), 0, buffer, 0, buffer.size());
@@ -324,24 +208,25 @@ impl Compositor {
         let submission = self.gpu.queue.submit([encoder.finish()]);
         self.readback.submitted(frame, scheduled, submission);
         self.stats.frames_total += 1;
-        self.stats.damaged_pixels_total += next.damage.area();
+        self.stats.damaged_pixels_total += damage.area();
         Ok(())
     }
 }
 
-/// The frame to draw: its list, and where that differs from what is shown.
-struct Next<'a> {
-    list: &'a DrawList,
-    damage: Damage,
-}
-
-impl Shown {
-    /// Where the picture of `next` differs, as far as lists can say.
-    fn damage(self, next: &DrawList) -> Damage {
-        let mut damage = Damage::between(&self.list, next);
-        self.missing.into_iter().for_each(|rect| damage.add(rect));
-        damage
-    }
+/// What draws in one blend space, what is drawn on, and what converts that.
+fn easel(
+    gpu: &Arc<Gpu>,
+    library: &Arc<Library>,
+    size: Size,
+    colour: VideoColour,
+    space: BlendSpace,
+) -> (Painter, Surface, Nv12) {
+    let painter = Painter::new(gpu, library, space);
+    let target = painter.target(size.sides());
+    // What is converted are encoded values, whatever space they were mixed in.
+    let encoded = light::view(&target.texture, "gpu.target", BlendSpace::Srgb);
+    let nv12 = Nv12::new(&gpu.device, &gpu.queue, &encoded, Layout::of(size), colour);
+    (painter, target, nv12)
 }
 
 fn mismatch(what: &'static str, expected: Size, got: Size) -> Error {
@@ -349,234 +234,18 @@ fn mismatch(what: &'static str, expected: Size, got: Size) -> Error {
     Error::SizeMismatch { what, expected: text(expected), got: text(got) }
 }
 
-/// One draw call, where it draws, and where it leaves nothing of what is below.
-#[derive(Debug)]
-struct Drawn {
-    draw: Draw,
-    bounds: PixelRect,
-    cover: Option<PixelRect>,
-}
-
-/// The pipeline of a draw call and its slot.
-#[derive(Debug)]
-enum Draw {
-    Solid(solid::Draw),
-    Shape(shape::Draw),
-    Raster(raster::Draw),
-}
-
-/// What becomes of an item.
-enum Planned {
-    /// With the pixels that it covers wholly.
-    Draw(Draw, Option<PixelRect>),
-    /// Off the canvas, clipped away or transparent.
-    Unseen,
-    /// Its pixels are not there yet.
-    Pending,
-    Failed(Arc<str>),
-}
-
-/// Everything that belongs to one blend space: pipelines and textures.
-struct Painter {
-    gpu: Arc<Gpu>,
-    space: BlendSpace,
-    size: Size,
-    canvas: Rect,
-    /// Stands for a layer where there is none.
-    background: Id,
-    frame: wgpu::BindGroup,
-    items: Items,
-    solid: Solid,
-    shape: Shape,
-    raster: Raster,
-    textures: Textures,
-}
-
-impl Painter {
-    fn new(gpu: &Arc<Gpu>, library: &Arc<Library>, size: Size, space: BlendSpace) -> Self {
-        let device = &gpu.device;
-        let (layout, frame) = frame_group(gpu, size);
-        let items = Items::new(device);
-        let textures = Textures::new(gpu.clone(), library.clone(), space);
-        Self {
-            gpu: gpu.clone(),
-            space,
-            size,
-            background: Id::new("background").unwrap_or_else(|_| unreachable!("letters make an id")),
-            canvas: Rect::new(0.0, 0.0, size.width() as f32, size.height() as f32),
-            solid: Solid::new(device, &layout, &items, space),
-            shape: Shape::new(device, &layout, &items, space),
-            raster: Raster::new(device, &layout, textures.layout(), &items, space),
-            frame,
-            items,
-            textures,
-        }
-    }
-
-    fn begin_frame(&mut self) {
-        self.items.clear();
-        self.textures.begin_frame();
-    }
-
-    fn plan(&mut self, item: &DrawItem, found: Option<Found>) -> Planned {
-        match &item.paint {
-            Paint::Solid(colour) => self.plan_solid(item, item.clip, *colour),
-            Paint::Shape(shape) => self.plan_shape(item, shape),
-            Paint::Raster { dest, .. } => match found {
-                Some(Found::Ready(texture)) => self.plan_raster(item, texture, *dest),
-                Some(Found::Failed(message)) => Planned::Failed(message),
-                Some(Found::Pending) | None => Planned::Pending,
-            },
-        }
-    }
-
-    fn plan_solid(&mut self, item: &DrawItem, clip: Rect, colour: Rgba) -> Planned {
-        let Some(placed) = Placed::of(item, clip, self.canvas).filter(|_| colour.a > 0) else { return Planned::Unseen };
-        let cover = self.cover(item, clip, placed, colour.a == 255);
-        Planned::Draw(Draw::Solid(Solid::push(&mut self.items, placed, colour, item.opacity, self.space)), cover)
-    }
-
-    fn plan_shape(&mut self, item: &DrawItem, shape: &ShapeDocument) -> Planned {
-        let sharp_box = shape::sharp_box(shape);
-        let clip = sharp_box.map_or(item.clip, |rect| item.clip.intersect(rect));
-        if let (Some(_), Some(Fill::Solid(colour))) = (sharp_box, &shape.fill) {
-            return self.plan_solid(item, clip, *colour);
-        }
-        let Some(placed) = Placed::of(item, clip, self.canvas) else { return Planned::Unseen };
-        match self.shape.push(&self.gpu, &mut self.items, placed, shape, item.opacity) {
-            Ok(draw) => Planned::Draw(Draw::Shape(draw), None),
-            Err(error) => Planned::Failed(error.to_string().into()),
-        }
-    }
-
-    fn plan_raster(&mut self, item: &DrawItem, texture: Arc<Texture>, dest: Rect) -> Planned {
-        let clip = item.clip.intersect(dest);
-        let Some(placed) = Placed::of(item, clip, self.canvas) else { return Planned::Unseen };
-        let cover = self.cover(item, clip, placed, texture.is_opaque);
-        Planned::Draw(Draw::Raster(Raster::push(&mut self.items, placed, item, dest, texture)), cover)
-    }
-
-    /// The pixels of which an item leaves nothing below it.
-    fn cover(&self, item: &DrawItem, clip: Rect, placed: Placed, is_opaque: bool) -> Option<PixelRect> {
-        let is_cover = is_opaque && placed.is_aligned && item.opacity >= 1.0;
-        let bounds = is_cover.then(|| item.place.bounds_of(clip))?;
-        // Aligned edges lie on pixel borders but for rounding, which `around` must not take for another pixel.
-        let [left, top, right, bottom] = [bounds.x, bounds.y, bounds.right(), bounds.bottom()].map(f32::round);
-        PixelRect::around(Rect::new(left, top, right - left, bottom - top), self.size)
-    }
-
-    /// The whole canvas in the background's colour.
-    fn plan_background(&mut self, background: Rgba) -> Option<solid::Draw> {
-        let item = DrawItem {
-            layer: self.background.clone(),
-            place: Affine::IDENTITY,
-            clip: self.canvas,
-            opacity: 1.0,
-            paint: Paint::Solid(background),
-        };
-        let opaque = Rgba { a: 255, ..background };
-        let placed = Placed::of(&item, item.clip, self.canvas)?;
-        Some(Solid::push(&mut self.items, placed, opaque, 1.0, self.space))
-    }
-
-    fn paint(
-        &mut self,
-        encoder: &mut wgpu::CommandEncoder,
-        target: &wgpu::TextureView,
-        next: &Next<'_>,
-        draws: &[Drawn],
-    ) {
-        let is_whole = next.damage.rects() == [PixelRect::whole(self.size)];
-        let clear = light::clear(next.list.background, self.space);
-        let load = if is_whole { wgpu::LoadOp::Clear(clear) } else { wgpu::LoadOp::Load };
-        let background = if is_whole { None } else { self.plan_background(next.list.background) };
-        let device = &self.gpu.device;
-        if self.items.write(device, &self.gpu.queue) {
-            self.solid.rebind(device, &self.items);
-            self.shape.rebind(device, &self.items);
-            self.raster.rebind(device, &self.items);
-        }
-        let mut pass = upload::begin(encoder, "gpu.items", target, load);
-        pass.set_bind_group(0, &self.frame, &[]);
-        for &rect in next.damage.rects() {
-            pass.set_scissor_rect(rect.left, rect.top, rect.right - rect.left, rect.bottom - rect.top);
-            self.paint_rect(&mut pass, rect, background.as_ref(), draws);
-        }
-    }
-
-    /// Draws what is seen in `rect`: from the topmost item that hides everything below it.
-    fn paint_rect(
-        &self,
-        pass: &mut wgpu::RenderPass<'_>,
-        rect: PixelRect,
-        background: Option<&solid::Draw>,
-        draws: &[Drawn],
-    ) {
-        let hider = draws.iter().rposition(|drawn| drawn.cover.is_some_and(|cover| cover.contains(rect)));
-        if let (None, Some(background)) = (hider, background) {
-            self.solid.draw(pass, background);
-        }
-        for drawn in draws[hider.unwrap_or(0)..].iter().filter(|drawn| drawn.bounds.touches(rect)) {
-            match &drawn.draw {
-                Draw::Solid(draw) => self.solid.draw(pass, draw),
-                Draw::Shape(draw) => self.shape.draw(pass, draw),
-                Draw::Raster(draw) => self.raster.draw(pass, draw),
-            }
-        }
-    }
-}
-
-/// Group 0: the canvas and the samplers.
-fn frame_group(gpu: &Gpu, size: Size) -> (wgpu::BindGroupLayout, wgpu::BindGroup) {
-    let device = &gpu.device;
-    let label = Some("gpu.frame");
-    let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
-        label,
-        entries: &[
-            pipeline::uniform::<Frame>(0, wgpu::ShaderStages::VERTEX_FRAGMENT, false),
-            pipeline::sampler(1),
-            pipeline::sampler(2),
-        ],
-    });
-    let canvas = device.create_buffer(&wgpu::BufferDescriptor {
-        label,
-        size: size_of::<Frame>() as u64,
-        usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
-        mapped_at_creation: false,
-    });
-    gpu.queue.write_buffer(&canvas, 0, bytemuck::bytes_of(&Frame::of(size)));
-    let sampler = |mipmap_filter| {
-        device.create_sampler(&wgpu::SamplerDescriptor {
-            label,
-            mag_filter: wgpu::FilterMode::Linear,
-            min_filter: wgpu::FilterMode::Linear,
-            mipmap_filter,
-            ..Default::default()
-        })
-    };
-    let samplers = [sampler(wgpu::MipmapFilterMode::Nearest), sampler(wgpu::MipmapFilterMode::Linear)];
-    let group = device.create_bind_group(&wgpu::BindGroupDescriptor {
-        label,
-        layout: &layout,
-        entries: &[
-            wgpu::BindGroupEntry { binding: 0, resource: canvas.as_entire_binding() },
-            wgpu::BindGroupEntry { binding: 1, resource: wgpu::BindingResource::Sampler(&samplers[0]) },
-            wgpu::BindGroupEntry { binding: 2, resource: wgpu::BindingResource::Sampler(&samplers[1]) },
-        ],
-    });
-    (layout, group)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{
-        base::id::Id,
+        base::{colour::Rgba, id::Id},
         gpu::device::tests::gpu,
         media::Config,
         scene::{
-            draw::{Outline, Raster as RasterKey, Stop, Stroke, TextRaster},
-            geometry::Affine,
+            draw::{
+                DrawItem, Fill, Outline, Paint, Raster as RasterKey, Shape as ShapeDocument, Stop, Stroke, TextRaster,
+            },
+            geometry::{Affine, Rect},
         },
     };
 

@@ -11,7 +11,7 @@
 use bytemuck::Pod;
 
 use super::pipeline;
-use crate::{base::size::Size, scene::draw::DrawItem, scene::geometry::Rect};
+use crate::scene::{draw::DrawItem, geometry::Rect};
 
 pub(crate) use gpu_data::{Frame, Place};
 
@@ -29,7 +29,7 @@ mod gpu_data {
     #[repr(C)]
     #[derive(Debug, Clone, Copy, Pod, Zeroable)]
     pub(crate) struct Frame {
-        /// Width and height of the canvas in pixels.
+        /// Width and height in pixels of what is drawn on.
         pub(crate) canvas: [f32; 2],
         pub(crate) padding: [f32; 2],
     }
@@ -60,8 +60,8 @@ pub(crate) fn layouts() -> Vec<pipeline::Layout> {
 }
 
 impl Frame {
-    pub(crate) fn of(size: Size) -> Self {
-        Self { canvas: [size.width() as f32, size.height() as f32], padding: [0.0; 2] }
+    pub(crate) fn of(size: [u32; 2]) -> Self {
+        Self { canvas: size.map(|side| side as f32), padding: [0.0; 2] }
     }
 }
 

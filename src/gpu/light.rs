@@ -30,10 +30,20 @@ pub(crate) fn premultiplied(colour: Rgba, opacity: f32, space: BlendSpace) -> [f
     [r * a, g * a, b * a, a]
 }
 
-/// A colour of the document as something to clear an opaque target with.
-pub(crate) fn clear(colour: Rgba, space: BlendSpace) -> wgpu::Color {
+/// What to clear a surface to: a background, which is opaque, or nothing.
+pub(crate) fn clear(background: Option<Rgba>, space: BlendSpace) -> wgpu::Color {
+    let Some(colour) = background else { return wgpu::Color::TRANSPARENT };
     let [r, g, b, _] = straight(colour, space).map(f64::from);
     wgpu::Color { r, g, b, a: 1.0 }
+}
+
+/// A texture as it is seen while colours are mixed in `space`.
+pub(crate) fn view(texture: &wgpu::Texture, label: &str, space: BlendSpace) -> wgpu::TextureView {
+    texture.create_view(&wgpu::TextureViewDescriptor {
+        label: Some(label),
+        format: Some(seen_in(space)),
+        ..Default::default()
+    })
 }
 
 fn straight(colour: Rgba, space: BlendSpace) -> [f32; 4] {

@@ -5,9 +5,9 @@
 //!                 │
 //!                 ▼  one submission a frame
 //!   ┌──────────────────────┐    ┌──────────────┐    ┌────────────────────────┐
-//!   │ items.rs: solid,     │───►│ nv12.rs      │───►│ readback.rs            │──► collect(): base::nv12::Picture
-//!   │ shape, raster, onto  │    │ compute into │    │ ring of three mappable │
-//!   │ the target (kept)    │    │ one buffer   │    │ buffers                │
+//!   │ painter.rs: solid,   │───►│ nv12.rs      │───►│ readback.rs            │──► collect(): base::nv12::Picture
+//!   │ shape, raster, blend │    │ compute into │    │ ring of three mappable │
+//!   │ onto kept surfaces   │    │ one buffer   │    │ buffers                │
 //!   └──────────────────────┘    └──────────────┘    └────────────────────────┘
 //!          ▲ textures.rs: pictures and texts, uploaded or drawn once and kept
 //! ```
@@ -18,18 +18,20 @@
 //!
 //! No GPU call panics the process: what goes wrong in a call is an error scope's or [`Gpu`]'s flag, a lost device is
 //! [`Error::Lost`], and the owner builds a new [`Gpu`] and [`Compositor`] from the same scene.
-//! Not here: blend modes, masks, effects, redrawing only what changed.
 
+mod blend;
 mod compositor;
 mod device;
 mod items;
 mod light;
 mod nv12;
+mod painter;
 mod pipeline;
 mod raster;
 mod readback;
 mod shape;
 mod solid;
+mod surface;
 mod text;
 mod textures;
 mod upload;

@@ -211,7 +211,7 @@ mod tests {
 
         let mut readback = Readback::new(device, Layout::of(size).len(), 1);
         let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        nv12.record(&gpu.queue, &mut encoder, &Damage::whole(size));
+        nv12.record(&gpu.queue, &mut encoder, &Damage::whole(size.sides()));
         let scheduled = readback
             .record(&mut encoder, |encoder, to| encoder.copy_buffer_to_buffer(nv12.buffer(), 0, to, 0, to.size()))
             .unwrap();

@@ -5,7 +5,8 @@
 //! ```text
 //!  group 0  frame    canvas size and samplers       set once a pass
 //!  group 1  item     one slot of the items' buffer  set for each item, by dynamic offset
-//!  group 2  texture  a picture or a text            set for each raster
+//!  group 2  texture  a picture, a text or a surface  set for each raster
+//!  group 3  below    a copy of what is drawn on     set for each item with a blend mode
 //! ```
 //!
 //! WGSL has no `include`: `common.wgsl` is put before the sources that use it.
@@ -34,8 +35,14 @@ impl Source {
 /// The sources of all shaders as the driver gets them, by file name; for the tests.
 #[doc(hidden)]
 pub fn shaders() -> Vec<(&'static str, String)> {
-    let sources =
-        [super::solid::SOURCE, super::shape::SOURCE, super::raster::SOURCE, super::upload::SOURCE, super::nv12::SOURCE];
+    let sources = [
+        super::solid::SOURCE,
+        super::shape::SOURCE,
+        super::raster::SOURCE,
+        super::blend::SOURCE,
+        super::upload::SOURCE,
+        super::nv12::SOURCE,
+    ];
     sources.iter().map(|source| (source.name, source.full())).chain([("common.wgsl", COMMON.into())]).collect()
 }
 

@@ -45,7 +45,10 @@ mod gpu_data {
 }
 
 pub(crate) fn layouts() -> Vec<pipeline::Layout> {
-    vec![pipeline::layout!("raster.wgsl", gpu_data::Raster as "Raster" { place, dest, origin, level, opacity })]
+    vec![
+        pipeline::layout!("raster.wgsl", gpu_data::Raster as "Raster" { place, dest, origin, level, opacity }),
+        pipeline::layout!("blend.wgsl", gpu_data::Raster as "Raster" { place, dest, origin, level, opacity }),
+    ]
 }
 
 /// How the texture is read, numbered as in the shader.
@@ -91,8 +94,18 @@ impl Sampling {
 #[derive(Debug, Clone)]
 pub(crate) struct Draw {
     offset: u32,
-    pipeline: usize,
+    /// As the shader numbers it.
+    pub(crate) sampling: usize,
+    pub(crate) is_aligned: bool,
     texture: Arc<Texture>,
+}
+
+impl Draw {
+    /// Sets groups 1 and 2; `slots` is [`Raster::slots`].
+    pub(crate) fn bind(&self, pass: &mut wgpu::RenderPass<'_>, slots: &wgpu::BindGroup) {
+        pass.set_bind_group(1, slots, &[self.offset]);
+        pass.set_bind_group(2, &self.texture.group, &[]);
+    }
 }
 
 /// Draws textures.
@@ -145,13 +158,22 @@ impl Raster {
         let dest = [dest.x, dest.y, dest.w, dest.h];
         let opacity = item.opacity * texture.fade;
         let offset = items.push(&gpu_data::Raster { place, dest, origin, level, opacity });
-        Draw { offset, pipeline: sampling.index() * 2 + usize::from(is_aligned), texture }
+        Draw { offset, sampling: sampling.index(), is_aligned, texture }
+    }
+
+    /// The layout of group 1.
+    pub(crate) fn layout(&self) -> &wgpu::BindGroupLayout {
+        &self.layout
+    }
+
+    /// Group 1: the slots.
+    pub(crate) fn slots(&self) -> &wgpu::BindGroup {
+        &self.slot
     }
 
     pub(crate) fn draw(&self, pass: &mut wgpu::RenderPass<'_>, draw: &Draw) {
-        pass.set_pipeline(&self.pipelines[draw.pipeline]);
-        pass.set_bind_group(1, &self.slot, &[draw.offset]);
-        pass.set_bind_group(2, &draw.texture.group, &[]);
+        pass.set_pipeline(&self.pipelines[draw.sampling * 2 + usize::from(draw.is_aligned)]);
+        draw.bind(pass, &self.slot);
         pass.draw(0..4, 0..1);
     }
 }

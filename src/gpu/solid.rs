@@ -34,15 +34,22 @@ pub(crate) fn layouts() -> Vec<pipeline::Layout> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Draw {
     offset: u32,
-    is_aligned: bool,
+    pipeline: usize,
 }
+
+/// Which pipelines there are: for edges that run through pixels, for edges between them, and in place of what is there.
+const PIPELINES: [(f64, Option<wgpu::BlendState>); 3] = [
+    (0.0, Some(wgpu::BlendState::PREMULTIPLIED_ALPHA_BLENDING)),
+    (1.0, Some(wgpu::BlendState::PREMULTIPLIED_ALPHA_BLENDING)),
+    (1.0, None),
+];
+const REPLACE: usize = 2;
 
 /// Draws one colour.
 #[derive(Debug)]
 pub(crate) struct Solid {
     layout: wgpu::BindGroupLayout,
-    /// For edges that run through pixels, and for edges between them.
-    pipelines: [wgpu::RenderPipeline; 2],
+    pipelines: [wgpu::RenderPipeline; 3],
     slot: wgpu::BindGroup,
 }
 
@@ -50,14 +57,14 @@ impl Solid {
     pub(crate) fn new(device: &wgpu::Device, frame: &wgpu::BindGroupLayout, items: &Items, space: BlendSpace) -> Self {
         let layout = items::layout::<gpu_data::Solid>(device, LABEL);
         let module = pipeline::module(device, SOURCE);
-        let pipelines = [0.0, 1.0].map(|is_aligned| {
+        let pipelines = PIPELINES.map(|(is_aligned, blend)| {
             Render {
                 label: LABEL,
                 module: &module,
                 layouts: &[Some(frame), Some(&layout)],
                 fragment: "paint",
                 constants: &[("is_aligned", is_aligned)],
-                blend: Some(wgpu::BlendState::PREMULTIPLIED_ALPHA_BLENDING),
+                blend,
                 space,
             }
             .build(device)
@@ -75,11 +82,16 @@ impl Solid {
     pub(crate) fn push(items: &mut Items, placed: Placed, colour: Rgba, opacity: f32, space: BlendSpace) -> Draw {
         let Placed { place, is_aligned } = placed;
         let colour = light::premultiplied(colour, opacity, space);
-        Draw { offset: items.push(&gpu_data::Solid { place, colour }), is_aligned }
+        Draw { offset: items.push(&gpu_data::Solid { place, colour }), pipeline: usize::from(is_aligned) }
+    }
+
+    /// Writes an item that takes the place of what is there. Its edges must lie between pixels.
+    pub(crate) fn push_in_place(items: &mut Items, placed: Placed, colour: Rgba, space: BlendSpace) -> Draw {
+        Draw { pipeline: REPLACE, ..Self::push(items, placed, colour, 1.0, space) }
     }
 
     pub(crate) fn draw(&self, pass: &mut wgpu::RenderPass<'_>, draw: &Draw) {
-        pass.set_pipeline(&self.pipelines[usize::from(draw.is_aligned)]);
+        pass.set_pipeline(&self.pipelines[draw.pipeline]);
         pass.set_bind_group(1, &self.slot, &[draw.offset]);
         pass.draw(0..4, 0..1);
     }

@@ -36,6 +36,8 @@ pub struct CacheStats {
     pub made_total: u64,
     /// Textures that could not be made since the start.
     pub failed_total: u64,
+    /// Bytes of the surfaces that groups are drawn on.
+    pub surface_bytes: u64,
 }
 
 /// A raster on the GPU.
@@ -199,20 +201,20 @@ impl Textures {
     }
 
     fn wrap(&self, texture: &wgpu::Texture, fade: f32, is_opaque: bool) -> (Texture, u64) {
-        let view = texture.create_view(&wgpu::TextureViewDescriptor {
-            label: Some("gpu.texture"),
-            format: Some(light::seen_in(self.space)),
-            ..Default::default()
-        });
-        let group = self.gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
-            label: Some("gpu.texture"),
-            layout: &self.layout,
-            entries: &[wgpu::BindGroupEntry { binding: 0, resource: wgpu::BindingResource::TextureView(&view) }],
-        });
+        let group = bind(&self.gpu.device, &self.layout, &light::view(texture, "gpu.texture", self.space));
         let (size, levels) = ([texture.width(), texture.height()], texture.mip_level_count());
         let base = u64::from(size[0]) * u64::from(size[1]) * 4;
         // All smaller levels together are a third of the largest.
         let bytes = if levels > 1 { base + base / 3 } else { base };
         (Texture { group, size, levels, fade, is_opaque }, bytes)
     }
+}
+
+/// Group 2 with one texture.
+pub(crate) fn bind(device: &wgpu::Device, layout: &wgpu::BindGroupLayout, view: &wgpu::TextureView) -> wgpu::BindGroup {
+    device.create_bind_group(&wgpu::BindGroupDescriptor {
+        label: Some("gpu.texture"),
+        layout,
+        entries: &[wgpu::BindGroupEntry { binding: 0, resource: wgpu::BindingResource::TextureView(view) }],
+    })
 }

@@ -7,16 +7,16 @@
 //!
 //! Items are recognised by their layer and their number within it. Whatever was changed, added, removed or has overtaken
 //! another one damages the canvas where it was and where it is. The result is a few disjoint rectangles of whole pixels:
-//! a clock in one corner and a ticker along the other edge do not damage what lies between. Pure; who draws only the
+//! a clock in one corner and a ticker along the other edge do not damage what lies between. A group that is laid in as it
+//! was damages only where its own surface differs. Pure; who draws only the
 //! damage must get the picture that drawing everything gives, which is a test of the GPU floor's.
 
 use std::collections::HashMap;
 
 use super::{
-    draw::{DrawItem, DrawList},
+    draw::{DrawItem, DrawList, Paint},
     geometry::Rect,
 };
-use crate::base::size::Size;
 
 /// Most rectangles; beyond, those that waste least are joined.
 pub const RECTS_MAX: usize = 8;
@@ -34,20 +34,20 @@ pub struct PixelRect {
 }
 
 impl PixelRect {
-    /// The whole canvas.
-    pub fn whole(size: Size) -> Self {
-        Self { left: 0, top: 0, right: size.width(), bottom: size.height() }
+    /// All pixels of a canvas or surface with these sides.
+    pub fn whole([right, bottom]: [u32; 2]) -> Self {
+        Self { left: 0, top: 0, right, bottom }
     }
 
-    /// The pixels of the canvas that `rect` touches; `None` if there are none.
-    pub fn around(rect: Rect, size: Size) -> Option<Self> {
+    /// The pixels of a canvas or surface with these sides that `rect` touches; `None` if there are none.
+    pub fn around(rect: Rect, [width, height]: [u32; 2]) -> Option<Self> {
         // `as` saturates, and takes NaN to 0.
         let edge = |v: f32, max: u32| (v.max(0.0) as u32).min(max);
         let pixels = Self {
-            left: edge(rect.x.floor(), size.width()),
-            top: edge(rect.y.floor(), size.height()),
-            right: edge(rect.right().ceil(), size.width()),
-            bottom: edge(rect.bottom().ceil(), size.height()),
+            left: edge(rect.x.floor(), width),
+            top: edge(rect.y.floor(), height),
+            right: edge(rect.right().ceil(), width),
+            bottom: edge(rect.bottom().ceil(), height),
         };
         (pixels.left < pixels.right && pixels.top < pixels.bottom).then_some(pixels)
     }
@@ -65,6 +65,12 @@ impl PixelRect {
     /// Whether all of `other` lies in it.
     pub fn contains(self, other: Self) -> bool {
         self.left <= other.left && self.top <= other.top && self.right >= other.right && self.bottom >= other.bottom
+    }
+
+    /// The same in pixels of any size.
+    pub fn to_rect(self) -> Rect {
+        let [x, y] = [self.left, self.top].map(|edge| edge as f32);
+        Rect::new(x, y, self.right as f32 - x, self.bottom as f32 - y)
     }
 
     /// The smallest rectangle around both.
@@ -90,8 +96,8 @@ impl Damage {
         Self::default()
     }
 
-    /// Everything may differ.
-    pub fn whole(size: Size) -> Self {
+    /// Everything on a canvas or surface with these sides may differ.
+    pub fn whole(size: [u32; 2]) -> Self {
         Self { rects: vec![PixelRect::whole(size)] }
     }
 
@@ -101,14 +107,22 @@ impl Damage {
             && before.blend_space == after.blend_space
             && before.background == after.background;
         if !is_same_canvas {
-            return Self::whole(after.size);
+            return Self::whole(after.size.sides());
         }
+        Self::of_items(&before.items, &after.items, after.size.sides())
+    }
+
+    /// Where a surface of this size with `after` on it differs from one with `before`.
+    pub fn of_items(before: &[DrawItem], after: &[DrawItem], size: [u32; 2]) -> Self {
         let mut damage = Self::none();
-        let kept = kept(&before.items, &after.items);
-        for (item, is_kept) in before.items.iter().zip(&kept.before).chain(after.items.iter().zip(&kept.after)) {
-            if !is_kept && let Some(rect) = bounds(item, after.size) {
+        let kept = kept(before, after);
+        for (item, is_kept) in before.iter().zip(&kept.before).chain(after.iter().zip(&kept.after)) {
+            if !is_kept && let Some(rect) = bounds(item, size) {
                 damage.add(rect);
             }
+        }
+        for (index, inner) in kept.changed_within {
+            inner.rects.into_iter().filter_map(|rect| laid_in(&after[index], rect, size)).for_each(|r| damage.add(r));
         }
         damage
     }
@@ -155,19 +169,35 @@ impl Damage {
     }
 }
 
-/// The canvas pixels that an item may colour.
-pub fn bounds(item: &DrawItem, size: Size) -> Option<PixelRect> {
+/// The pixels of a canvas or surface with these sides that an item may colour.
+pub fn bounds(item: &DrawItem, size: [u32; 2]) -> Option<PixelRect> {
     PixelRect::around(item.place.bounds_of(item.clip).inflate(FRINGE), size)
+}
+
+/// The pixels that a change of `rect` on the surface of a group may colour where the group is laid in; an item that is no
+/// group may colour all it covers.
+pub fn laid_in(item: &DrawItem, rect: PixelRect, size: [u32; 2]) -> Option<PixelRect> {
+    let Paint::Group(group) = &item.paint else { return bounds(item, size) };
+    // What is sampled between pixels looks at those around it, too.
+    let changed = group.layer_from_surface().bounds_of(rect.to_rect().inflate(FRINGE));
+    let seen = changed.intersect(item.clip);
+    if seen.is_empty() {
+        return None;
+    }
+    PixelRect::around(item.place.bounds_of(seen).inflate(FRINGE), size)
 }
 
 /// For each item of both lists whether it is the same in the other one, and in the same order among those kept.
 struct Kept {
     before: Vec<bool>,
     after: Vec<bool>,
+    /// Groups that are kept but for what is on their surface: their index in the second list, and where that differs.
+    changed_within: Vec<(usize, Damage)>,
 }
 
 fn kept(before: &[DrawItem], after: &[DrawItem]) -> Kept {
-    let mut kept = Kept { before: vec![false; before.len()], after: vec![false; after.len()] };
+    let mut kept =
+        Kept { before: vec![false; before.len()], after: vec![false; after.len()], changed_within: Vec::new() };
     // Most changes are in place: the equal ends need no look-up.
     let head = before.iter().zip(after).take_while(|(a, b)| a == b).count();
     let rest = before.len().min(after.len()) - head;
@@ -182,18 +212,30 @@ fn kept(before: &[DrawItem], after: &[DrawItem]) -> Kept {
     let mut next = head;
     for (key, index) in keys(&after[head..after_end]).zip(head..) {
         // One that has overtaken another is not kept: what it covers may have changed.
-        let same = places.get(&key).copied().filter(|&place| place >= next && before[place] == after[index]);
-        if let Some(place) = same {
-            kept.before[place] = true;
-            kept.after[index] = true;
-            next = place + 1;
+        let Some(place) = places.get(&key).copied().filter(|&place| place >= next) else { continue };
+        if before[place] != after[index] {
+            let Some(within) = within(&before[place], &after[index]) else { continue };
+            kept.changed_within.push((index, within));
         }
+        kept.before[place] = true;
+        kept.after[index] = true;
+        next = place + 1;
     }
     kept
 }
 
+/// Where the surfaces of two groups differ that are laid in alike; `None` for other items.
+fn within(before: &DrawItem, after: &DrawItem) -> Option<Damage> {
+    let (Paint::Group(was), Paint::Group(is)) = (&before.paint, &after.paint) else { return None };
+    let is_laid_in_alike = before.place == after.place
+        && before.clip == after.clip
+        && before.opacity == after.opacity
+        && was.is_framed_as(is);
+    is_laid_in_alike.then(|| Damage::of_items(&was.items, &is.items, is.size))
+}
+
 /// Layer and number within the layer; the items of a layer stand together.
-fn keys(items: &[DrawItem]) -> impl Iterator<Item = (&str, usize)> {
+pub fn keys(items: &[DrawItem]) -> impl Iterator<Item = (&str, usize)> {
     let mut layer = "";
     let mut number = 0;
     items.iter().map(move |item| {
@@ -209,8 +251,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        base::{colour::Rgba, id::Id},
-        scene::{BlendSpace, draw::Paint, geometry::Affine},
+        base::{colour::Rgba, id::Id, size::Size},
+        scene::{BlendMode, BlendSpace, draw::Group, geometry::Affine},
     };
 
     fn list(items: &[(&str, f32, f32, u8)]) -> DrawList {
@@ -274,7 +316,29 @@ mod tests {
     fn another_background_damages_everything() {
         let (before, mut after) = (list(&[A]), list(&[A]));
         after.background = Rgba::WHITE;
-        assert_eq!(Damage::between(&before, &after), Damage::whole(before.size));
+        assert_eq!(Damage::between(&before, &after), Damage::whole([320, 180]));
+    }
+
+    /// A group at (100, 50) of which the surface is shown at twice its size.
+    fn grouped(items: &[(&str, f32, f32, u8)], blend: BlendMode) -> DrawList {
+        let group = Group { size: [60, 40], dest: Rect::new(10.0, 0.0, 120.0, 80.0), items: list(items).items, blend };
+        let mut all = list(&[A, B]);
+        all.items[1].clip = group.dest;
+        all.items[1].place = Affine { e: 100.0, f: 50.0, ..Affine::IDENTITY };
+        all.items[1].paint = Paint::Group(std::sync::Arc::new(group));
+        all
+    }
+
+    #[test]
+    fn a_change_within_a_group_damages_where_it_is_laid_in() {
+        let (before, after) = ([("x", 5.0, 5.0, 1), ("y", 30.0, 20.0, 1)], [("x", 5.0, 5.0, 1), ("y", 30.0, 20.0, 2)]);
+        let damage = Damage::between(&grouped(&before, BlendMode::Normal), &grouped(&after, BlendMode::Normal));
+        // 29..41 x 19..31 on the surface with its fringe, one more for sampling, twice as large, 110 and 50 further.
+        let (x, y) = (28 * 2 + 110, 18 * 2 + 50);
+        let expected = PixelRect { left: x - 1, top: y - 1, right: x + 14 * 2 + 1, bottom: y + 14 * 2 + 1 };
+        assert_eq!(damage.rects, [expected]);
+        let blended = Damage::between(&grouped(&before, BlendMode::Normal), &grouped(&before, BlendMode::Screen));
+        assert_eq!(blended.rects, [PixelRect { left: 109, top: 49, right: 231, bottom: 131 }], "all of it");
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! nothing.
 //!
 //! Spaces: an item's geometry is in *layer pixels* (origin at the layer's top left corner); `place` takes it to canvas
-//! pixels. Colours are straight sRGB here; the GPU floor premultiplies them in the canvas's blend space.
+//! pixels. Within a [`Group`] the group's surface is the canvas. Colours are straight sRGB here; the GPU floor premultiplies them in the canvas's blend space.
 
 use std::{
     hash::{Hash, Hasher},
@@ -15,6 +15,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
+    BlendMode,
     content::Gradient,
     geometry::{Affine, Rect},
 };
@@ -74,6 +75,38 @@ pub enum Paint {
         /// Where their outer edges lie.
         dest: Rect,
     },
+    /// Items that are drawn apart and laid in as one picture.
+    Group(Arc<Group>),
+}
+
+/// Longest side of a group's surface in pixels: what every GPU takes as a texture.
+pub const SURFACE_SIDE_MAX: f32 = 4096.0;
+
+/// Items drawn on clear ground of their own, so that opacity, blend mode and effects hold for all of them together.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Group {
+    /// Width and height of its surface in pixels, 1 to [`SURFACE_SIDE_MAX`].
+    pub size: [u32; 2],
+    /// Where the surface's outer edges lie, in layer pixels.
+    pub dest: Rect,
+    /// From bottom to top; their places lead to surface pixels.
+    pub items: Vec<DrawItem>,
+    /// How it is mixed with what lies below.
+    pub blend: BlendMode,
+}
+
+impl Group {
+    /// From surface pixels to layer pixels.
+    pub fn layer_from_surface(&self) -> Affine {
+        let [w, h] = self.size.map(|side| side as f32);
+        let Rect { x: e, y: f, .. } = self.dest;
+        Affine { a: self.dest.w / w, b: 0.0, c: 0.0, d: self.dest.h / h, e, f }
+    }
+
+    /// Whether it is the same picture in the same place, but for what `items` say.
+    pub fn is_framed_as(&self, other: &Self) -> bool {
+        self.size == other.size && self.dest == other.dest && self.blend == other.blend
+    }
 }
 
 /// A filled and stroked outline, in layer pixels.

@@ -1,18 +1,28 @@
 //! `Show x time -> DrawList`: a pure function, so any frame can be asked for in any order.
 //!
+//! Contents plan themselves in *layer pixels*; when a layer is planned, its items are taken to the canvas one by one, or,
+//! where opacity or a blend mode must hold for all of them together, drawn apart as a [`Group`] that is then laid in.
+//! The children of a group layer are planned the same way, in the group's pixels.
+//!
 //! What it needs to know of pictures and fonts ([`Media`]) is data that does not change once it is there. A layer whose
 //! media is pending draws nothing; one whose media failed draws nothing or an error box, and never touches the others.
 
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    Layer, LayerErrors, Show,
+    BlendMode, Layer, LayerErrors, Show,
     animation::Pose,
-    draw::{BlendSpace, DrawItem, DrawList, Extent, Fill, Media, Outline, Paint, Raster, Shape, Stroke, TextRaster},
+    draw::{
+        BlendSpace, DrawItem, DrawList, Extent, Fill, Group, Media, Outline, Paint, Raster, SURFACE_SIDE_MAX, Shape,
+        Stroke, TextRaster,
+    },
     geometry::{Affine, Rect},
     in_z_order,
 };
 use crate::base::{colour::Rgba, id::Id};
+
+/// Surfaces begin and end at multiples of so many pixels: what moves within a group seldom needs another one.
+const SURFACE_STEP: f32 = 64.0;
 
 /// A point on the stream's own time and on the world's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -72,27 +82,50 @@ pub fn evaluate(show: &Show, moment: Moment, media: &dyn Media) -> Evaluation {
         is_pending: false,
         changes_at: None,
     };
-    for layer in in_z_order(layers).filter(|layer| layer.enabled) {
-        let pose = Pose::of(layer, moment.elapsed);
-        Planner { show, layer, pose, moment, media, evaluation: &mut evaluation }.run();
-    }
+    plan_layers(layers, &Stage { show, moment, media, scale: 1.0 }, &mut evaluation);
+    let whole = Rect::at_origin(canvas.size.sides().map(|side| side as f32));
+    evaluation.draw_list.items.retain(|item| !item.place.bounds_of(item.clip).intersect(whole).is_empty());
     evaluation
+}
+
+/// Where and when layers are planned.
+#[derive(Clone, Copy)]
+struct Stage<'a> {
+    show: &'a Show,
+    moment: Moment,
+    media: &'a dyn Media,
+    /// Canvas pixels for each pixel of the layers' parent, at most.
+    scale: f32,
+}
+
+/// Adds the items of `layers`, in their parent's pixels, to the list.
+fn plan_layers(layers: &[Layer], stage: &Stage<'_>, evaluation: &mut Evaluation) {
+    for layer in in_z_order(layers).filter(|layer| layer.enabled) {
+        let pose = Pose::of(layer, stage.moment.elapsed);
+        let first = evaluation.draw_list.items.len();
+        Planner { stage: *stage, layer, pose, evaluation, first, size: [0.0; 2], clip: None }.run();
+    }
 }
 
 /// What a content needs to plan itself: its layer's box, the time, and where to put what it draws.
 pub struct Planner<'a> {
-    show: &'a Show,
+    stage: Stage<'a>,
     layer: &'a Layer,
     /// The layer's transform and opacity at the moment, in place of its own.
     pose: Pose,
-    moment: Moment,
-    media: &'a dyn Media,
     evaluation: &'a mut Evaluation,
+    /// Index of the layer's first item: those from here on are in layer pixels.
+    first: usize,
+    /// The layer's box, as the content said last.
+    size: [f32; 2],
+    /// Outside of it nothing of the layer is seen.
+    clip: Option<Rect>,
 }
 
 impl std::fmt::Debug for Planner<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Planner").field("layer", &self.layer.id).field("moment", &self.moment).finish_non_exhaustive()
+        let mut debug = f.debug_struct("Planner");
+        debug.field("layer", &self.layer.id).field("moment", &self.stage.moment).finish_non_exhaustive()
     }
 }
 
@@ -104,12 +137,87 @@ impl Planner<'_> {
         }
         if self.pose.opacity > 0.0 {
             self.layer.content.plan(self);
+            self.lay_in();
         }
+    }
+
+    /// Takes the layer's items to its parent's pixels.
+    fn lay_in(&mut self) {
+        let items = self.evaluation.draw_list.items.split_off(self.first);
+        let place = self.place(self.size);
+        // A layer scaled to nothing is not drawn.
+        if items.is_empty() || place.inverse().is_none() {
+            return;
+        }
+        let opacity = self.pose.opacity as f32;
+        if self.is_apart(&items) {
+            self.evaluation.draw_list.items.extend(self.group(items, place, opacity));
+            return;
+        }
+        let laid = items.into_iter().map(|item| DrawItem {
+            place: place.after(item.place),
+            opacity: opacity * item.opacity,
+            ..item
+        });
+        self.evaluation.draw_list.items.extend(laid);
+    }
+
+    /// Whether the layer is drawn apart and laid in as one picture: when items would show through each other, or what
+    /// they are mixed with must not lie below the layer.
+    fn is_apart(&self, items: &[DrawItem]) -> bool {
+        let blends = |item: &DrawItem| matches!(&item.paint, Paint::Group(group) if group.blend != BlendMode::Normal);
+        let is_faded = self.pose.opacity < 1.0 && items.len() > 1;
+        let is_finished = self.clip.is_some() || self.layer.blend_mode != BlendMode::Normal;
+        is_faded || is_finished || items.iter().any(blends)
+    }
+
+    /// One item for all of them. Their surface has the scale at which they are shown, as texts have, so that what lies
+    /// pixel on pixel stays so.
+    fn group(&self, items: Vec<DrawItem>, place: Affine, opacity: f32) -> Option<DrawItem> {
+        let scale = self.surface_scale(&items);
+        let shown = Affine::scaling(scale);
+        let seen = |rect: Rect| self.clip.map_or(rect, |clip| rect.intersect(clip));
+        let bounds = shown.bounds_of(seen(bounds_of(&items)?));
+        if bounds.is_empty() {
+            return None;
+        }
+        let edges = [bounds.x, bounds.y, -bounds.right(), -bounds.bottom()];
+        let [left, top, right, bottom] = edges.map(|edge| (edge / SURFACE_STEP).floor() * SURFACE_STEP);
+        let size = [-right - left, -bottom - top].map(|side| side.min(SURFACE_SIDE_MAX));
+        let items = items
+            .into_iter()
+            .map(|item| DrawItem { place: shown.after(item.place).moved(-left, -top), ..item })
+            .collect();
+        let dest = Rect::new(left / scale, top / scale, size[0] / scale, size[1] / scale);
+        let group = Group { size: size.map(|side| side as u32), dest, items, blend: self.layer.blend_mode };
+        let paint = Paint::Group(Arc::new(group));
+        Some(DrawItem { layer: self.layer.id.clone(), place, clip: seen(dest), opacity, paint })
+    }
+
+    /// Surface pixels for each layer pixel: the scale at which the layer is shown, in steps of 1/16 so that a slow zoom
+    /// does not draw it anew on every frame, and small enough for a texture.
+    fn surface_scale(&self, items: &[DrawItem]) -> f32 {
+        let shown = ((self.scale() * 16.0).round() / 16.0).clamp(1.0 / 16.0, 16.0);
+        let longest = bounds_of(items).map_or(0.0, |bounds| bounds.w.max(bounds.h));
+        // Both ends may lie within a step.
+        shown.min((SURFACE_SIDE_MAX - 2.0 * SURFACE_STEP) / longest.max(1.0))
+    }
+
+    /// Plans the layers of a group whose box has this size; their pixels are this layer's.
+    pub fn plan_layers(&mut self, size: [f32; 2], layers: &[Layer]) {
+        self.size = size;
+        let stage = Stage { scale: self.scale(), ..self.stage };
+        plan_layers(layers, &stage, self.evaluation);
+    }
+
+    /// Cuts off what the layer draws outside its box of `size`.
+    pub fn clip_to(&mut self, size: [f32; 2]) {
+        self.clip = Some(Rect::at_origin(size));
     }
 
     /// The moment that is planned.
     pub fn moment(&self) -> Moment {
-        self.moment
+        self.stage.moment
     }
 
     /// Says that the layer looks the same until this time elapsed, exclusively. A content that does not say so never
@@ -121,7 +229,7 @@ impl Planner<'_> {
 
     /// Says that the layer looks the same for this long, which may be 0: it changes on every frame.
     pub fn changes_in(&mut self, span: Duration) {
-        self.changes_at(self.moment.elapsed.saturating_add(span));
+        self.changes_at(self.stage.moment.elapsed.saturating_add(span));
     }
 
     /// The layer's width in layer pixels, if the document gives one.
@@ -136,7 +244,7 @@ impl Planner<'_> {
 
     /// Where the canvas mixes colours.
     pub fn blend_space(&self) -> BlendSpace {
-        self.scene.canvas.blend_space
+        self.stage.show.canvas.blend_space
     }
 
     /// The layer's box in layer pixels, where what the document leaves open is `natural`. With one side given, the other
@@ -158,25 +266,24 @@ impl Planner<'_> {
 
     /// The layer's box, or the canvas.
     pub fn size_or_canvas(&self) -> [f32; 2] {
-        let size = self.show.canvas.size;
-        self.size_or([size.width() as f32, size.height() as f32])
+        self.size_or(self.stage.show.canvas.size.sides().map(|side| side as f32))
     }
 
     /// Canvas pixels for each layer pixel.
     pub fn scale(&self) -> f32 {
-        self.place([0.0, 0.0]).scale()
+        self.stage.scale * self.place([0.0, 0.0]).scale()
     }
 
     /// The natural size of a raster; `None` (noted) when it is not there.
     pub fn extent(&mut self, raster: &Raster) -> Option<[f32; 2]> {
-        match self.media.extent(raster) {
+        match self.stage.media.extent(raster) {
             Extent::Ready(size) => Some(size),
             Extent::Pending => {
                 self.evaluation.is_pending = true;
                 None
             }
             Extent::Failed(message) => {
-                if self.show.layer_errors == LayerErrors::Box {
+                if self.stage.show.layer_errors == LayerErrors::Box {
                     self.draw_error(&message);
                 }
                 self.evaluation.errors.push(LayerError { layer: self.layer.id.clone(), message });
@@ -188,7 +295,7 @@ impl Planner<'_> {
     /// Asks for a raster that will be shown soon, so that it is there in time.
     pub fn prefetch(&self, raster: &Raster) {
         // What is wrong with it is said when it is shown.
-        let _ = self.media.extent(raster);
+        let _ = self.stage.media.extent(raster);
     }
 
     /// Draws `paint` in the layer's box of `size` layer pixels.
@@ -198,19 +305,31 @@ impl Planner<'_> {
 
     /// Draws `paint` in the layer's box and up to `room` layer pixels around it; cropped edges still cut.
     pub fn draw_beyond(&mut self, size: [f32; 2], room: f32, paint: Paint) {
+        let clip = self.cropped(size, room);
+        self.push(size, Affine::IDENTITY, clip, 1.0, paint);
+    }
+
+    /// Draws what of `paint` lies in `clip`, faded and moved by a map of its own within the layer. Of the clip, what stands
+    /// out of the layer's cropped box before it is moved is not drawn.
+    pub fn draw_placed(&mut self, size: [f32; 2], place: Affine, clip: Rect, opacity: f32, paint: Paint) {
+        let clip = clip.intersect(self.cropped(size, 0.0));
+        self.push(size, place, clip, opacity, paint);
+    }
+
+    fn push(&mut self, size: [f32; 2], place: Affine, clip: Rect, opacity: f32, paint: Paint) {
+        self.size = size;
+        if clip.is_empty() || opacity <= 0.0 || place.inverse().is_none() {
+            return;
+        }
+        self.evaluation.draw_list.items.push(DrawItem { layer: self.layer.id.clone(), place, clip, opacity, paint });
+    }
+
+    /// The layer's box of `size`, or that much more around it, without what is cropped.
+    fn cropped(&self, size: [f32; 2], room: f32) -> Rect {
         let crop = &self.pose.transform;
         let edge = |crop: f64| if crop > 0.0 { crop as f32 } else { -room };
         let (left, top) = (edge(crop.crop_left), edge(crop.crop_top));
-        let clip = Rect::new(left, top, size[0] - edge(crop.crop_right) - left, size[1] - edge(crop.crop_bottom) - top);
-        let place = self.place(size);
-        // A layer scaled to nothing or wholly off the canvas is not drawn.
-        let canvas = self.show.canvas.size;
-        let canvas = Rect::new(0.0, 0.0, canvas.width() as f32, canvas.height() as f32);
-        if clip.is_empty() || place.inverse().is_none() || place.bounds_of(clip).intersect(canvas).is_empty() {
-            return;
-        }
-        let opacity = self.pose.opacity as f32;
-        self.evaluation.draw_list.items.push(DrawItem { layer: self.layer.id.clone(), place, clip, opacity, paint });
+        Rect::new(left, top, size[0] - edge(crop.crop_right) - left, size[1] - edge(crop.crop_bottom) - top)
     }
 
     fn place(&self, size: [f32; 2]) -> Affine {
@@ -231,11 +350,16 @@ impl Planner<'_> {
         let width = Some((size[0] - 16.0).clamp(1.0, 2000.0));
         let text = TextRaster { width, ..TextRaster::plain(format!("{}: {message}", self.layer.id), 18.0) };
         let raster = Arc::new(text);
-        if let Extent::Ready(block) = self.media.extent(&Raster::Text(raster.clone())) {
+        if let Extent::Ready(block) = self.stage.media.extent(&Raster::Text(raster.clone())) {
             let overhang = raster.overhang();
             let [w, h] = raster.texture_size(block).map(|side| side as f32);
             let dest = Rect::new(8.0 - overhang, 8.0 - overhang, w, h);
             self.draw(size, Paint::Raster { raster: Raster::Text(raster), dest });
         }
     }
+}
+
+/// The smallest rectangle around all items.
+fn bounds_of(items: &[DrawItem]) -> Option<Rect> {
+    items.iter().map(|item| item.place.bounds_of(item.clip)).reduce(Rect::join)
 }

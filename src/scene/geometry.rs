@@ -44,6 +44,12 @@ impl Rect {
         Self::new(self.x - by, self.y - by, self.w + 2.0 * by, self.h + 2.0 * by)
     }
 
+    /// The smallest rectangle around both.
+    pub fn join(self, other: Self) -> Self {
+        let (x, y) = (self.x.min(other.x), self.y.min(other.y));
+        Self::new(x, y, self.right().max(other.right()) - x, self.bottom().max(other.bottom()) - y)
+    }
+
     /// What both cover; empty when they do not touch.
     pub fn intersect(self, other: Self) -> Self {
         let (x, y) = (self.x.max(other.x), self.y.max(other.y));
@@ -80,6 +86,29 @@ impl Affine {
             e: (position[0] - a * anchor[0] - c * anchor[1]) as f32,
             f: (position[1] - b * anchor[0] - d * anchor[1]) as f32,
         }
+    }
+
+    /// Scales by one factor about the origin.
+    pub fn scaling(factor: f32) -> Self {
+        Self { a: factor, d: factor, ..Self::IDENTITY }
+    }
+
+    /// The map that does `first`, then this.
+    pub fn after(self, first: Self) -> Self {
+        let [e, f] = self.apply([first.e, first.f]);
+        Self {
+            a: self.a * first.a + self.c * first.b,
+            b: self.b * first.a + self.d * first.b,
+            c: self.a * first.c + self.c * first.d,
+            d: self.b * first.c + self.d * first.d,
+            e,
+            f,
+        }
+    }
+
+    /// The same, and then moved.
+    pub fn moved(self, x: f32, y: f32) -> Self {
+        Self { e: self.e + x, f: self.f + y, ..self }
     }
 
     /// Where a point goes.

@@ -5,6 +5,7 @@
 //! Pure: no GPU, no clock, no files. Effects and transitions are not here yet.
 
 pub mod animation;
+mod blend;
 pub mod check;
 pub mod content;
 pub mod damage;
@@ -15,11 +16,14 @@ pub mod geometry;
 mod show;
 mod strict;
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use self::{
     animation::Animation,
+    blend::BlendMode,
     content::Content,
     draw::{BlendSpace, DrawList},
     easing::Easing,
@@ -32,8 +36,10 @@ use self::{
 };
 use crate::base::{colour::Rgba, id::Id, rate::FrameRate, size::Size};
 
-/// Most layers of a scene.
+/// Most layers of a scene, those within groups included.
 pub const LAYERS_MAX: usize = 256;
+/// How deep layers may lie within layers.
+const DEPTH_MAX: usize = 8;
 /// Coordinates, in pixels, reach this far from the origin.
 const COORDINATE_MAX: f64 = 65_536.0;
 /// Longest side of a layer's box, in pixels.
@@ -135,6 +141,9 @@ pub struct Layer {
     pub enabled: bool,
     /// 0 to 1.
     pub opacity: f64,
+    /// How it is mixed with what lies below it.
+    #[serde(skip_serializing_if = "is_normal")]
+    pub blend_mode: BlendMode,
     /// Where it is.
     pub transform: Transform,
     /// How place and opacity move; what they say goes before the two above.
@@ -221,6 +230,8 @@ struct LayerDocument {
     #[serde(default = "default_opacity")]
     opacity: f64,
     #[serde(default)]
+    blend_mode: BlendMode,
+    #[serde(default)]
     transform: Transform,
     #[serde(default)]
     animations: Vec<Animation>,
@@ -230,6 +241,9 @@ struct LayerDocument {
 
 fn default_enabled() -> bool {
     true
+}
+fn is_normal(mode: &BlendMode) -> bool {
+    *mode == BlendMode::Normal
 }
 fn default_opacity() -> f64 {
     1.0
@@ -246,6 +260,7 @@ impl Layer {
             z_index: document.z_index,
             enabled: document.enabled,
             opacity: document.opacity,
+            blend_mode: document.blend_mode,
             transform: document.transform,
             animations: document.animations,
         };
@@ -269,25 +284,55 @@ pub fn in_z_order(layers: &[Layer]) -> impl Iterator<Item = &Layer> {
     layers.into_iter()
 }
 
-/// Reads and checks the layers of a scene: an array of layer documents with unique ids.
+/// Reads and checks the layers of a scene or a group: an array of layer documents. Ids are unique, those of children
+/// included.
 pub fn read_layers(values: Vec<Value>) -> Result<Vec<Layer>, Problems> {
+    let too_many = |count: usize| {
+        let message = format!("{count} layers are too many: {LAYERS_MAX} at most, children included");
+        Problems::from(Problem { pointer: String::new(), message })
+    };
     if values.len() > LAYERS_MAX {
-        let message = format!("{} layers are too many: {LAYERS_MAX} at most", values.len());
-        return Err(Problem { pointer: String::new(), message }.into());
+        return Err(too_many(values.len()));
     }
     let mut layers: Vec<Layer> = Vec::with_capacity(values.len());
     let mut problems = Vec::new();
+    let mut ids = HashSet::new();
     for (i, value) in values.into_iter().enumerate() {
         match Layer::read(value) {
-            Ok(layer) if layers.iter().any(|other| other.id == layer.id) => {
-                let message = format!("`{}` is another layer's id already", layer.id);
-                problems.push(Problem { pointer: format!("/{i}/id"), message });
+            Ok(layer) => {
+                let at = |message| Problem { pointer: format!("/{i}/id"), message };
+                if layer.depth() > DEPTH_MAX {
+                    problems.push(at(format!("layers within layers are too deep: {DEPTH_MAX} at most")));
+                }
+                let taken = layer.with_children().into_iter().find(|layer| !ids.insert(layer.id.clone()));
+                problems.extend(taken.map(|layer| at(format!("`{}` is another layer's id already", layer.id))));
+                layers.push(layer);
             }
-            Ok(layer) => layers.push(layer),
             Err(found) => problems.extend(found.under(&format!("/{i}")).0),
         }
     }
+    if ids.len() > LAYERS_MAX {
+        return Err(too_many(ids.len()));
+    }
     if problems.is_empty() { Ok(layers) } else { Err(Problems(problems)) }
+}
+
+impl Layer {
+    /// It and all layers within it, each before its children.
+    pub fn with_children(&self) -> Vec<&Layer> {
+        let mut all = vec![self];
+        let mut next = 0;
+        while let Some(layer) = all.get(next).copied() {
+            all.extend(layer.content.children());
+            next += 1;
+        }
+        all
+    }
+
+    /// How deep layers lie within it: 0 without children.
+    fn depth(&self) -> usize {
+        self.content.children().iter().map(|child| child.depth() + 1).max().unwrap_or(0)
+    }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ mod clock;
 mod color;
 mod fill;
 mod format;
+mod group;
 mod image;
 mod progress;
 mod qr;
@@ -18,13 +19,14 @@ mod text;
 mod ticker;
 mod timer;
 
-use serde::{Serialize, ser::SerializeMap};
+use serde::{Serialize, de::DeserializeOwned, ser::SerializeMap};
 use serde_json::Value;
 
 pub use self::{
     clock::{Clock, Zone},
     color::Color,
     fill::{Fill, Gradient, GradientKind, Stop},
+    group::Group,
     image::{Fit, Image},
     progress::{Progress, ProgressDirection},
     qr::{ErrorCorrection, Qr},
@@ -36,12 +38,25 @@ pub use self::{
     timer::{OnZero, Timer, TimerMode, UtcTime},
 };
 use super::{
+    Layer,
     check::{self, Check, Problem, Problems},
     evaluate::Planner,
 };
 
+/// How a content's document, without `type`, is read. Whatever serde can read is read by it.
+pub trait Read: Sized {
+    /// Reads it; pointers start at the content.
+    fn read(value: Value) -> Result<Self, Problems>;
+}
+
+impl<T: DeserializeOwned> Read for T {
+    fn read(value: Value) -> Result<Self, Problems> {
+        check::read(value)
+    }
+}
+
 /// A type of content.
-pub trait Kind: Sized {
+pub trait Kind: Read {
     /// Its name in documents.
     const TYPE: &'static str;
     /// Notes every value that is out of range; pointers start at the content.
@@ -49,6 +64,10 @@ pub trait Kind: Sized {
     /// The font families it names; most types have no text.
     fn fonts(&self) -> Vec<&str> {
         Vec::new()
+    }
+    /// The layers within it; most types have none.
+    fn children(&self) -> &[Layer] {
+        &[]
     }
     /// Draws it at the planner's time.
     fn plan(&self, planner: &mut Planner<'_>);
@@ -80,6 +99,11 @@ macro_rules! registry {
                 match self { $(Self::$name(content) => content.fonts()),+ }
             }
 
+            /// The layers within it.
+            pub fn children(&self) -> &[Layer] {
+                match self { $(Self::$name(content) => content.children()),+ }
+            }
+
             /// Draws it.
             pub fn plan(&self, planner: &mut Planner<'_>) {
                 match self { $(Self::$name(content) => content.plan(planner)),+ }
@@ -87,7 +111,7 @@ macro_rules! registry {
 
             fn read_as(type_name: &str, value: Value) -> Result<Self, Problems> {
                 match type_name {
-                    $($name::TYPE => check::read(value).map(Self::$name),)+
+                    $($name::TYPE => $name::read(value).map(Self::$name),)+
                     _ => Err(Problem {
                         pointer: "/type".into(),
                         message: format!("unknown type `{type_name}`, expected one of {}", Self::TYPES.join(", ")),
@@ -102,7 +126,7 @@ macro_rules! registry {
     };
 }
 
-registry!(Clock, Color, Image, Progress, Qr, Scoreboard, Shape, Table, Text, Ticker, Timer);
+registry!(Clock, Color, Group, Image, Progress, Qr, Scoreboard, Shape, Table, Text, Ticker, Timer);
 
 impl Content {
     /// Reads a content document: an object whose `type` names the type and whose other fields are that type's.

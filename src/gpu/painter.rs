@@ -1,0 +1,455 @@
+//! Draws lists of items onto surfaces: the target, and before it the surfaces of the groups on it.
+//!
+//! ```text
+//!  prepare(surface, items)      for each group: prepare(its surface, its items)     deepest first
+//!    find      textures of all rasters; what is missing is noted
+//!    damage    scene::damage between what is shown and the items; where something was missing or has new pixels;
+//!              what changed on the groups' surfaces
+//!    plan      the items that the damage touches, each with its bounds and what it hides        ──► a job
+//!  record(encoder)              all jobs, in order: for each damaged rectangle a scissor, the ground, and the items from
+//!                               the topmost one that hides the rest
+//! ```
+//!
+//! Everything that belongs to one blend space is here: the pipelines, the textures, what surfaces are made with.
+
+use std::sync::Arc;
+
+use super::{
+    Error,
+    blend::{self, Blend},
+    device::Gpu,
+    items::{Items, Placed},
+    light,
+    raster::{self, Raster},
+    shape::{self, Shape},
+    solid::{self, Solid},
+    surface::{self, Backdrop, Child, Key, Maker, Shown, Surface},
+    textures::{CacheStats, Found, Texture, Textures},
+    upload,
+};
+use crate::{
+    base::{colour::Rgba, id::Id},
+    media::Library,
+    scene::{
+        BlendMode, BlendSpace, LayerError,
+        damage::{self, Damage, PixelRect},
+        draw::{DrawItem, Fill, Group, Paint, Shape as ShapeDocument},
+        geometry::{Affine, Rect},
+    },
+};
+
+/// What the surfaces of all groups may occupy, in bytes.
+const SURFACE_BYTES_MAX: u64 = 512 << 20;
+
+/// One draw call, where it draws, and where it leaves nothing of what is below.
+#[derive(Debug)]
+struct Drawn {
+    draw: Draw,
+    bounds: PixelRect,
+    cover: Option<PixelRect>,
+}
+
+/// The pipeline of a draw call and its slot.
+#[derive(Debug)]
+enum Draw {
+    Solid(solid::Draw),
+    Shape(shape::Draw),
+    Raster(raster::Draw),
+    Blend(blend::Draw),
+}
+
+/// What becomes of an item.
+enum Planned {
+    /// With the pixels that it covers wholly.
+    Draw(Draw, Option<PixelRect>),
+    /// Off the surface, clipped away or transparent.
+    Unseen,
+    /// Its pixels are not there yet.
+    Pending,
+    Failed(Arc<str>),
+}
+
+/// What is to be drawn on one surface.
+#[derive(Debug)]
+struct Job {
+    texture: wgpu::Texture,
+    view: wgpu::TextureView,
+    frame: wgpu::BindGroup,
+    backdrop: Option<Backdrop>,
+    damage: Damage,
+    ground: Ground,
+    draws: Vec<Drawn>,
+}
+
+/// What the damaged rectangles start from.
+#[derive(Debug)]
+enum Ground {
+    /// All of the surface is drawn anew.
+    Cleared(wgpu::Color),
+    /// The rest stays; this is drawn into each rectangle.
+    Drawn(solid::Draw),
+}
+
+/// Draws onto surfaces. See the module's description.
+pub(crate) struct Painter {
+    gpu: Arc<Gpu>,
+    space: BlendSpace,
+    /// Stands for a layer where there is none.
+    ground: Id,
+    maker: Maker,
+    items: Items,
+    solid: Solid,
+    shape: Shape,
+    raster: Raster,
+    blend: Blend,
+    textures: Textures,
+    jobs: Vec<Job>,
+    surface_bytes: u64,
+    report: Report,
+    frame: u64,
+}
+
+/// What came of the last frame.
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    /// Layers that could not be drawn, and why.
+    pub(crate) problems: Vec<LayerError>,
+    /// Whether something was missing because its pixels are still being made.
+    pub(crate) is_pending: bool,
+    /// Items drawn.
+    pub(crate) items: usize,
+    /// Items that were not drawn: not seen, or outside the damage.
+    pub(crate) culled: usize,
+}
+
+impl Painter {
+    pub(crate) fn new(gpu: &Arc<Gpu>, library: &Arc<Library>, space: BlendSpace) -> Self {
+        let device = &gpu.device;
+        let items = Items::new(device);
+        let textures = Textures::new(gpu.clone(), library.clone(), space);
+        let maker = Maker::new(device, &gpu.queue, space, textures.layout().clone());
+        let raster = Raster::new(device, &maker.frame, textures.layout(), &items, space);
+        Self {
+            gpu: gpu.clone(),
+            space,
+            ground: Id::new("ground").unwrap_or_else(|_| unreachable!("letters make an id")),
+            solid: Solid::new(device, &maker.frame, &items, space),
+            shape: Shape::new(device, &maker.frame, &items, space),
+            blend: Blend::new(device, [&maker.frame, raster.layout(), textures.layout()], space),
+            raster,
+            maker,
+            items,
+            textures,
+            jobs: Vec::new(),
+            surface_bytes: 0,
+            report: Report::default(),
+            frame: 0,
+        }
+    }
+
+    /// In which space it mixes colours.
+    pub(crate) fn space(&self) -> BlendSpace {
+        self.space
+    }
+
+    /// A surface to draw on that is nobody's child.
+    pub(crate) fn target(&self, size: [u32; 2]) -> Surface {
+        self.maker.surface("gpu.target", size)
+    }
+
+    /// What came of the last frame.
+    pub(crate) fn report(&self) -> &Report {
+        &self.report
+    }
+
+    /// How full the textures are, and what the surfaces of groups occupy.
+    pub(crate) fn cache(&self) -> CacheStats {
+        CacheStats { surface_bytes: self.surface_bytes, ..self.textures.stats() }
+    }
+
+    /// A frame begins: what is used from now on is in it.
+    pub(crate) fn begin_frame(&mut self) {
+        self.frame += 1;
+        self.items.clear();
+        self.jobs.clear();
+        self.report = Report::default();
+        self.textures.begin_frame();
+    }
+
+    /// A frame is over, whether anything was drawn or not. Drops what is old or too much.
+    pub(crate) fn end_frame(&mut self, target: &mut Surface) {
+        self.textures.end_frame();
+        target.trim(self.frame);
+        self.surface_bytes = target.bytes() - surface::bytes_of(target.size);
+    }
+
+    /// Plans what must be drawn for `surface` to show `items` on `background`, or on clear ground. Where that is.
+    pub(crate) fn prepare(&mut self, surface: &mut Surface, items: &[DrawItem], background: Option<Rgba>) -> Damage {
+        let mut damage = surface.damage(items, background);
+        let found = self.find(surface, items, &mut damage);
+        let (draws, missing) = self.plan(surface, items, found, &damage);
+        if !damage.is_empty() {
+            self.add_job(surface, background, &damage, draws);
+        }
+        surface.shown = Some(Shown { items: items.to_vec(), background, missing });
+        damage
+    }
+
+    /// What each item is painted with, made if it must be; what has new pixels adds to the damage.
+    fn find(&mut self, surface: &mut Surface, items: &[DrawItem], damage: &mut Damage) -> Vec<Option<Found>> {
+        let size = surface.size;
+        let mut found = Vec::with_capacity(items.len());
+        for (key, item) in damage::keys(items).zip(items) {
+            found.push(match &item.paint {
+                Paint::Solid(_) | Paint::Shape(_) => None,
+                Paint::Raster { raster, .. } => {
+                    let (texture, is_new) = self.textures.find(raster);
+                    let bounds = damage::bounds(item, size).filter(|_| is_new);
+                    bounds.into_iter().for_each(|rect| damage.add(rect));
+                    Some(texture)
+                }
+                Paint::Group(group) => Some(self.find_group(surface, (item.layer.clone(), key.1), item, group, damage)),
+            });
+        }
+        found
+    }
+
+    /// The surface of a group, with what must be drawn on it planned; where that shows adds to the damage.
+    fn find_group(
+        &mut self,
+        surface: &mut Surface,
+        key: Key,
+        item: &DrawItem,
+        group: &Group,
+        damage: &mut Damage,
+    ) -> Found {
+        let size = surface.size;
+        let child = match self.child(surface, key, group.size) {
+            Ok(child) => child,
+            Err(error) => return Found::Failed(error.to_string().into()),
+        };
+        let changed = self.prepare(&mut child.surface, &group.items, None);
+        let shown = changed.rects().iter().filter_map(|&rect| damage::laid_in(item, rect, size));
+        shown.for_each(|rect| damage.add(rect));
+        Found::Ready(child.surface.picture.clone())
+    }
+
+    fn child<'a>(&mut self, surface: &'a mut Surface, key: Key, size: [u32; 2]) -> Result<&'a mut Child, Error> {
+        let old = surface.children.remove(&key).filter(|child| child.surface.size == size);
+        let child = match old {
+            Some(child) => Child { used: self.frame, ..child },
+            None => Child { surface: self.group_surface(size)?, used: self.frame },
+        };
+        Ok(surface.children.entry(key).insert_entry(child).into_mut())
+    }
+
+    fn group_surface(&mut self, size: [u32; 2]) -> Result<Surface, Error> {
+        let bytes = self.surface_bytes + surface::bytes_of(size);
+        if bytes > SURFACE_BYTES_MAX {
+            let reason = format!("all groups together would take {} of {} MiB", bytes >> 20, SURFACE_BYTES_MAX >> 20);
+            return Err(Error::Create { what: "the surface of a group".into(), reason });
+        }
+        let made = self.gpu.scoped("the surface of a group", || self.maker.surface("gpu.group", size))?;
+        self.surface_bytes = bytes;
+        Ok(made)
+    }
+
+    /// Turns the items that the damage touches into slots of the items' buffer and a list of draws; says where something
+    /// is missing.
+    fn plan(
+        &mut self,
+        surface: &Surface,
+        items: &[DrawItem],
+        found: Vec<Option<Found>>,
+        damage: &Damage,
+    ) -> (Vec<Drawn>, Vec<PixelRect>) {
+        let mut draws = Vec::with_capacity(items.len());
+        let mut missing = Vec::new();
+        for (item, found) in items.iter().zip(found) {
+            let Some(bounds) = damage::bounds(item, surface.size) else { continue };
+            let is_missing = matches!(found, Some(Found::Pending | Found::Failed(_)));
+            if !is_missing && !damage.rects().iter().any(|rect| rect.touches(bounds)) {
+                continue;
+            }
+            match self.plan_item(surface, item, found) {
+                Planned::Draw(draw, cover) => draws.push(Drawn { draw, bounds, cover }),
+                Planned::Unseen => {}
+                Planned::Pending => {
+                    self.report.is_pending = true;
+                    missing.push(bounds);
+                }
+                Planned::Failed(message) => {
+                    self.report.problems.push(LayerError { layer: item.layer.clone(), message });
+                    missing.push(bounds);
+                }
+            }
+        }
+        self.report.items += draws.len();
+        self.report.culled += items.len() - draws.len();
+        (draws, missing)
+    }
+
+    fn plan_item(&mut self, surface: &Surface, item: &DrawItem, found: Option<Found>) -> Planned {
+        let texture = match found {
+            Some(Found::Failed(message)) => return Planned::Failed(message),
+            Some(Found::Pending) => return Planned::Pending,
+            Some(Found::Ready(texture)) => Some(texture),
+            None => None,
+        };
+        match (&item.paint, texture) {
+            (Paint::Solid(colour), _) => self.plan_solid(surface, item, item.clip, *colour),
+            (Paint::Shape(shape), _) => self.plan_shape(surface, item, shape),
+            (Paint::Raster { dest, .. }, Some(texture)) => self.plan_raster(surface, item, texture, *dest),
+            (Paint::Group(group), Some(texture)) => self.plan_group(surface, item, texture, group),
+            (Paint::Raster { .. } | Paint::Group(_), None) => Planned::Pending,
+        }
+    }
+
+    fn plan_solid(&mut self, surface: &Surface, item: &DrawItem, clip: Rect, colour: Rgba) -> Planned {
+        let placed = Placed::of(item, clip, surface.canvas()).filter(|_| colour.a > 0);
+        let Some(placed) = placed else { return Planned::Unseen };
+        let cover = cover(surface, item, clip, placed, colour.a == 255);
+        Planned::Draw(Draw::Solid(Solid::push(&mut self.items, placed, colour, item.opacity, self.space)), cover)
+    }
+
+    fn plan_shape(&mut self, surface: &Surface, item: &DrawItem, shape: &ShapeDocument) -> Planned {
+        let sharp_box = shape::sharp_box(shape);
+        let clip = sharp_box.map_or(item.clip, |rect| item.clip.intersect(rect));
+        if let (Some(_), Some(Fill::Solid(colour))) = (sharp_box, &shape.fill) {
+            return self.plan_solid(surface, item, clip, *colour);
+        }
+        let Some(placed) = Placed::of(item, clip, surface.canvas()) else { return Planned::Unseen };
+        match self.shape.push(&self.gpu, &mut self.items, placed, shape, item.opacity) {
+            Ok(draw) => Planned::Draw(Draw::Shape(draw), None),
+            Err(error) => Planned::Failed(error.to_string().into()),
+        }
+    }
+
+    fn plan_raster(&mut self, surface: &Surface, item: &DrawItem, texture: Arc<Texture>, dest: Rect) -> Planned {
+        let clip = item.clip.intersect(dest);
+        let Some(placed) = Placed::of(item, clip, surface.canvas()) else { return Planned::Unseen };
+        let cover = cover(surface, item, clip, placed, texture.is_opaque);
+        Planned::Draw(Draw::Raster(Raster::push(&mut self.items, placed, item, dest, texture)), cover)
+    }
+
+    fn plan_group(&mut self, surface: &Surface, item: &DrawItem, texture: Arc<Texture>, group: &Group) -> Planned {
+        if group.blend == BlendMode::Normal {
+            return self.plan_raster(surface, item, texture, group.dest);
+        }
+        let clip = item.clip.intersect(group.dest);
+        let Some(placed) = Placed::of(item, clip, surface.canvas()) else { return Planned::Unseen };
+        let raster = Raster::push(&mut self.items, placed, item, group.dest, texture);
+        match self.blend.of(&self.gpu, raster, group.blend) {
+            Ok(draw) => Planned::Draw(Draw::Blend(draw), None),
+            Err(error) => Planned::Failed(error.to_string().into()),
+        }
+    }
+
+    /// All of a surface in one colour, in place of what is there.
+    fn plan_ground(&mut self, surface: &Surface, background: Option<Rgba>) -> solid::Draw {
+        let clip = surface.canvas();
+        let colour = background.map_or(Rgba::CLEAR, |colour| Rgba { a: 255, ..colour });
+        let (place, opacity) = (Affine::IDENTITY, 1.0);
+        let item = DrawItem { layer: self.ground.clone(), place, clip, opacity, paint: Paint::Solid(colour) };
+        let placed = Placed::of(&item, clip, clip).unwrap_or_else(|| unreachable!("all of a surface is seen on it"));
+        Solid::push_in_place(&mut self.items, placed, colour, self.space)
+    }
+
+    fn add_job(&mut self, surface: &mut Surface, background: Option<Rgba>, damage: &Damage, draws: Vec<Drawn>) {
+        let is_whole = damage.rects() == [PixelRect::whole(surface.size)];
+        let ground = if is_whole {
+            Ground::Cleared(light::clear(background, self.space))
+        } else {
+            Ground::Drawn(self.plan_ground(surface, background))
+        };
+        if surface.backdrop.is_none() && draws.iter().any(|drawn| matches!(drawn.draw, Draw::Blend(_))) {
+            surface.backdrop = Some(self.maker.backdrop(surface.size));
+        }
+        self.jobs.push(Job {
+            texture: surface.texture.clone(),
+            view: surface.view.clone(),
+            frame: surface.frame.clone(),
+            backdrop: surface.backdrop.clone(),
+            damage: damage.clone(),
+            ground,
+            draws,
+        });
+    }
+
+    /// Records everything that was planned.
+    pub(crate) fn record(&mut self, encoder: &mut wgpu::CommandEncoder) {
+        let device = &self.gpu.device;
+        if self.items.write(device, &self.gpu.queue) {
+            self.solid.rebind(device, &self.items);
+            self.shape.rebind(device, &self.items);
+            self.raster.rebind(device, &self.items);
+        }
+        for job in std::mem::take(&mut self.jobs) {
+            self.record_job(encoder, &job);
+        }
+    }
+
+    fn record_job(&self, encoder: &mut wgpu::CommandEncoder, job: &Job) {
+        let load = match &job.ground {
+            Ground::Cleared(colour) => wgpu::LoadOp::Clear(*colour),
+            Ground::Drawn(_) => wgpu::LoadOp::Load,
+        };
+        let mut pass = begin(encoder, job, load);
+        for &rect in job.damage.rects() {
+            scissor(&mut pass, rect);
+            // From the topmost item that hides everything below it.
+            let hides = |drawn: &Drawn| drawn.cover.is_some_and(|cover| cover.contains(rect));
+            let hider = job.draws.iter().rposition(hides);
+            if let (None, Ground::Drawn(ground)) = (hider, &job.ground) {
+                self.solid.draw(&mut pass, ground);
+            }
+            for drawn in job.draws[hider.unwrap_or(0)..].iter().filter(|drawn| drawn.bounds.touches(rect)) {
+                match (&drawn.draw, &job.backdrop) {
+                    (Draw::Solid(draw), _) => self.solid.draw(&mut pass, draw),
+                    (Draw::Shape(draw), _) => self.shape.draw(&mut pass, draw),
+                    (Draw::Raster(draw), _) => self.raster.draw(&mut pass, draw),
+                    (Draw::Blend(draw), Some(backdrop)) => {
+                        drop(pass);
+                        copy(encoder, &job.texture, &backdrop.texture, rect);
+                        pass = begin(encoder, job, wgpu::LoadOp::Load);
+                        scissor(&mut pass, rect);
+                        self.blend.draw(&mut pass, self.raster.slots(), &backdrop.group, draw);
+                    }
+                    (Draw::Blend(_), None) => {}
+                }
+            }
+        }
+    }
+}
+
+fn begin<'a>(
+    encoder: &'a mut wgpu::CommandEncoder,
+    job: &Job,
+    load: wgpu::LoadOp<wgpu::Color>,
+) -> wgpu::RenderPass<'a> {
+    let mut pass = upload::begin(encoder, "gpu.items", &job.view, load);
+    pass.set_bind_group(0, &job.frame, &[]);
+    pass
+}
+
+fn scissor(pass: &mut wgpu::RenderPass<'_>, rect: PixelRect) {
+    pass.set_scissor_rect(rect.left, rect.top, rect.right - rect.left, rect.bottom - rect.top);
+}
+
+/// Copies the pixels of `rect` to the same place of a texture of the same size.
+fn copy(encoder: &mut wgpu::CommandEncoder, from: &wgpu::Texture, to: &wgpu::Texture, rect: PixelRect) {
+    let origin = wgpu::Origin3d { x: rect.left, y: rect.top, z: 0 };
+    let (mut from, mut to) = (from.as_image_copy(), to.as_image_copy());
+    (from.origin, to.origin) = (origin, origin);
+    let (width, height) = (rect.right - rect.left, rect.bottom - rect.top);
+    encoder.copy_texture_to_texture(from, to, wgpu::Extent3d { width, height, depth_or_array_layers: 1 });
+}
+
+/// The pixels of which an item leaves nothing below it.
+fn cover(surface: &Surface, item: &DrawItem, clip: Rect, placed: Placed, is_opaque: bool) -> Option<PixelRect> {
+    let is_cover = is_opaque && placed.is_aligned && item.opacity >= 1.0;
+    let bounds = is_cover.then(|| item.place.bounds_of(clip))?;
+    // Aligned edges lie on pixel borders but for rounding, which `around` must not take for another pixel.
+    let [left, top, right, bottom] = [bounds.x, bounds.y, bounds.right(), bounds.bottom()].map(f32::round);
+    PixelRect::around(Rect::new(left, top, right - left, bottom - top), surface.size)
+}
