@@ -55,6 +55,8 @@ golden!(
     shape_outlines,
     transform,
     animation_properties,
+    animation_colour,
+    animation_path,
     tell_time,
     tell_data,
     ticker,

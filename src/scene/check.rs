@@ -77,13 +77,30 @@ pub fn escape(key: &str) -> String {
 
 /// Collects the problems of a document while its values are checked one after the other.
 #[derive(Debug, Default)]
-pub struct Check(Vec<Problem>);
+pub struct Check {
+    problems: Vec<Problem>,
+    /// The ranges that were asked for, if they are wanted.
+    ranges: Option<Vec<Range>>,
+}
+
+/// What a number of a document may be, by its pointer.
+pub(super) type Range = (String, RangeInclusive<f64>);
 
 impl Check {
+    /// One that notes the range of each number too: what they may be, and not only whether they are.
+    pub(super) fn noting_ranges() -> Self {
+        Self { ranges: Some(Vec::new()), ..Self::default() }
+    }
+
+    /// The ranges noted.
+    pub(super) fn into_ranges(self) -> Vec<Range> {
+        self.ranges.unwrap_or_default()
+    }
+
     /// Notes a problem unless `is_good`.
     pub fn that(&mut self, pointer: &str, is_good: bool, message: impl FnOnce() -> String) {
         if !is_good {
-            self.0.push(Problem { pointer: pointer.into(), message: message() });
+            self.problems.push(Problem { pointer: pointer.into(), message: message() });
         }
     }
 
@@ -92,6 +109,9 @@ impl Check {
         self.that(pointer, allowed.contains(&value), || {
             format!("{value} is out of range: {} to {}", allowed.start(), allowed.end())
         });
+        if let Some(ranges) = &mut self.ranges {
+            ranges.push((pointer.into(), allowed));
+        }
     }
 
     /// A length or a number of things must be in range.
@@ -101,16 +121,24 @@ impl Check {
         });
     }
 
+    /// Whether nothing is wrong so far.
+    pub(super) fn is_good(&self) -> bool {
+        self.problems.is_empty()
+    }
+
     /// Adds the problems of a part that hangs at `prefix`.
     pub fn part(&mut self, prefix: &str, check: impl FnOnce(&mut Check)) {
-        let mut part = Check::default();
+        let mut part = Check { ranges: self.ranges.as_ref().map(|_| Vec::new()), ..Check::default() };
         check(&mut part);
-        self.0.extend(Problems(part.0).under(prefix).0);
+        self.problems.extend(Problems(part.problems).under(prefix).0);
+        if let (Some(all), Some(ranges)) = (&mut self.ranges, part.ranges) {
+            all.extend(ranges.into_iter().map(|(pointer, range)| (format!("{prefix}{pointer}"), range)));
+        }
     }
 
     /// The verdict.
     pub fn finish(self) -> Result<(), Problems> {
-        if self.0.is_empty() { Ok(()) } else { Err(Problems(self.0)) }
+        if self.problems.is_empty() { Ok(()) } else { Err(Problems(self.problems)) }
     }
 }
 
@@ -127,6 +155,16 @@ mod tests {
             assert_eq!(problems.0[0].pointer, "/layers/0/opacity");
             assert_eq!(problems.0[0].message, format!("{bad} is out of range: 0 to 1"));
         }
+    }
+
+    #[test]
+    fn ranges_are_noted_with_their_place_when_they_are_wanted() {
+        let check = |mut check: Check| {
+            check.part("/content", |check| check.part("/fill", |check| check.range("/angle", 2.0, 0.0..=1.0)));
+            check.into_ranges()
+        };
+        assert_eq!(check(Check::noting_ranges()), [("/content/fill/angle".to_owned(), 0.0..=1.0)]);
+        assert_eq!(check(Check::default()), []);
     }
 
     #[test]

@@ -62,6 +62,21 @@ pub struct Evaluation {
 }
 
 impl Evaluation {
+    fn new(show: &Show) -> Self {
+        let canvas = &show.canvas;
+        Self {
+            draw_list: DrawList {
+                size: canvas.size,
+                blend_space: canvas.blend_space,
+                background: canvas.background,
+                items: Vec::with_capacity(show.on_air().layers.len() * 2),
+            },
+            errors: Vec::new(),
+            is_pending: false,
+            changes_at: None,
+        }
+    }
+
     /// Whether a later frame of the same show, at `time`, is known to give the same list without being planned.
     pub fn holds_at(&self, time: Duration) -> bool {
         !self.is_pending && self.errors.is_empty() && self.changes_at.is_none_or(|change| time < change)
@@ -70,20 +85,10 @@ impl Evaluation {
 
 /// Plans the frame of `show` at `moment`.
 pub fn evaluate(show: &Show, moment: Moment, media: &dyn Media) -> Evaluation {
-    let (canvas, layers) = (&show.canvas, &show.on_air().layers);
-    let mut evaluation = Evaluation {
-        draw_list: DrawList {
-            size: canvas.size,
-            blend_space: canvas.blend_space,
-            background: canvas.background,
-            items: Vec::with_capacity(layers.len() * 2),
-        },
-        errors: Vec::new(),
-        is_pending: false,
-        changes_at: None,
-    };
-    plan_layers(layers, &Stage { show, moment, media, scale: 1.0 }, &mut evaluation);
-    let whole = Rect::at_origin(canvas.size.sides().map(|side| side as f32));
+    let mut evaluation = Evaluation::new(show);
+    let stage = Stage { show, moment, media, scale: 1.0, is_ahead: false };
+    plan_layers(&show.on_air().layers, &stage, &mut evaluation);
+    let whole = Rect::at_origin(show.canvas.size.sides().map(|side| side as f32));
     evaluation.draw_list.items.retain(|item| !item.place.bounds_of(item.clip).intersect(whole).is_empty());
     evaluation
 }
@@ -96,15 +101,43 @@ struct Stage<'a> {
     media: &'a dyn Media,
     /// Canvas pixels for each pixel of the layers' parent, at most.
     scale: f32,
+    /// Whether it is planned only for the rasters it will need.
+    is_ahead: bool,
+}
+
+impl Stage<'_> {
+    /// The same on the first frame after `time`.
+    fn ahead(&self, time: Duration) -> Self {
+        let rate = self.show.canvas.fps;
+        let elapsed = rate.time_of(rate.frame_at(time).saturating_add(1));
+        Self { moment: Moment { elapsed, ..self.moment }, is_ahead: true, ..*self }
+    }
 }
 
 /// Adds the items of `layers`, in their parent's pixels, to the list.
 fn plan_layers(layers: &[Layer], stage: &Stage<'_>, evaluation: &mut Evaluation) {
     for layer in in_z_order(layers).filter(|layer| layer.enabled) {
-        let pose = Pose::of(layer, stage.moment.elapsed);
-        let first = evaluation.draw_list.items.len();
-        Planner { stage: *stage, layer, pose, evaluation, first, size: [0.0; 2], clip: None }.run();
+        let changes_at = plan_layer(layer, stage, evaluation);
+        // What moves may need other rasters on each frame: those of the next one on which it does are asked for now.
+        if let Some(time) = changes_at.filter(|_| !stage.is_ahead) {
+            plan_layer(layer, &stage.ahead(time), &mut Evaluation::new(stage.show));
+        }
     }
+}
+
+/// Adds the items of a layer; returns until when its animations leave it as it is.
+fn plan_layer(layer: &Layer, stage: &Stage<'_>, evaluation: &mut Evaluation) -> Option<Duration> {
+    let mut pose = Pose::of(layer, stage.moment.elapsed);
+    let changes_at = pose.changes_at;
+    let moved = pose.layer.take().transpose().unwrap_or_else(|problems| {
+        let message = problems.to_string().into();
+        evaluation.errors.push(LayerError { layer: layer.id.clone(), message });
+        None
+    });
+    let layer = moved.as_deref().unwrap_or(layer);
+    let first = evaluation.draw_list.items.len();
+    Planner { stage: *stage, layer, pose, evaluation, first, size: [0.0; 2], clip: None }.run();
+    changes_at
 }
 
 /// What a content needs to plan itself: its layer's box, the time, and where to put what it draws.

@@ -31,7 +31,7 @@ pub use self::{
     show::{SCENES_MAX, SHOW_LAYERS_MAX, Scene, Show, ShowDocument},
 };
 use self::{
-    animation::{ANIMATIONS_MAX, Property},
+    animation::{Ground, Property},
     check::{Check, Problem, Problems},
 };
 use crate::base::{colour::Rgba, id::Id, rate::FrameRate, size::Size};
@@ -233,8 +233,9 @@ struct LayerDocument {
     blend_mode: BlendMode,
     #[serde(default)]
     transform: Transform,
+    // Read apart: against the layer that they move.
     #[serde(default)]
-    animations: Vec<Animation>,
+    animations: Vec<Value>,
     // Read apart: serde loses the path of an error inside an internally tagged enum.
     content: Value,
 }
@@ -253,7 +254,7 @@ impl Layer {
     /// Reads and checks a layer's document.
     pub fn read(value: Value) -> Result<Self, Problems> {
         let document: LayerDocument = check::read(value)?;
-        let layer = Self {
+        let mut layer = Self {
             content: Content::read(document.content).map_err(|problems| problems.under("/content"))?,
             id: document.id,
             name: document.name,
@@ -262,18 +263,22 @@ impl Layer {
             opacity: document.opacity,
             blend_mode: document.blend_mode,
             transform: document.transform,
-            animations: document.animations,
+            animations: Vec::new(),
         };
         let mut check = Check::default();
-        check.count("/name", "bytes", layer.name.len(), 0..=256);
-        check.range("/opacity", layer.opacity, Property::Opacity.range());
-        check.part("/transform", |check| layer.transform.check(check));
-        check.count("/animations", "animations", layer.animations.len(), 0..=ANIMATIONS_MAX);
-        for (i, animation) in layer.animations.iter().enumerate() {
-            check.part(&format!("/animations/{i}"), |check| animation.check(check));
-        }
-        check.part("/content", |check| layer.content.check(check));
-        check.finish().map(|()| layer)
+        layer.check(&mut check);
+        check.finish()?;
+        let animations = animation::read(document.animations, &Ground::new(&layer));
+        layer.animations = animations.map_err(|problems| problems.under("/animations"))?;
+        Ok(layer)
+    }
+
+    /// Notes every value that is out of range, but for what moves.
+    fn check(&self, check: &mut Check) {
+        check.count("/name", "bytes", self.name.len(), 0..=256);
+        check.range("/opacity", self.opacity, Property::Opacity.range());
+        check.part("/transform", |check| self.transform.check(check));
+        check.part("/content", |check| self.content.check(check));
     }
 }
 

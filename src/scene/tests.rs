@@ -462,6 +462,42 @@ fn any_animation() -> impl Strategy<Value = Value> {
     )
 }
 
+/// One value, a way along a line, a colour, or several of them in a timeline that runs to and fro.
+fn any_motion() -> impl Strategy<Value = Value> {
+    let timeline = (proptest::collection::vec(any_animation(), 1..4), 0..200_i64, any_animation()).prop_map(
+        |(mut animations, stagger, mut timeline)| {
+            for animation in &mut animations {
+                // Within a timeline nothing is endless.
+                if animation["repeat"] == "infinite" {
+                    animation["repeat"] = json!(2);
+                }
+            }
+            let fields = timeline.as_object_mut().unwrap();
+            fields.retain(|field, _| field != "property" && field != "keyframes");
+            fields.insert("animations".into(), json!(animations));
+            fields.insert("staggerMs".into(), json!(stagger));
+            timeline
+        },
+    );
+    let along = any_animation().prop_map(|mut animation| {
+        animation.as_object_mut().unwrap().remove("property");
+        for keyframe in animation["keyframes"].as_array_mut().unwrap() {
+            keyframe["value"] = json!(keyframe["value"].as_f64().unwrap() / 128.0);
+        }
+        animation["path"] = json!("M 0 0 C 50 100 100 -50 200 100 A 50 50 0 0 1 100 100 Z");
+        animation["orient"] = json!("auto");
+        animation
+    });
+    let colour = any_animation().prop_map(|mut animation| {
+        animation["property"] = json!("content/color");
+        for keyframe in animation["keyframes"].as_array_mut().unwrap() {
+            keyframe["value"] = json!(format!("#{:02x}8040c0", keyframe["value"].as_f64().unwrap() as u8));
+        }
+        animation
+    });
+    prop_oneof![3 => any_animation(), 3 => timeline, 1 => along, 1 => colour]
+}
+
 /// Times of which many lie on the frames and keyframes of [`any_animation`].
 fn any_time() -> impl Strategy<Value = Duration> {
     prop_oneof![
@@ -475,7 +511,7 @@ proptest! {
     /// Until the time that is announced, exclusively, every frame is the same: also in the last nanosecond before it.
     #[test]
     fn nothing_changes_before_it_is_announced(
-        animations in proptest::collection::vec(any_animation(), 1..4),
+        animations in proptest::collection::vec(any_motion(), 1..4),
         now in any_time(),
         shares in proptest::collection::vec(0.0..1.0, 8),
     ) {
@@ -494,7 +530,7 @@ proptest! {
     /// Frames that are asked for in any order, or by a stream that was started anew, are those of a run in order.
     #[test]
     fn frames_do_not_depend_on_those_before(
-        animations in proptest::collection::vec(any_animation(), 1..4),
+        animations in proptest::collection::vec(any_motion(), 1..4),
         order in Just((0..60_u64).collect::<Vec<_>>()).prop_shuffle(),
     ) {
         let show = animated(Value::Array(animations.clone()), json!({}));
@@ -508,7 +544,7 @@ proptest! {
 
     /// A renderer that plans only when a change is announced shows what one shows that plans every frame.
     #[test]
-    fn a_lazy_renderer_misses_nothing(animations in proptest::collection::vec(any_animation(), 1..4)) {
+    fn a_lazy_renderer_misses_nothing(animations in proptest::collection::vec(any_motion(), 1..4)) {
         let show = animated(Value::Array(animations), json!({}));
         let mut kept = evaluate_at(&show, Duration::ZERO);
         for time in (0..300).map(|n| ms(n * 20)) {
