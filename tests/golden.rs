@@ -40,6 +40,9 @@ macro_rules! golden {
 }
 
 golden!(
+    chart,
+    chat,
+    lower_third,
     colour,
     image_fit,
     image_alpha,
@@ -60,6 +63,7 @@ golden!(
     tell_time,
     tell_data,
     ticker,
+    ticker_priority,
     blend_srgb,
     blend_linear,
     blend_modes_srgb,

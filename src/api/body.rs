@@ -16,24 +16,53 @@ pub(super) const LEN_MAX: usize = 4 << 20;
 #[derive(Debug)]
 pub(super) struct Body(pub(super) Value);
 
+/// The arguments of an action: a JSON body, or none at all.
+#[derive(Debug)]
+pub(super) struct Arguments(pub(super) Value);
+
 impl<S: Send + Sync> FromRequest<S> for Body {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         if !is_json(request.headers()) {
-            let detail = "send application/json or application/merge-patch+json";
-            return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_json", detail));
+            return Err(not_json());
         }
-        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| match rejection.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => {
-                let detail = format!("the body is longer than {LEN_MAX} bytes");
-                Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail)
-            }
-            status => Problem::new(status, "bad_body", rejection.body_text()),
-        })?;
-        let value = serde_json::from_slice(&bytes);
-        value.map(Self).map_err(|error| Problem::new(StatusCode::BAD_REQUEST, "malformed_json", error.to_string()))
+        parsed(&bytes(request, state).await?).map(Self)
     }
+}
+
+impl<S: Send + Sync> FromRequest<S> for Arguments {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let is_json = is_json(request.headers());
+        let bytes = bytes(request, state).await?;
+        match (bytes.is_empty(), is_json) {
+            (true, _) => Ok(Self(Value::Null)),
+            (false, true) => parsed(&bytes).map(Self),
+            (false, false) => Err(not_json()),
+        }
+    }
+}
+
+async fn bytes<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
+    Bytes::from_request(request, state).await.map_err(|rejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            let detail = format!("the body is longer than {LEN_MAX} bytes");
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail)
+        }
+        status => Problem::new(status, "bad_body", rejection.body_text()),
+    })
+}
+
+fn parsed(bytes: &[u8]) -> Result<Value, Problem> {
+    let value = serde_json::from_slice(bytes);
+    value.map_err(|error| Problem::new(StatusCode::BAD_REQUEST, "malformed_json", error.to_string()))
+}
+
+fn not_json() -> Problem {
+    let detail = "send application/json or application/merge-patch+json";
+    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_json", detail)
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

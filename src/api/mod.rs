@@ -43,10 +43,13 @@ type Answer = Result<Response, Problem>;
 
 /// All routes.
 pub fn router(app: App) -> Router {
-    let layers = Router::new().route("/layers", get(parts::list_layers).post(parts::create_layer)).route(
-        "/layers/{layer_id}",
-        get(parts::get_layer).put(parts::put_layer).patch(parts::patch_layer).delete(parts::delete_layer),
-    );
+    let layers = Router::new()
+        .route("/layers", get(parts::list_layers).post(parts::create_layer))
+        .route(
+            "/layers/{layer_id}",
+            get(parts::get_layer).put(parts::put_layer).patch(parts::patch_layer).delete(parts::delete_layer),
+        )
+        .route("/layers/{layer_id}/actions/{action}", post(parts::act_on_layer));
     let stream = Router::new()
         .route("/", get(streams::get).patch(streams::patch).delete(streams::delete))
         .route("/status", get(streams::status))

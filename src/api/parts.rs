@@ -9,7 +9,13 @@ use axum::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Answer, App, body::Body, path::Path, problem::Problem, receipt};
+use super::{
+    Answer, App,
+    body::{Arguments, Body},
+    path::Path,
+    problem::Problem,
+    receipt,
+};
 use crate::state::{Change, LayersOf, Receipt};
 
 /// What stands in the path of layers, of a scene or, without one, of the scene on air.
@@ -87,6 +93,26 @@ pub(super) async fn patch_layer(State(app): State<App>, Path(path): Path<LayerPa
 /// `DELETE .../layers/{layerId}`
 pub(super) async fn delete_layer(State(app): State<App>, Path(path): Path<LayerPath>) -> Answer {
     Ok(Json(receipt(&app.streams.delete_layer(path.of(), &path.layer_id).await?)).into_response())
+}
+
+/// What stands in the path of an action.
+#[derive(Debug, Deserialize)]
+pub(super) struct ActionPath {
+    id: String,
+    scene_id: Option<String>,
+    layer_id: String,
+    action: String,
+}
+
+/// `POST .../layers/{layerId}/actions/{action}`: which there are is the affair of each type of content.
+pub(super) async fn act_on_layer(
+    State(app): State<App>,
+    Path(path): Path<ActionPath>,
+    Arguments(arguments): Arguments,
+) -> Answer {
+    let of = LayersOf { stream: &path.id, scene: path.scene_id.as_deref() };
+    let done = app.streams.act_on_layer(of, &path.layer_id, &path.action, arguments).await?;
+    Ok(answer("layer", &done)?.into_response())
 }
 
 /// `GET .../outputs`: each with its document, and with what it shows of itself while the stream runs.

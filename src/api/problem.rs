@@ -44,7 +44,7 @@ impl From<state::Error> for Problem {
         use state::Error;
         let detail = error.to_string();
         let (status, code) = match &error {
-            Error::NotFound { .. } => (StatusCode::NOT_FOUND, "not_found"),
+            Error::NotFound { .. } | Error::NoAction { .. } => (StatusCode::NOT_FOUND, "not_found"),
             Error::Exists { .. } => (StatusCode::CONFLICT, "already_exists"),
             Error::TooMany { .. } => (StatusCode::CONFLICT, "limit_reached"),
             Error::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_document"),

@@ -32,6 +32,7 @@ use crate::{
     scene::{
         LAYERS_MAX, Layer, LayerError, Moment, Scene, Show,
         check::{Problem, Problems},
+        content::{Action, Refused},
     },
 };
 
@@ -67,6 +68,16 @@ pub enum Error {
         /// How many there may be.
         limit: usize,
     },
+    /// The layer cannot do that.
+    #[error("there is no action `{name}` of a layer of type {type_name}: {}", use_one_of(allowed))]
+    NoAction {
+        /// What was asked for.
+        name: String,
+        /// The layer's type.
+        type_name: &'static str,
+        /// What there is.
+        allowed: &'static [&'static str],
+    },
     /// The document is wrong.
     #[error("{0}")]
     Invalid(#[from] Problems),
@@ -94,6 +105,10 @@ pub enum Error {
     /// Something that cannot fail did.
     #[error("internal: {0}")]
     Internal(String),
+}
+
+fn use_one_of(allowed: &[&str]) -> String {
+    if allowed.is_empty() { "it has none".into() } else { format!("use {}", allowed.join(", ")) }
 }
 
 /// Where a stream stands.
@@ -366,7 +381,7 @@ impl Streams {
     /// Opens the pipeline of a stream that does not run; the caller holds its writer's lock.
     async fn run(&self, entry: &Entry) -> Result<(), Error> {
         let document = entry.lock().document.clone();
-        self.ready((*document.show).clone()).await?;
+        self.ready((*document.show).clone(), Moment::START).await?;
         let Services { devices, clock, families, .. } = self.services.clone();
         let config = document.pipeline_config();
         let start = move || pipeline::Stream::start(config, devices, clock, &families);
@@ -436,15 +451,34 @@ impl Streams {
         Ok(capture.await?)
     }
 
-    /// Waits until the media of what is on air is there; says what is broken.
-    async fn ready(&self, show: Show) -> Result<Vec<LayerError>, Error> {
+    /// Waits until the media of what is on air at `moment` is there; says what is broken.
+    async fn ready(&self, show: Show, moment: Moment) -> Result<Vec<LayerError>, Error> {
         let library = self.services.devices.library.clone();
-        let work = move || prepare(&show, Moment::START, &library, MEDIA_TIMEOUT).errors;
+        let work = move || prepare(&show, moment, &library, MEDIA_TIMEOUT).errors;
         tokio::task::spawn_blocking(work).await.map_err(|error| Error::Internal(error.to_string()))
     }
 
-    /// Changes a stream's layers: `edit` makes the new ones and names the layer it is about. A layer that is about to go
-    /// on air and cannot be shown is refused.
+    /// Now, as a stream's contents see it; one that does not run is at its start.
+    fn moment(&self, current: &Current) -> Moment {
+        let clock = &self.services.clock;
+        let elapsed = current.stream.as_ref().map_or(Duration::ZERO, pipeline::Stream::elapsed);
+        Moment { elapsed, utc_ms: clock.utc_ms_at(clock.now()) }
+    }
+
+    /// Waits until a scene can go on air at `moment`. Its layer `edited` is refused if it cannot be shown.
+    async fn admit(&self, show: &Show, scene: &Id, edited: Option<&Id>, moment: Moment) -> Result<(), Error> {
+        let layer = edited.zip(show.scene(scene.as_str())).and_then(|(id, scene)| scene.layer(id.as_str()));
+        if let Some(message) = layer.and_then(|layer| missing_fonts(layer, &self.services.devices.library)) {
+            return Err(fixed("/content/font", &message));
+        }
+        let errors = self.ready(show.showing(scene), moment).await?;
+        match errors.into_iter().find(|error| Some(&error.layer) == edited) {
+            Some(error) => Err(fixed("/content", &error.message)),
+            None => Ok(()),
+        }
+    }
+
+    /// Changes a stream's layers: `edit` makes the new ones and names the layer it is about.
     async fn edit_layers<T>(
         &self,
         of: LayersOf<'_>,
@@ -456,15 +490,9 @@ impl Streams {
         let scene_id = of.scene_in(&show)?.id.clone();
         let scene = show.scene_mut(scene_id.as_str()).ok_or_else(|| not_found("scene", scene_id.as_str()))?;
         let (edited, item) = edit(&mut scene.layers)?;
-        let layer = edited.as_ref().and_then(|id| scene.layer(id.as_str()));
-        if let Some(message) = layer.and_then(|layer| missing_fonts(layer, &self.services.devices.library)) {
-            return Err(fixed("/content/font", &message));
-        }
-        let errors = self.ready(show.showing(&scene_id)).await?;
+        let moment = self.moment(&entry.lock());
+        self.admit(&show, &scene_id, edited.as_ref(), moment).await?;
         document.show = Arc::new(show);
-        if let Some(error) = errors.into_iter().find(|error| Some(&error.layer) == edited.as_ref()) {
-            return Err(fixed("/content", &error.message));
-        }
         let receipt = entry.lock().commit(document, item);
         Ok(receipt)
     }
@@ -509,6 +537,32 @@ impl Streams {
             Ok((Some(changed.id.clone()), changed))
         })
         .await
+    }
+
+    /// Lets a layer act. It is done twice: first to wait for what it shows, then with the time of the first frame that
+    /// shows it, which the content writes into its document.
+    pub async fn act_on_layer(
+        &self,
+        of: LayersOf<'_>,
+        layer_id: &str,
+        name: &str,
+        arguments: Value,
+    ) -> Result<Receipt<Layer>, Error> {
+        let (entry, _writing) = self.write(of.stream).await?;
+        let (before, moment) = {
+            let current = entry.lock();
+            (current.document.clone(), self.moment(&current))
+        };
+        let mut action = Action { name: name.into(), arguments, moment };
+        let scene_id = of.scene_in(&before.show)?.id.clone();
+        let draft = before.acted(&scene_id, layer_id, &action)?;
+        self.admit(&draft.0.show, &scene_id, Some(&draft.1.id), moment).await?;
+        let mut current = entry.lock();
+        Ok(current.commit_with(|elapsed| {
+            action.moment.elapsed = elapsed.unwrap_or_default();
+            // What was good at the moment before is taken where the time has gone over it.
+            before.acted(&scene_id, layer_id, &action).unwrap_or(draft)
+        }))
     }
 
     /// Takes a layer away.
@@ -608,6 +662,25 @@ impl LayersOf<'_> {
             None => Ok(show.on_air()),
             Some(id) => show.scene(id).map(|scene| &**scene).ok_or_else(|| not_found("scene", id)),
         }
+    }
+}
+
+impl Document {
+    /// The document after an action of a layer of one of its scenes, and that layer.
+    fn acted(&self, scene: &Id, layer: &str, action: &Action) -> Result<(Self, Layer), Error> {
+        let mut show = (*self.show).clone();
+        let scene = show.scene_mut(scene.as_str()).ok_or_else(|| not_found("scene", scene.as_str()))?;
+        let layer = find_layer(&mut scene.layers, layer)?;
+        let refused = |refused| match refused {
+            Refused::Invalid(problems) => Error::Invalid(problems),
+            Refused::Unknown(allowed) => {
+                Error::NoAction { name: action.name.clone(), type_name: layer.content.type_name(), allowed }
+            }
+        };
+        let content = layer.content.act(action).map_err(refused)?;
+        layer.content = content;
+        let layer = layer.clone();
+        Ok((Self { show: Arc::new(show), ..self.clone() }, layer))
     }
 }
 

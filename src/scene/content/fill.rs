@@ -9,6 +9,7 @@ use crate::{
     scene::{
         check::Check,
         draw::{self, STOPS_MAX},
+        geometry::Rect,
     },
 };
 
@@ -97,5 +98,15 @@ impl Gradient {
                 draw::Fill::Linear { from: towards(-1.0), to: towards(1.0), stops }
             }
         }
+    }
+}
+
+/// A fill laid over a rectangle that need not be at the origin.
+pub(super) fn over(fill: &Fill, rect: Rect) -> draw::Fill {
+    let moved = |[x, y]: [f32; 2]| [x + rect.x, y + rect.y];
+    match fill.over([rect.w, rect.h]) {
+        draw::Fill::Linear { from, to, stops } => draw::Fill::Linear { from: moved(from), to: moved(to), stops },
+        draw::Fill::Radial { centre, radii, stops } => draw::Fill::Radial { centre: moved(centre), radii, stops },
+        solid @ draw::Fill::Solid(_) => solid,
     }
 }

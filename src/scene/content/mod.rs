@@ -2,12 +2,17 @@
 //!
 //! A new type is a struct with serde's `deny_unknown_fields` that implements [`Kind`] and stands in `registry!` below.
 
+mod action;
+mod chart;
+mod chat;
 mod clock;
 mod color;
 mod fill;
 mod format;
 mod group;
 mod image;
+mod label;
+mod lower_third;
 mod progress;
 mod qr;
 mod scoreboard;
@@ -23,11 +28,15 @@ use serde::{Serialize, de::DeserializeOwned, ser::SerializeMap};
 use serde_json::Value;
 
 pub use self::{
+    action::{Action, Refused},
+    chart::{Chart, ChartKind, Series},
+    chat::{BanMode, Chat, ChatBadge, ChatMessage},
     clock::{Clock, Zone},
     color::Color,
     fill::{Fill, Gradient, GradientKind, Stop},
     group::Group,
     image::{Fit, Image},
+    lower_third::{LowerThird, LowerThirdDesign, LowerThirdStep, LowerThirdTexts},
     progress::{Progress, ProgressDirection},
     qr::{ErrorCorrection, Qr},
     scoreboard::{Scoreboard, Team},
@@ -71,6 +80,10 @@ pub trait Kind: Read {
     }
     /// Draws it at the planner's time.
     fn plan(&self, planner: &mut Planner<'_>);
+    /// What it becomes by an action; most types have none.
+    fn act(&self, _action: &Action) -> Result<Self, Refused> {
+        Err(Refused::Unknown(&[]))
+    }
 }
 
 macro_rules! registry {
@@ -109,6 +122,15 @@ macro_rules! registry {
                 match self { $(Self::$name(content) => content.plan(planner)),+ }
             }
 
+            /// What it becomes by an action; a good document, if it was one.
+            pub fn act(&self, action: &Action) -> Result<Self, Refused> {
+                let content = match self { $(Self::$name(content) => content.act(action).map(Self::$name)?),+ };
+                let mut check = Check::default();
+                content.check(&mut check);
+                check.finish()?;
+                Ok(content)
+            }
+
             fn read_as(type_name: &str, value: Value) -> Result<Self, Problems> {
                 match type_name {
                     $($name::TYPE => $name::read(value).map(Self::$name),)+
@@ -126,7 +148,9 @@ macro_rules! registry {
     };
 }
 
-registry!(Clock, Color, Group, Image, Progress, Qr, Scoreboard, Shape, Table, Text, Ticker, Timer);
+registry!(
+    Chart, Chat, Clock, Color, Group, Image, LowerThird, Progress, Qr, Scoreboard, Shape, Table, Text, Ticker, Timer
+);
 
 impl Content {
     /// Reads a content document: an object whose `type` names the type and whose other fields are that type's.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Fill, Kind, Planner, Style, TEXT_LEN_MAX, text::set};
+use super::{Action, Fill, Kind, Planner, Refused, Style, TEXT_LEN_MAX, text::set};
 use crate::{
     base::colour::Rgba,
     scene::{
@@ -99,6 +99,20 @@ impl Kind for Progress {
             self.plan_label(planner, size);
         }
     }
+
+    /// `set`: another value.
+    fn act(&self, action: &Action) -> Result<Self, Refused> {
+        match action.name.as_str() {
+            "set" => Ok(Self { value: action.read::<Value>()?.value, ..self.clone() }),
+            _ => Err(Refused::Unknown(&["set"])),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Value {
+    value: f64,
 }
 
 impl Progress {

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Kind, Planner, Style, text::set};
+use super::{Action, Kind, Planner, Refused, Style, text::set};
 use crate::{
     base::colour::Rgba,
     scene::{
@@ -142,6 +142,45 @@ impl Kind for Scoreboard {
         self.plan_text(planner, size, (&self.clock, CLOCK_SIZE, 600, Align::Center), upper);
         self.plan_text(planner, size, (&self.period, PERIOD_SIZE, 500, Align::Center), lower);
     }
+
+    /// `set`: scores, clock or period; `add`: points to a score.
+    fn act(&self, action: &Action) -> Result<Self, Refused> {
+        let mut board = self.clone();
+        match action.name.as_str() {
+            "set" => {
+                let Set { home, away, clock, period } = action.read()?;
+                board.home.score = home.unwrap_or(board.home.score);
+                board.away.score = away.unwrap_or(board.away.score);
+                board.clock = clock.unwrap_or(board.clock);
+                board.period = period.unwrap_or(board.period);
+            }
+            "add" => {
+                let Add { home, away } = action.read()?;
+                board.home.score = board.home.score.saturating_add(home);
+                board.away.score = board.away.score.saturating_add(away);
+            }
+            _ => return Err(Refused::Unknown(&["set", "add"])),
+        }
+        Ok(board)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Set {
+    home: Option<i32>,
+    away: Option<i32>,
+    clock: Option<String>,
+    period: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Add {
+    #[serde(default)]
+    home: i32,
+    #[serde(default)]
+    away: i32,
 }
 
 impl Scoreboard {
@@ -181,7 +220,7 @@ fn fill(planner: &mut Planner<'_>, size: [f32; 2], rect: Rect, colour: Rgba) {
 mod tests {
     use serde_json::{Value, json};
 
-    use crate::scene::content::testing::{plan, problem, texts};
+    use crate::scene::content::testing::{act, plan, problem, texts};
 
     fn board(fields: Value) -> Value {
         let mut document = json!({ "type": "scoreboard", "clock": "45:00",
@@ -221,6 +260,19 @@ mod tests {
         assert_eq!(ys(json!({})), [("45:00".to_string(), 28.0)]);
         let both = ys(json!({ "period": "HT" }));
         assert_eq!(both, [("45:00".to_string(), 11.0), ("HT".to_string(), 58.0)]);
+    }
+
+    #[test]
+    fn points_are_added_and_set() {
+        let after = |name, arguments| act(board(json!({})), name, arguments, 0, 0).unwrap();
+        let added = after("add", json!({ "home": 3 }));
+        assert_eq!((&added["home"]["score"], &added["away"]["score"]), (&json!(5), &json!(11)));
+        let set = after("set", json!({ "away": 0, "period": "2nd half" }));
+        assert_eq!(
+            (&set["away"]["score"], &set["period"], &set["clock"]),
+            (&json!(0), &json!("2nd half"), &json!("45:00"))
+        );
+        assert_eq!(act(board(json!({})), "add", json!({ "home": 9999 }), 0, 0).unwrap_err(), "/home/score");
     }
 
     #[test]

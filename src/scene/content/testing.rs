@@ -5,7 +5,8 @@ use std::{cell::RefCell, time::Duration};
 use serde_json::{Value, json};
 
 use crate::scene::{
-    Canvas, Evaluation, Layer, LayerErrors, Moment, Show, check,
+    Canvas, Content, Evaluation, Layer, LayerErrors, Moment, Show, check,
+    content::{Action, Refused},
     draw::{DrawItem, Extent, Media, Paint, Raster},
     evaluate,
     geometry::Rect,
@@ -68,4 +69,15 @@ pub(super) fn texts(items: &[DrawItem]) -> Vec<(String, Rect)> {
         _ => None,
     };
     items.iter().filter_map(text).collect()
+}
+
+/// What a content becomes by an action at a moment; the pointer of the first problem, or the names there are.
+pub(super) fn act(content: Value, name: &str, arguments: Value, elapsed_ms: u64, utc_ms: i64) -> Result<Value, String> {
+    let moment = Moment { elapsed: Duration::from_millis(elapsed_ms), utc_ms };
+    let action = Action { name: name.into(), arguments, moment };
+    match Content::read(content).unwrap().act(&action) {
+        Ok(content) => Ok(serde_json::to_value(&content).unwrap()),
+        Err(Refused::Unknown(names)) => Err(names.join(", ")),
+        Err(Refused::Invalid(problems)) => Err(problems.0[0].pointer.clone()),
+    }
 }

@@ -12,22 +12,33 @@
 //! **Adding an item without a jump**: append it as `{ "text", "sinceMs" }` with the stream's elapsed time at which it
 //! is added. It then stands at the end of each lap whose end had not yet come in at that time, so that what was visible
 //! stays where it is. An item appended as a plain text counts as there from the start: the laps of the past become
-//! longer, and the ticker jumps, as it does when an item is removed or reworded, or speed, style or width change.
+//! longer, and the ticker jumps, as it does when an item is taken out or reworded, or speed, style or width change.
+//! `untilMs` takes an item out without a jump: from then on it does not come in any more.
 //!
-//! Priority items and items of several styles are not here. `align` is without effect. A text whose texture would be
-//! wider than 4096 pixels is set at a smaller scale and looks softer.
+//! **Priority**: an item with `priority` does not wait for its place. It comes in after the text that is entering at
+//! `sinceMs`, before all that follow, and again at the same place of each following lap until it has come `repeat`
+//! times. The rest waits for so long, and goes on where it was.
+//!
+//! The actions `append` and `remove` write these times. `align` is without effect. A text whose texture would be wider
+//! than 4096 pixels is set at a smaller scale and looks softer.
 
 use std::{sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Kind, Planner, Style, TEXT_LEN_MAX,
+    Action, Kind, Planner, Refused, Style, TEXT_LEN_MAX,
+    action::wrong,
+    label::Part,
     text::{TEXTURE_SIDE_MAX, styled, texture_rect},
 };
-use crate::scene::{
-    check::Check,
-    draw::{Paint, Raster, TextRaster},
+use crate::{
+    base::colour::Rgba,
+    scene::{
+        check::Check,
+        draw::{Paint, Raster, TextRaster},
+        geometry::Rect,
+    },
 };
 
 /// Most items.
@@ -38,6 +49,10 @@ const SEPARATOR_LEN_MAX: usize = 64;
 const SINCE_MS_MAX: u64 = 10_000_000_000_000;
 /// Pixels of tape that an item takes at least: bounds what a box of the greatest width shows to 1024 items.
 const CELL_LENGTH_MIN: f64 = 16.0;
+/// Most times that a priority item comes.
+const REPEAT_MAX: u32 = 1000;
+/// Pixels by which a sum of lengths may be off: no frame may see another order of items than the one before.
+const SLACK: f64 = 1e-3;
 /// Most texts drawn at a time, with separators and room for those half outside.
 const SHOWN_MAX: usize = 2100;
 
@@ -82,7 +97,7 @@ pub enum TickerDirection {
     Right,
 }
 
-/// One text of a ticker: `"…"`, or `{ "text": "…", "sinceMs": 0 }`.
+/// One text of a ticker: `"…"`, or `{ "text": "…", "sinceMs": 0, "priority": true }`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(from = "Written", into = "Written")]
 pub struct TickerItem {
@@ -90,35 +105,72 @@ pub struct TickerItem {
     pub text: String,
     /// Milliseconds that had elapsed on the stream when it was added.
     pub since_ms: u64,
+    /// Milliseconds that had elapsed when it was taken out.
+    pub until_ms: Option<u64>,
+    /// Whether it comes next, so many times.
+    pub priority: Option<u32>,
+    /// Colour of its letters; the ticker's when left out.
+    pub color: Option<Rgba>,
+    /// Colour of the box behind it, as high as the ticker.
+    pub background: Option<Rgba>,
 }
 
 /// An item as documents write it.
 #[derive(Serialize, Deserialize)]
-#[serde(untagged, expecting = "a text, or { text, sinceMs }")]
+#[serde(untagged, expecting = "a text, or { text, sinceMs, untilMs, priority, repeat, color, background }")]
 enum Written {
     Text(String),
-    Dated(Dated),
+    Item(WrittenItem),
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Dated {
+struct WrittenItem {
     text: String,
+    #[serde(default)]
     since_ms: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    until_ms: Option<u64>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    priority: bool,
+    #[serde(default = "once", skip_serializing_if = "is_once")]
+    repeat: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    color: Option<Rgba>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    background: Option<Rgba>,
+}
+
+fn once() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_once(repeat: &u32) -> bool {
+    *repeat == 1
 }
 
 impl From<Written> for TickerItem {
     fn from(written: Written) -> Self {
         match written {
-            Written::Text(text) => Self { text, since_ms: 0 },
-            Written::Dated(Dated { text, since_ms }) => Self { text, since_ms },
+            Written::Text(text) => {
+                Self { text, since_ms: 0, until_ms: None, priority: None, color: None, background: None }
+            }
+            Written::Item(WrittenItem { text, since_ms, until_ms, priority, repeat, color, background }) => {
+                Self { text, since_ms, until_ms, priority: priority.then_some(repeat), color, background }
+            }
         }
     }
 }
 
 impl From<TickerItem> for Written {
-    fn from(TickerItem { text, since_ms }: TickerItem) -> Self {
-        if since_ms == 0 { Self::Text(text) } else { Self::Dated(Dated { text, since_ms }) }
+    fn from(item: TickerItem) -> Self {
+        let TickerItem { text, since_ms, until_ms, priority, color, background } = item;
+        if since_ms == 0 && until_ms.is_none() && priority.is_none() && color.is_none() && background.is_none() {
+            return Self::Text(text);
+        }
+        let (priority, repeat) = (priority.is_some(), priority.unwrap_or(1));
+        Self::Item(WrittenItem { text, since_ms, until_ms, priority, repeat, color, background })
     }
 }
 
@@ -131,6 +183,9 @@ impl Kind for Ticker {
         check.count("/items", "bytes in all", bytes, 0..=TEXT_LEN_MAX);
         for (i, item) in self.items.iter().enumerate() {
             check.range(&format!("/items/{i}"), item.since_ms as f64, 0.0..=SINCE_MS_MAX as f64);
+            check.range(&format!("/items/{i}"), item.until_ms.unwrap_or_default() as f64, 0.0..=SINCE_MS_MAX as f64);
+            let repeat = item.priority.unwrap_or(1);
+            check.range(&format!("/items/{i}/repeat"), f64::from(repeat), 1.0..=f64::from(REPEAT_MAX));
         }
         let is_in_order = self.items.is_sorted_by_key(|item| item.since_ms);
         check.that("/items", is_in_order, || "sinceMs must not fall; a plain text is there since 0".into());
@@ -146,37 +201,95 @@ impl Kind for Ticker {
 
     fn plan(&self, planner: &mut Planner<'_>) {
         let style = self.style();
-        let separator = Word::measured(planner, &style, &self.separator);
+        let separator = Word::measured(planner, &style, &self.separator, None);
         // One that is not there yet is left out; new ones are at the far end, out of sight.
-        let words = self.items.iter().filter_map(|item| Some((item, Word::measured(planner, &style, &item.text)?)));
-        let cells: Vec<Cell> = words.map(|(item, word)| self.cell(item, word, separator.as_ref())).collect();
-        let height = cells.iter().map(|cell| cell.word.block[1]).fold(0.0, f32::max) + 2.0 * self.padding as f32;
+        let words: Vec<(&TickerItem, Word)> =
+            self.items.iter().filter_map(|item| Some((item, Word::of_item(planner, &style, item)?))).collect();
+        let height = words.iter().map(|(_, word)| word.block[1]).fold(0.0, f32::max) + 2.0 * self.padding as f32;
         let size = planner.size_or([planner.size_or_canvas()[0], height.ceil()]);
         style.plan_background(planner, size);
-        if !cells.is_empty() {
-            self.plan_cells(planner, size, &cells, separator.as_ref());
+        let (extras, cells): (Vec<Cell>, Vec<Cell>) = words
+            .into_iter()
+            .map(|(item, word)| self.cell(item, word, separator.as_ref(), size[0]))
+            .partition(|cell| cell.repeat > 0);
+        if !cells.is_empty() || !extras.is_empty() {
+            self.plan_cells(planner, size, &Tape { cells: &cells, extras: &extras }, separator.as_ref());
         }
+    }
+
+    /// `append` an item; `remove` those with a text.
+    fn act(&self, action: &Action) -> Result<Self, Refused> {
+        let mut ticker = self.clone();
+        let last_ms = self.items.last().map_or(0, |item| item.since_ms);
+        match action.name.as_str() {
+            "append" => {
+                let Append { text, priority, repeat, color, background } = action.read()?;
+                let since_ms = action.elapsed_ms().max(last_ms);
+                let priority = priority.then_some(repeat);
+                ticker.items.push(TickerItem { text, since_ms, until_ms: None, priority, color, background });
+            }
+            "remove" => {
+                let Remove { text } = action.read()?;
+                let is_meant = |item: &&mut TickerItem| item.text == text && item.until_ms.is_none();
+                let meant: Vec<_> = ticker.items.iter_mut().filter(is_meant).collect();
+                if meant.is_empty() {
+                    return Err(wrong("/text", "there is no such item"));
+                }
+                meant.into_iter().for_each(|item| item.until_ms = Some(action.elapsed_ms()));
+            }
+            _ => return Err(Refused::Unknown(&["append", "remove"])),
+        }
+        Ok(ticker)
     }
 }
 
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Append {
+    text: String,
+    #[serde(default)]
+    priority: bool,
+    #[serde(default = "once")]
+    repeat: u32,
+    color: Option<Rgba>,
+    background: Option<Rgba>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Remove {
+    text: String,
+}
+
 impl Ticker {
-    fn cell(&self, item: &TickerItem, word: Word, separator: Option<&Word>) -> Cell {
+    fn cell(&self, item: &TickerItem, word: Word, separator: Option<&Word>, width: f32) -> Cell {
         let after = separator.map_or(0.0, |separator| f64::from(separator.block[0]) + self.gap);
         let length = (f64::from(word.block[0]) + self.gap + after).max(CELL_LENGTH_MIN);
-        Cell { word, length, since: Duration::from_millis(item.since_ms) }
+        // Which place of the tape comes into the box at a time elapsed.
+        let entering = |ms: u64| self.speed * ms as f64 / 1000.0 + f64::from(width);
+        let is_from_the_start = item.since_ms == 0 && item.priority.is_none();
+        Cell {
+            word,
+            length,
+            background: item.background,
+            since: if is_from_the_start { f64::NEG_INFINITY } else { entering(item.since_ms) },
+            until: item.until_ms.map_or(f64::INFINITY, entering),
+            repeat: item.priority.unwrap_or(0),
+        }
     }
 
-    fn plan_cells(&self, planner: &mut Planner<'_>, size: [f32; 2], cells: &[Cell], separator: Option<&Word>) {
+    fn plan_cells(&self, planner: &mut Planner<'_>, size: [f32; 2], tape: &Tape<'_>, separator: Option<&Word>) {
         let width = f64::from(size[0]);
         let left = self.speed * planner.moment().elapsed.as_secs_f64();
         if self.speed > 0.0 {
             planner.changes_in(Duration::ZERO);
         }
-        // Slanted and swashed letters reach out of their blocks by less than their size.
-        let seen = left - self.size..left + width + self.size;
-        let tape = Tape { cells, entering: &|since| self.speed * since.as_secs_f64() + width };
+        // Slanted and swashed letters reach out of their blocks by less than their size, boxes by half the gap.
+        let reach = self.size.max(self.gap);
+        let seen = left - reach..left + width + reach;
         let mut budget = SHOWN_MAX;
         tape.walk(seen.start, seen.end, |cell, start| {
+            self.plan_backdrop(planner, size, cell, start - left);
             let separator = separator.map(|separator| (separator, f64::from(cell.word.block[0]) + self.gap));
             for (word, after) in [(&cell.word, 0.0)].into_iter().chain(separator) {
                 let at = start + after;
@@ -186,6 +299,18 @@ impl Ticker {
                 }
             }
         });
+    }
+
+    /// Draws the box behind an item that has one, up to the middle of the gaps beside it.
+    fn plan_backdrop(&self, planner: &mut Planner<'_>, size: [f32; 2], cell: &Cell, along: f64) {
+        let Some(background) = cell.background else { return };
+        let width = cell.word.block[0] + self.gap as f32;
+        let start = (along - self.gap / 2.0) as f32;
+        let x = match self.direction {
+            TickerDirection::Left => start,
+            TickerDirection::Right => size[0] - start - width,
+        };
+        Part::within(Rect::new(x, 0.0, width, size[1])).draw(planner, size, Paint::Solid(background));
     }
 
     /// Draws a text that starts `along` pixels from where the box's tape leaves it.
@@ -210,12 +335,17 @@ struct Word {
 }
 
 impl Word {
+    fn of_item(planner: &mut Planner<'_>, style: &Style, item: &TickerItem) -> Option<Self> {
+        Self::measured(planner, style, &item.text, item.color)
+    }
+
     /// Nothing for an empty text, or one that cannot be measured yet.
-    fn measured(planner: &mut Planner<'_>, style: &Style, text: &str) -> Option<Self> {
+    fn measured(planner: &mut Planner<'_>, style: &Style, text: &str, colour: Option<Rgba>) -> Option<Self> {
         if text.is_empty() {
             return None;
         }
         let mut raster = style.raster(planner, text.replace(['\n', '\r'], " "), None, false);
+        raster.colour = colour.unwrap_or(raster.colour);
         let block = planner.extent(&Raster::Text(Arc::new(raster.clone())))?;
         let room = (TEXTURE_SIDE_MAX - 4.0) / (block[0] + raster.size);
         if room >= raster.scale {
@@ -231,78 +361,139 @@ impl Word {
 /// An item with what follows it until the next one.
 struct Cell {
     word: Word,
+    background: Option<Rgba>,
     /// Pixels of tape, above 0.
     length: f64,
-    since: Duration,
+    /// It may come at places from here on, which had not come in when it was added.
+    since: f64,
+    /// And not from here on.
+    until: f64,
+    /// How many times it comes next; 0 for one that comes in its turn.
+    repeat: u32,
 }
 
-/// The endless tape. A lap is made of the cells that were there when its end came in, which are the first so many.
+/// The endless tape.
 struct Tape<'a> {
+    /// Those that come in turn, in the order in which they joined.
     cells: &'a [Cell],
-    /// Which place of the tape comes into the box at a time elapsed.
-    entering: &'a dyn Fn(Duration) -> f64,
-}
-
-/// The start of a lap on the tape, and how many cells it has.
-#[derive(Clone, Copy)]
-struct Lap {
-    start: f64,
-    cells: usize,
+    /// Those that come next.
+    extras: &'a [Cell],
 }
 
 impl Tape<'_> {
-    /// Visits the cells of all laps that reach into `from..to`, in order, each with its start.
+    /// Visits the cells that reach into `from..to`, and perhaps some before, in order, each with its start.
     fn walk(&self, from: f64, to: f64, mut visit: impl FnMut(&Cell, f64)) {
-        let mut lap = self.lap_at(from);
-        while lap.start < to {
-            let mut start = lap.start;
-            for cell in &self.cells[..lap.cells] {
-                visit(cell, start);
-                start += cell.length;
+        let extras = self.extras.iter().map(|cell| Extra { left: cell.repeat, slot: None }).collect();
+        let mut walk = Walk { tape: self, place: 0.0, joined: 0, extras };
+        while walk.place < to {
+            walk.skip_laps(from);
+            let lap_start = walk.place;
+            walk.lap(&mut visit);
+            // Without cells nothing comes before the next one joins.
+            if walk.place <= lap_start && !walk.await_next() {
+                return;
             }
-            // Without cells nothing comes before the first that joins.
-            let Some(next) = (lap.cells > 0).then_some(start).or_else(|| self.joins_at(lap)) else { return };
-            lap = self.joined(Lap { start: next, ..lap });
+        }
+    }
+}
+
+/// The way along the tape from its start.
+///
+/// What comes at a place follows from the cells alone that may come there, and those that are added later may not: so
+/// nothing that is added moves what had come in before. Whole laps without a change are skipped.
+struct Walk<'a> {
+    tape: &'a Tape<'a>,
+    place: f64,
+    /// How many of the cells are in the laps now.
+    joined: usize,
+    /// Of each of the tape's extras.
+    extras: Vec<Extra>,
+}
+
+/// How often a priority item will still come, and before which cell of a lap.
+struct Extra {
+    left: u32,
+    slot: Option<usize>,
+}
+
+impl Walk<'_> {
+    /// Goes one lap: cells in turn, extras where they are due between them, and new cells at its end.
+    fn lap(&mut self, visit: &mut impl FnMut(&Cell, f64)) {
+        for at in 0.. {
+            self.insert(at, visit);
+            if at == self.joined {
+                let is_due = |cell: &Cell| self.place >= cell.since - SLACK;
+                if !self.tape.cells.get(at).is_some_and(is_due) {
+                    return;
+                }
+                self.joined += 1;
+            }
+            self.pass(&self.tape.cells[at], visit);
         }
     }
 
-    /// The lap in which a place of the tape lies; the first one for what lies before it.
-    fn lap_at(&self, place: f64) -> Lap {
-        let mut lap = self.joined(Lap { start: 0.0, cells: 0 });
-        while let Some(start) = self.joins_at(lap).filter(|&start| start <= place) {
-            lap = self.joined(Lap { start, ..lap });
+    /// Passes the extras whose slot is before cell `at`, and those that are due for the first time.
+    fn insert(&mut self, at: usize, visit: &mut impl FnMut(&Cell, f64)) {
+        for (i, cell) in self.tape.extras.iter().enumerate() {
+            let Extra { left, slot } = &mut self.extras[i];
+            let is_due = slot.map_or(self.place >= cell.since - SLACK, |slot| slot == at);
+            if *left > 0 && is_due {
+                *left -= 1;
+                *slot = Some(at);
+                self.pass(cell, visit);
+            }
         }
-        let length = self.length(lap);
-        if length > 0.0 {
-            lap.start += ((place - lap.start) / length).floor().max(0.0) * length;
-        }
-        lap
     }
 
-    /// The same lap with all that are there by its end.
-    fn joined(&self, mut lap: Lap) -> Lap {
-        while self.joins_at(lap).is_some_and(|start| start <= lap.start) {
-            lap.cells += 1;
+    fn pass(&mut self, cell: &Cell, visit: &mut impl FnMut(&Cell, f64)) {
+        if self.place < cell.until - SLACK {
+            visit(cell, self.place);
+            self.place += cell.length;
         }
-        lap
     }
 
-    /// Where the first lap starts, at or after this one, that has one more cell than this one.
-    fn joins_at(&self, lap: Lap) -> Option<f64> {
-        let cell = self.cells.get(lap.cells)?;
-        if cell.since.is_zero() {
-            return Some(lap.start);
+    /// From the start of a lap, goes as many whole laps as are the same and end before `from`.
+    fn skip_laps(&mut self, from: f64) {
+        let place = self.place;
+        let is_there = |cell: &&Cell| place < cell.until - SLACK;
+        let (mut length, mut event) = (0.0, self.next_join());
+        let mut repeats = u32::MAX;
+        let running =
+            self.tape.extras.iter().zip(&self.extras).filter(|(_, extra)| extra.left > 0 && extra.slot.is_some());
+        for (cell, extra) in running.filter(|(cell, _)| is_there(cell)) {
+            length += cell.length;
+            event = event.min(cell.until);
+            repeats = repeats.min(extra.left);
         }
-        let (length, edge) = (self.length(lap), (self.entering)(cell.since));
+        for cell in self.tape.cells[..self.joined].iter().filter(is_there) {
+            length += cell.length;
+            event = event.min(cell.until);
+        }
         if length <= 0.0 {
-            return Some(edge.max(lap.start));
+            return;
         }
-        // A millionth of a lap is what sums of lengths may be off by; no frame may see it the other way.
-        Some(lap.start + ((edge - length - lap.start) / length - 1e-6).ceil().max(0.0) * length)
+        let same = ((event - SLACK - place) / length).ceil() - 1.0;
+        let unseen = ((from - place) / length).floor();
+        let laps = same.min(unseen).min(f64::from(repeats)).max(0.0);
+        self.place += laps * length;
+        for extra in self.extras.iter_mut().filter(|extra| extra.slot.is_some()) {
+            extra.left = extra.left.saturating_sub(laps.min(f64::from(u32::MAX)) as u32);
+        }
     }
 
-    fn length(&self, lap: Lap) -> f64 {
-        self.cells[..lap.cells].iter().map(|cell| cell.length).sum()
+    /// Where the next cell or extra may come.
+    fn next_join(&self) -> f64 {
+        let waiting =
+            self.tape.extras.iter().zip(&self.extras).filter(|(_, extra)| extra.left > 0 && extra.slot.is_none());
+        let next = self.tape.cells.get(self.joined);
+        waiting.map(|(cell, _)| cell).chain(next).map(|cell| cell.since).fold(f64::INFINITY, f64::min)
+    }
+
+    /// Goes to where the next one comes; whether there is one.
+    fn await_next(&mut self) -> bool {
+        let next = self.next_join();
+        self.place = self.place.max(next);
+        next.is_finite()
     }
 }
 
@@ -313,7 +504,7 @@ mod tests {
 
     use super::*;
     use crate::scene::{
-        content::testing::{problem, shelf, texts},
+        content::testing::{act, problem, shelf, texts},
         geometry::Rect,
     };
 
@@ -393,6 +584,82 @@ mod tests {
         assert_eq!(inside(&document, 1500)[0], ("A".into(), 50.0));
     }
 
+    /// Cells of 35 and 25 px without a separator: laps start at 0, 60, 120, 180, 240.
+    fn with_extras(extras: Value) -> Value {
+        let mut items = vec![json!("AAA"), json!("BB")];
+        items.extend(extras.as_array().unwrap().iter().cloned());
+        ticker(json!(items), json!({ "separator": "" }))
+    }
+
+    #[test]
+    fn a_priority_item_comes_next() {
+        let before = with_extras(json!([]));
+        let extra = |repeat| json!({ "text": "PP", "sinceMs": 1300, "priority": true, "repeat": repeat });
+        let (once, twice) = (with_extras(json!([extra(1)])), with_extras(json!([extra(2)])));
+        // At 1.3 s, 230 has come in, and a lap ends at 240.
+        assert_eq!(inside(&once, 1300), inside(&before, 1300));
+        assert_eq!(inside(&once, 1600), places(&[("BB", -5.0), ("AAA", 20.0), ("BB", 55.0), ("PP", 80.0)]));
+        assert_eq!(
+            inside(&once, 2900),
+            places(&[("AAA", -25.0), ("BB", 10.0), ("AAA", 35.0), ("BB", 70.0), ("AAA", 95.0)])
+        );
+        let again = [("AAA", -25.0), ("BB", 10.0), ("PP", 35.0), ("AAA", 60.0), ("BB", 95.0)];
+        assert_eq!(inside(&twice, 2900), places(&again), "once more after the next lap");
+        // They take 50 px, which are half a second.
+        assert_eq!(inside(&twice, 1_000_500), inside(&before, 1_000_000), "then no more, for ever");
+        let two = with_extras(json!([extra(1), { "text": "QQ", "sinceMs": 1301, "priority": true }]));
+        let both = [("AAA", -10.0), ("BB", 25.0), ("PP", 50.0), ("QQ", 75.0)];
+        assert_eq!(inside(&two, 1900), places(&both), "one after the other");
+    }
+
+    #[test]
+    fn a_priority_item_comes_between_two_of_a_lap() {
+        let document = with_extras(json!([{ "text": "PP", "sinceMs": 1000, "priority": true, "repeat": 2 }]));
+        // At 1 s, 200 has come in; the next text starts at 215, in the middle of a lap.
+        assert_eq!(inside(&document, 2000), places(&[("AAA", -20.0), ("PP", 15.0), ("BB", 40.0), ("AAA", 65.0)]));
+        assert_eq!(inside(&document, 2800), places(&[("AAA", -15.0), ("PP", 20.0), ("BB", 45.0), ("AAA", 70.0)]));
+        assert_eq!(inside(&document, 3700), places(&[("AAA", -20.0), ("BB", 15.0), ("AAA", 40.0), ("BB", 75.0)]));
+    }
+
+    #[test]
+    fn an_item_of_its_own_look() {
+        let items = json!([{ "text": "AA", "color": "#ff0000", "background": "#0000ff" }]);
+        let document = ticker(items, json!({ "separator": "", "gap": 10 }));
+        let (_, evaluation) = shelf(document, json!({ "width": 30, "height": 40 }), 0, 0);
+        let items = evaluation.draw_list.items;
+        assert_eq!(
+            (items[0].clip, &items[0].paint),
+            (Rect::new(0.0, 0.0, 25.0, 40.0), &Paint::Solid(Rgba::new(0, 0, 255, 255)))
+        );
+        let Paint::Raster { raster: Raster::Text(raster), .. } = &items[1].paint else { panic!("a text") };
+        assert_eq!(raster.colour, Rgba::new(255, 0, 0, 255));
+    }
+
+    #[test]
+    fn actions_write_times() {
+        let at = |document: &Value, name, arguments, ms| act(document.clone(), name, arguments, ms, 0);
+        let document = ticker(json!(["AA", "B"]), json!({}));
+        let appended = at(&document, "append", json!({ "text": "C" }), 1500).unwrap();
+        assert_eq!(appended["items"], json!(["AA", "B", { "text": "C", "sinceMs": 1500 }]));
+        let next =
+            at(&appended, "append", json!({ "text": "P", "priority": true, "repeat": 3, "color": "#ff0000" }), 1600)
+                .unwrap();
+        assert_eq!(
+            next["items"][3],
+            json!({ "text": "P", "sinceMs": 1600, "priority": true, "repeat": 3, "color": "#ff0000" })
+        );
+        let removed = at(&appended, "remove", json!({ "text": "AA" }), 2000).unwrap();
+        assert_eq!(removed["items"][0], json!({ "text": "AA", "sinceMs": 0, "untilMs": 2000 }));
+        assert_eq!(inside(&removed, 2000), inside(&appended, 2000), "what is visible goes on");
+        assert!(inside(&removed, 4000).iter().all(|(text, _)| text != "AA"));
+        assert_eq!(at(&document, "remove", json!({ "text": "D" }), 2000).unwrap_err(), "/text");
+        assert_eq!(
+            at(&document, "append", json!({ "text": "P", "priority": true, "repeat": 0 }), 9).unwrap_err(),
+            "/items/2/repeat"
+        );
+        assert_eq!(at(&document, "insert", json!({}), 9).unwrap_err(), "append, remove");
+    }
+
     #[test]
     fn it_changes_on_each_frame_while_something_moves() {
         let changes = |more| shelf(ticker(json!(["A"]), more), json!({ "width": 100 }), 7, 0).1.changes_at;
@@ -423,26 +690,63 @@ mod tests {
         }
     }
 
+    /// An item that is added, perhaps with priority, and perhaps taken out later.
+    fn added() -> impl Strategy<Value = (usize, u64, Option<u32>, Option<u64>)> {
+        (1..12usize, 0..60_000u64, proptest::option::of(1..6u32), proptest::option::of(1..60_000u64))
+    }
+
     proptest! {
-        /// Whatever is appended when, what is visible at that time stays where it is; and later additions change
-        /// nothing that was visible before them.
+        /// Whatever is added or taken out when, what is visible at that time stays where it is; and what is done later
+        /// changes nothing that was visible before.
         #[test]
-        fn appending_never_jumps(
-            lengths in proptest::collection::vec(1..12usize, 1..8),
-            dates in proptest::collection::vec(0..200_000u64, 0..7),
+        fn nothing_that_is_done_jumps(
+            first in proptest::collection::vec(1..12usize, 1..4),
+            added in proptest::collection::vec(added(), 0..7),
             back in 0..3000u64,
         ) {
-            let mut dates = dates;
-            dates.sort_unstable();
-            let first = lengths.len().saturating_sub(dates.len()).max(1);
-            let date = |i: usize| if i < first { 0 } else { dates.get(i - first).copied().unwrap_or(200_000) };
-            let text = |i: usize| char::from(b'A' + i as u8).to_string().repeat(lengths[i]);
-            let item = |i| json!({ "text": text(i), "sinceMs": date(i) });
-            let items: Vec<Value> = (0..lengths.len()).map(item).collect();
-            for n in first..items.len() {
-                let (before, after) = (ticker(json!(items[..n]), json!({})), ticker(json!(items[..=n]), json!({})));
-                let time = date(n).saturating_sub(back);
-                prop_assert_eq!(inside(&before, time), inside(&after, time), "item {} at {} ms", n, time);
+            let mut added = added;
+            added.sort_by_key(|(_, since, ..)| *since);
+            let text = |i: usize, length| char::from(b'A' + i as u8).to_string().repeat(length);
+            let mut items: Vec<Value> = first.iter().enumerate().map(|(i, &length)| json!(text(i, length))).collect();
+            let mut ends = Vec::new();
+            for (i, (length, since, priority, until)) in added.into_iter().enumerate() {
+                let before = ticker(json!(items), json!({}));
+                let mut item = json!({ "text": text(first.len() + i, length), "sinceMs": since });
+                if let Some(repeat) = priority {
+                    item["priority"] = json!(true);
+                    item["repeat"] = json!(repeat);
+                }
+                items.push(item);
+                ends.extend(until.map(|until| (items.len() - 1, until)));
+                let time = since.saturating_sub(back);
+                prop_assert_eq!(inside(&before, time), inside(&ticker(json!(items), json!({})), time), "item {} at {} ms", i, time);
+            }
+            for (i, until) in ends {
+                let before = ticker(json!(items), json!({}));
+                items[i]["untilMs"] = json!(until);
+                let time = until.saturating_sub(back);
+                prop_assert_eq!(inside(&before, time), inside(&ticker(json!(items), json!({})), time), "end of {} at {} ms", i, time);
+            }
+        }
+
+        /// Laps that are skipped are those that would have been walked.
+        #[test]
+        fn it_moves_evenly(added in proptest::collection::vec(added(), 0..5), at in 0..100_000u64) {
+            let mut added = added;
+            added.sort_by_key(|(_, since, ..)| *since);
+            let mut items = vec![json!("first"), json!("x")];
+            items.extend(added.into_iter().enumerate().map(|(i, (length, since, priority, until))| {
+                let text = char::from(b'A' + i as u8).to_string().repeat(length);
+                let mut item = json!({ "text": text, "sinceMs": since, "priority": priority.is_some(), "repeat": priority.unwrap_or(1) });
+                until.iter().for_each(|until| item["untilMs"] = json!(until));
+                item
+            }));
+            let document = ticker(json!(items), json!({}));
+            // 100 ms are 10 px: all that is not at an end is 10 px farther to the left.
+            let moved: Vec<_> = inside(&document, at).into_iter().map(|(text, x)| (text, ((x - 10.0) * 100.0).round())).collect();
+            let after: Vec<_> = inside(&document, at + 100).into_iter().map(|(text, x)| (text, (x * 100.0).round())).collect();
+            for place in moved.iter().filter(|(_, x)| *x > 0.0) {
+                prop_assert!(after.contains(place), "{:?} in {:?}", place, after);
             }
         }
     }

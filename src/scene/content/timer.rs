@@ -3,7 +3,7 @@
 //! ```text
 //!  { utc, isRunning, value }:  at `utc` it showed `value`; since then it runs, or stands
 //!  play   { utc: now, isRunning: true }        pause  { utc: now, isRunning: false, value: what it shows now }
-//!  reset  { utc: now, value: the start }
+//!  reset  { utc: now, isRunning: false, value: the start }
 //! ```
 //!
 //! Everything follows from the document and the moment's UTC, so a restart shows what would have been shown without it.
@@ -20,7 +20,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Kind, Planner,
+    Action, Kind, Planner, Refused,
+    action::{Nothing, wrong},
     format::{Format, Tokens},
     text::styled,
 };
@@ -196,6 +197,47 @@ impl Kind for Timer {
         let next = self.text_at(next_ms).unwrap_or_else(|| text.clone());
         self.style().plan_changing(planner, text, Some((span, next)));
     }
+
+    /// `start`, `pause`; `reset`: stands at a value, of what has passed at 0; `set`: another value, running or not.
+    fn act(&self, action: &Action) -> Result<Self, Refused> {
+        let now_ms = action.moment.utc_ms.clamp(-MS_MAX, MS_MAX);
+        let at = |value, is_running| Self {
+            value,
+            is_running,
+            utc: Some(UtcTime { utc_ms: now_ms, text: None }),
+            ..self.clone()
+        };
+        let changed = match action.name.as_str() {
+            "start" => action.read().map(|Nothing {}| at(self.shown_ms(now_ms), true))?,
+            "pause" => action.read().map(|Nothing {}| at(self.shown_ms(now_ms), false))?,
+            "reset" => {
+                let start = action.read::<Reset>()?.value.or((!self.is_down()).then_some(0));
+                at(start.ok_or_else(|| wrong("/value", "a countdown needs the value to count down from"))?, false)
+            }
+            "set" => {
+                let Set { value, is_running } = action.read()?;
+                at(value, is_running.unwrap_or(self.is_running))
+            }
+            _ => return Err(Refused::Unknown(&["start", "pause", "reset", "set"])),
+        };
+        if self.mode == TimerMode::Until {
+            return Err(wrong("", "mode until always runs; change `until` instead"));
+        }
+        Ok(changed)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Reset {
+    value: Option<i64>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Set {
+    value: i64,
+    is_running: Option<bool>,
 }
 
 impl Timer {
@@ -244,6 +286,12 @@ impl Timer {
         if self.is_down() { self.value - passed_ms } else { self.value + passed_ms }
     }
 
+    /// What it shows, in milliseconds: 0 where it stands or is hidden at its end.
+    fn shown_ms(&self, utc_ms: i64) -> i64 {
+        let ms = self.ms_at(utc_ms);
+        if self.is_over(ms) && self.on_zero != OnZero::Continue { 0 } else { ms }
+    }
+
     fn runs(&self) -> bool {
         self.mode == TimerMode::Until || self.is_running
     }
@@ -277,7 +325,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::scene::content::testing::{problem, set_text, shelf};
+    use crate::scene::content::testing::{act, problem, set_text, shelf};
 
     const NOW: i64 = 1_700_000_000_000;
 
@@ -358,6 +406,25 @@ mod tests {
         assert_eq!(evaluation.changes_at, Some(Duration::from_millis(7900)));
         assert_eq!(set_text(&evaluation), ["00:06"]);
         assert_eq!(shelf.asked(), ["00:05", "00:06"]);
+    }
+
+    #[test]
+    fn it_is_started_paused_and_reset() {
+        let stopped = json!({ "type": "timer", "mode": "countdown", "value": 10_000 });
+        let at = |document: &Value, name, arguments, after| act(document.clone(), name, arguments, 0, NOW + after);
+        let running = at(&stopped, "start", json!({}), 0).unwrap();
+        assert_eq!((&running["isRunning"], &running["utc"]), (&json!(true), &json!(NOW)));
+        let paused = at(&running, "pause", Value::Null, 4200).unwrap();
+        assert_eq!((&paused["isRunning"], &paused["value"]), (&json!(false), &json!(5800)));
+        assert_eq!(at(&paused, "start", json!({}), 9000).unwrap()["value"], 5800, "goes on from there");
+        assert_eq!(at(&running, "pause", json!({}), 60_000).unwrap()["value"], 0, "the end is the end");
+        assert_eq!(at(&running, "set", json!({ "value": 7 }), 1).unwrap()["isRunning"], true);
+        assert_eq!(at(&running, "reset", json!({ "value": 9000 }), 1).unwrap()["isRunning"], false);
+        assert_eq!(at(&running, "reset", json!({}), 1).unwrap_err(), "/value");
+        assert_eq!(at(&running, "start", json!({ "now": 1 }), 1).unwrap_err(), "/now");
+        assert_eq!(at(&running, "stop", json!({}), 1).unwrap_err(), "start, pause, reset, set");
+        let until = json!({ "type": "timer", "mode": "until", "until": NOW });
+        assert_eq!(at(&until, "pause", json!({}), 1).unwrap_err(), "");
     }
 
     #[test]
