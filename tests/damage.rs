@@ -1,5 +1,5 @@
-//! What changed is all that is drawn, and nobody can tell: after any sequence of edits the picture and its NV12 form are,
-//! bit for bit, those of drawing everything anew.
+//! What changed is all that is drawn, and nobody can tell: after any sequence of edits, at any times, the picture and its
+//! NV12 form are, bit for bit, those of drawing everything anew.
 
 use std::{cell::RefCell, sync::Arc, time::Duration};
 
@@ -46,11 +46,14 @@ fn canvas(blend_space: &str) -> Canvas {
         .unwrap()
 }
 
-fn plan(library: &Library, canvas: &Canvas, layers: &[Value]) -> DrawList {
+/// The frame so many milliseconds after the start, which is noon of 1 January 2026.
+fn plan(library: &Library, canvas: &Canvas, layers: &[Value], elapsed_ms: u32) -> DrawList {
+    let elapsed = Duration::from_millis(elapsed_ms.into());
+    let moment = Moment { elapsed, utc_ms: 1_767_268_800_000 + i64::from(elapsed_ms) };
     let layers = read_layers(layers.to_vec()).unwrap();
     let show = Show::of_layers(canvas.clone(), LayerErrors::Hide, layers);
-    assert!(library.prepare_show(&show, Moment::START, WAIT).is_complete());
-    evaluate(&show, Moment::START, library).draw_list
+    assert!(library.prepare_show(&show, moment, WAIT).is_complete());
+    evaluate(&show, moment, library).draw_list
 }
 
 fn any_content() -> impl Strategy<Value = Value> {
@@ -65,7 +68,32 @@ fn any_content() -> impl Strategy<Value = Value> {
             "fill": { "type": "linear", "angle": 30, "stops": [{ "offset": 0, "color": fill }, { "offset": 1, "color": "#ffe0a0" }] },
             "stroke": { "color": "#ffffff", "width": 3 } })),
         Just(json!({ "type": "shape", "shape": "ellipse", "fill": "#40a0ff90" })),
+        Just(json!({ "type": "clock", "size": 20 })),
+        Just(json!({ "type": "timer", "mode": "until", "until": "2026-01-01T12:00:03Z", "format": "ss", "size": 24 })),
+        (1..200u32).prop_map(|speed| json!({ "type": "ticker", "items": ["one", "another"], "speed": speed, "size": 14 })),
+        (0..=10u32).prop_map(|tenths| json!({ "type": "progress", "value": f64::from(tenths) / 10.0, "cornerRadius": 4 })),
+        (0..9u32).prop_map(|lot| json!({ "type": "qr", "text": format!("lot {lot}") })),
+        (0..9u32).prop_map(|points| json!({ "type": "table", "columns": [{ "title": "Name" }, { "title": "Pts" }],
+            "rows": [["Ada", points.to_string()]], "style": { "size": 10 }, "zebra": "#ffffff14" })),
+        (0..9u32).prop_map(|score| json!({ "type": "scoreboard", "home": { "name": "Harbour", "score": score },
+            "away": { "name": "Rovers", "score": 1, "color": "#3070d0" } })),
     ]
+}
+
+/// Mostly none, else one property that goes there and back in three seconds.
+fn any_animations() -> impl Strategy<Value = Value> {
+    let moved = prop_oneof![
+        (-20.0..150.0f64).prop_map(|x| ("positionX", x)),
+        (4.0..120.0f64).prop_map(|width| ("width", width)),
+        (-90.0..90.0f64).prop_map(|degrees| ("rotation", degrees)),
+        (0.0..1.0f64).prop_map(|opacity| ("opacity", opacity)),
+        (0.0..20.0f64).prop_map(|crop| ("cropLeft", crop)),
+    ];
+    let moved = moved.prop_map(|(property, value)| {
+        json!([{ "property": property, "repeat": "infinite", "direction": "alternate",
+        "keyframes": [{ "atMs": 0, "value": 1 }, { "atMs": 3000, "value": value }] }])
+    });
+    prop_oneof![4 => Just(json!([])), 1 => moved]
 }
 
 /// A layer of any content, or a group of a few, within which blend modes stay.
@@ -87,27 +115,41 @@ fn any_plain_layer() -> impl Strategy<Value = Value> {
     let place = (-20.0..150.0f64, -20.0..90.0f64, 4.0..120.0f64, 4.0..80.0f64);
     let whole = prop::bool::weighted(0.6);
     let pose = (prop::sample::select(vec![0.0, 0.0, 90.0, 17.0]), prop::sample::select(vec![1.0, 0.5]));
-    let pose = (pose, blend);
-    (0..6u32, -2..3i32, place, whole, pose, any_content()).prop_map(|(id, z, (x, y, w, h), whole, ((turn, opacity), blend), content)| {
+    let pose = (pose, blend, any_animations());
+    (0..6u32, -2..3i32, place, whole, pose, any_content()).prop_map(|(id, z, (x, y, w, h), whole, ((turn, opacity), blend, animations), content)| {
         let at = |v: f64| if whole { v.round() } else { v };
-        json!({ "id": format!("layer-{id}"), "zIndex": z, "opacity": opacity, "blendMode": blend, "content": content,
+        json!({ "id": format!("layer-{id}"), "zIndex": z, "opacity": opacity, "blendMode": blend, "content": content, "animations": animations,
             "transform": { "positionX": at(x), "positionY": at(y), "width": at(w), "height": at(h), "rotation": turn } })
     })
 }
 
-/// One edit of a scene: a layer is put (in place of the one of its id), or the first one is taken away.
-fn any_edits() -> impl Strategy<Value = Vec<Option<Value>>> {
-    prop::collection::vec(prop::option::weighted(0.85, any_layer()), 1..10)
+/// What happens between two frames.
+#[derive(Debug, Clone)]
+enum Edit {
+    /// A layer is put, in place of the one of its id.
+    Put(Value),
+    /// The first layer is taken away.
+    TakeFirst,
+    /// Time passes.
+    Nothing,
 }
 
-fn edit(layers: &mut Vec<Value>, change: Option<Value>) {
-    let Some(layer) = change else {
-        layers.drain(..layers.len().min(1));
-        return;
-    };
-    match layers.iter_mut().find(|other| other["id"] == layer["id"]) {
-        Some(place) => *place = layer,
-        None => layers.push(layer),
+/// Edits, each with the time of the frame after it in milliseconds.
+fn any_edits() -> impl Strategy<Value = Vec<(Edit, u32)>> {
+    let edit = prop_oneof![7 => any_layer().prop_map(Edit::Put), 1 => Just(Edit::TakeFirst), 2 => Just(Edit::Nothing)];
+    prop::collection::vec((edit, 0..5000u32), 1..10)
+}
+
+impl Edit {
+    fn apply(self, layers: &mut Vec<Value>) {
+        match self {
+            Self::Nothing => {}
+            Self::TakeFirst => drop(layers.drain(..layers.len().min(1))),
+            Self::Put(layer) => match layers.iter_mut().find(|other| other["id"] == layer["id"]) {
+                Some(place) => *place = layer,
+                None => layers.push(layer),
+            },
+        }
     }
 }
 
@@ -124,14 +166,17 @@ fn drawing_what_changed_gives_the_picture_that_drawing_everything_gives() {
                 let mut layers = Vec::new();
                 let [incremental, whole] = &mut *easels.borrow_mut();
                 incremental.compositor.forget();
-                incremental.draw(&plan(&library, &canvas, &layers));
-                for change in edits {
-                    edit(&mut layers, change);
-                    let list = plan(&library, &canvas, &layers);
+                incremental.draw(&plan(&library, &canvas, &layers, 0));
+                for (edit, elapsed_ms) in edits {
+                    edit.apply(&mut layers);
+                    let list = plan(&library, &canvas, &layers, elapsed_ms);
                     whole.compositor.forget();
                     let (expected, found) = (whole.draw(&list), incremental.draw(&list));
-                    prop_assert!(expected.0 == found.0, "{space}: the picture differs after {layers:#?}");
-                    prop_assert!(expected.1 == found.1, "{space}: NV12 differs after {layers:#?}");
+                    prop_assert!(
+                        expected.0 == found.0,
+                        "{space}: the picture differs at {elapsed_ms} ms of {layers:#?}"
+                    );
+                    prop_assert!(expected.1 == found.1, "{space}: NV12 differs at {elapsed_ms} ms of {layers:#?}");
                 }
                 Ok(())
             })
@@ -154,10 +199,10 @@ fn a_small_change_draws_few_pixels_however_many_layers_there_are() {
         layers.push(json!({ "id": "clock", "content": { "type": "color", "color": "#ffffff" },
             "transform": { "positionX": 10, "positionY": 10, "width": 60, "height": 20 } }));
         let mut easel = Easel::new(&gpu, &library, &canvas);
-        easel.draw(&plan(&library, &canvas, &layers));
+        easel.draw(&plan(&library, &canvas, &layers, 0));
         let before = easel.compositor.stats();
         layers.last_mut().unwrap()["content"]["color"] = json!("#ff0000");
-        easel.draw(&plan(&library, &canvas, &layers));
+        easel.draw(&plan(&library, &canvas, &layers, 0));
         let after = easel.compositor.stats();
         // The box and one pixel around it.
         assert_eq!(after.damaged_pixels_total - before.damaged_pixels_total, 62 * 22, "{count} layers");
