@@ -7,6 +7,7 @@
 //! A failure leaves NAME.actual.png (ours), NAME.expected.png (Chromium's) and NAME.diff.png (times eight) in target/tmp.
 //! Chromium must be installed; without it every test here fails and says so. Left out: what CSS does not have.
 
+mod blends;
 mod chromium;
 mod easings;
 mod ours;
@@ -51,10 +52,19 @@ impl Case {
 
 /// Every case, in the order in which they stand in the page.
 fn all() -> Vec<Case> {
-    [pictures::fits(), pictures::gradients(), pictures::transforms(), pictures::crops(), texts::cases()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        pictures::fits(),
+        pictures::gradients(),
+        pictures::transforms(),
+        pictures::crops(),
+        texts::cases(),
+        blends::modes(),
+        blends::modes_over_translucent(),
+        blends::groups(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// What Chromium made of the page.
@@ -171,6 +181,21 @@ fn transforms_are_those_of_css() {
 #[test]
 fn a_crop_is_an_inset_clip() {
     compare(pictures::crops());
+}
+
+#[test]
+fn blend_modes_are_those_of_css() {
+    compare(blends::modes());
+}
+
+#[test]
+fn blend_modes_over_translucent_ground_are_those_of_css() {
+    compare(blends::modes_over_translucent());
+}
+
+#[test]
+fn groups_are_mixed_as_css_does() {
+    compare(blends::groups());
 }
 
 #[test]

@@ -24,13 +24,17 @@ pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The directory of the cases' pictures, which are made here: `smooth.png` and `tiles.png`.
+/// The directory of the cases' pictures, which are made here: `smooth.png`, `tiles.png`,
+/// `columns.png`, `glass.png` (the same, clear in part) and `rows.png`.
 pub(crate) fn assets() -> &'static Path {
     static DIR: OnceLock<tempfile::TempDir> = OnceLock::new();
     DIR.get_or_init(|| {
         let dir = tempfile::tempdir().unwrap();
         smooth().save(dir.path().join("smooth.png")).unwrap();
         tiles().save(dir.path().join("tiles.png")).unwrap();
+        columns(&[255]).save(dir.path().join("columns.png")).unwrap();
+        columns(&[160, 255, 90, 0, 210]).save(dir.path().join("glass.png")).unwrap();
+        rows().save(dir.path().join("rows.png")).unwrap();
         dir
     })
     .path()
@@ -52,6 +56,45 @@ fn tiles() -> RgbaImage {
             [[230, 60, 50], [40, 170, 90], [60, 90, 230], [240, 200, 60]][((x / 10 + y / 10 * 2) % 4) as usize];
         Rgba([r, g, b, alpha])
     })
+}
+
+const COLUMNS: [[u8; 3]; 12] = [
+    [0, 0, 0],
+    [255, 255, 255],
+    [128, 128, 128],
+    [255, 0, 0],
+    [0, 255, 0],
+    [0, 0, 255],
+    [200, 120, 40],
+    [40, 90, 200],
+    [120, 200, 60],
+    [255, 255, 0],
+    [60, 60, 60],
+    [230, 200, 220],
+];
+const ROWS: [[u8; 4]; 8] = [
+    [255, 0, 0, 255],
+    [40, 160, 220, 255],
+    [255, 255, 255, 128],
+    [0, 0, 0, 128],
+    [128, 128, 128, 255],
+    [250, 220, 30, 200],
+    [20, 40, 80, 90],
+    [180, 60, 200, 255],
+];
+
+/// 180 x 96: columns of 12 colours with these alphas in turn.
+fn columns(alphas: &[u8]) -> RgbaImage {
+    RgbaImage::from_fn(180, 96, |x, _| {
+        let i = x as usize / 15;
+        let [r, g, b] = COLUMNS[i];
+        Rgba([r, g, b, alphas[i % alphas.len()]])
+    })
+}
+
+/// 180 x 96: rows of 8 colours.
+fn rows() -> RgbaImage {
+    RgbaImage::from_fn(180, 96, |_, y| Rgba(ROWS[y as usize / 12]))
 }
 
 struct Easel {

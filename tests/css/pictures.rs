@@ -8,7 +8,7 @@ use crate::{Case, Limit, chromium, ours};
 const EXACT: Limit = Limit { off: 2, outliers: 0.0 };
 /// On an edge that runs through pixels the two rasterisers count the covered share a little differently: Skia sums areas
 /// in steps, we take the distance from the edge, which is most off at a corner. Colours on both sides are 200 apart.
-const EDGES: Limit = Limit { off: 20, outliers: 0.002 };
+pub(crate) const EDGES: Limit = Limit { off: 20, outliers: 0.002 };
 /// A picture at another size: Skia makes smaller ones from the nearest mip level, we from the two around, and the colours
 /// of the picture change by up to 10 from pixel to pixel.
 const RESAMPLED: Limit = Limit { off: 6, outliers: 0.001 };
@@ -26,7 +26,7 @@ fn css_box(x: f64, y: f64, width: f64, height: f64, more: &str) -> String {
     format!("left:{x}px;top:{y}px;width:{width}px;height:{height}px;{more}")
 }
 
-fn picture(name: &str) -> String {
+pub(crate) fn picture(name: &str) -> String {
     chromium::file_url(&ours::assets().join(name))
 }
 
