@@ -458,6 +458,9 @@ async fn what_is_not_there_is_a_problem_document_too() {
     for path in ["/api/v1/streams/%FF", "/api/v1/streams/%ff/layers", "/api/v1/streams/main/layers/%C0"] {
         api.get(path).await.problem(400, "bad_path");
     }
+    for query in ["overlay=everything", "overlay", "zoom=2"] {
+        api.get(&format!("{MAIN}/program.png?{query}")).await.problem(400, "bad_query");
+    }
     for path in ["/api/v1/streams/..%2Fmain", "/api/v1/streams/%00", "/api/v1/streams/main%20"] {
         api.get(path).await.problem(404, "not_found");
     }
@@ -524,6 +527,27 @@ async fn a_change_is_on_the_picture_when_it_is_answered() {
     api.shows("main", 30, 30, BACKGROUND).await;
     api.delete(path).await.expect(200);
     api.shows("main", 30, 30, BACKGROUND).await;
+}
+
+/// The box is outlined on the still that asks for it, and on no other.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_changed_lately_is_outlined_for_those_who_ask() {
+    let api = Api::with(stream(&json!([square("box", "#ff0000")]))).await;
+    api.shows("main", 30, 30, RED).await;
+    let patch = json!({ "content": { "color": "#00ff00" } });
+    api.patch("/api/v1/streams/main/layers/box", patch).await.expect(200);
+    api.shows("main", 30, 30, GREEN).await;
+    let answer = api.get("/api/v1/streams/main/program.png?overlay=damage&t=1").await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let still = image::load_from_memory(&answer.body).unwrap().to_rgba8();
+    let is_outlined = |x: u32| {
+        let [r, g, b] = pixel(&still, x, 30);
+        r / 2 > g && b > g
+    };
+    // The first frame was whole, and is an outline of the canvas; the box is damaged with a pixel around it.
+    assert!([0, 9, 50, 319].into_iter().all(is_outlined), "{:?}", [0, 9, 50, 319].map(|x| pixel(&still, x, 30)));
+    assert!(![5, 30, 60].into_iter().any(is_outlined), "{:?}", [5, 30, 60].map(|x| pixel(&still, x, 30)));
+    assert_eq!(pixel(&api.picture("main").await, 9, 30), BACKGROUND);
 }
 
 #[tokio::test(flavor = "multi_thread")]

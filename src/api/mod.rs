@@ -5,6 +5,7 @@
 //! transactions are not here yet.
 
 mod body;
+mod overlay;
 mod parts;
 mod path;
 mod problem;

@@ -12,9 +12,17 @@ use image::{
     RgbaImage,
     codecs::png::{CompressionType, FilterType, PngEncoder},
 };
+use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Answer, App, body::Body, path::Path, problem::Problem, receipt};
+use super::{
+    Answer, App,
+    body::Body,
+    overlay::Overlay,
+    path::{Path, Query},
+    problem::Problem,
+    receipt,
+};
 use crate::state::{Document, Live, Receipt, Snapshot};
 
 /// `GET /streams`
@@ -102,11 +110,30 @@ fn live_status(live: &Live) -> Value {
     })
 }
 
-/// `GET /streams/{id}/program.png`
-pub(super) async fn program_png(State(app): State<App>, Path(id): Path<String>) -> Answer {
-    let image = app.streams.capture(&id).await?;
+/// What may stand behind the `?` of a still.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Wanted {
+    overlay: Option<Overlay>,
+    /// Anything: another address, so that a browser does not show the still that it has.
+    #[serde(default, rename = "t")]
+    _t: Option<String>,
+}
+
+/// `GET /streams/{id}/program.png[?overlay=damage]`
+pub(super) async fn program_png(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    Query(wanted): Query<Wanted>,
+) -> Answer {
+    let mut still = app.streams.capture(&id).await?;
+    if let Some(overlay) = wanted.overlay {
+        overlay.draw(&mut still);
+    }
     let internal = |detail: String| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail);
-    let png = tokio::task::spawn_blocking(move || png_of(&image)).await.map_err(|error| internal(error.to_string()))?;
+    let png = tokio::task::spawn_blocking(move || png_of(&still.picture))
+        .await
+        .map_err(|error| internal(error.to_string()))?;
     let png = png.map_err(|error| internal(error.to_string()))?;
     Ok(([(header::CONTENT_TYPE, "image/png"), (header::CACHE_CONTROL, "no-store")], png).into_response())
 }

@@ -66,6 +66,8 @@ pub struct Compositor {
     painter: Painter,
     nv12: Nv12,
     readback: Readback,
+    /// Of the last frame.
+    damage: Damage,
     stats: Stats,
 }
 
@@ -88,7 +90,8 @@ impl Compositor {
             (painter, target, nv12, Readback::new(&gpu.device, Layout::of(size).len(), RING))
         };
         let (painter, target, nv12, readback) = gpu.scoped("a compositor", make)?;
-        Ok(Self { gpu, library, size, colour, target, painter, nv12, readback, stats: Stats::default() })
+        let (damage, stats) = (Damage::none(), Stats::default());
+        Ok(Self { gpu, library, size, colour, target, painter, nv12, readback, damage, stats })
     }
 
     /// Size of the pictures.
@@ -118,6 +121,7 @@ impl Compositor {
         let damage = self.painter.prepare(&mut self.target, &list.items, Some(list.background));
         let submission = self.record(&damage, frame);
         self.painter.end_frame(&mut self.target);
+        self.damage = damage;
         // What was planned was not drawn.
         submission.inspect_err(|_| self.forget())
     }
@@ -125,6 +129,11 @@ impl Compositor {
     /// Draws the next frame whole, whatever the last one was.
     pub fn forget(&mut self) {
         self.target.forget();
+    }
+
+    /// Where the last frame differed from the one before it.
+    pub fn damage(&self) -> &Damage {
+        &self.damage
     }
 
     /// Layers of the last frame that could not be drawn, and why.

@@ -19,6 +19,7 @@ pub mod prepare;
 mod program;
 mod render;
 mod sound;
+mod still;
 mod timeline;
 mod video;
 
@@ -33,9 +34,9 @@ use std::{
     time::Duration,
 };
 
-use image::RgbaImage;
 use tokio::{runtime::Handle, sync::oneshot};
 
+pub use self::still::{Change, Still};
 use self::{
     metrics::{Families, StreamMetrics},
     mux::FanOut,
@@ -334,7 +335,7 @@ impl Stream {
     }
 
     /// The picture on air. Asked for at the call; the future is only for waiting.
-    pub fn capture(&self) -> impl Future<Output = Result<RgbaImage, CaptureError>> + Send + use<> {
+    pub fn capture(&self) -> impl Future<Output = Result<Still, CaptureError>> + Send + use<> {
         let (reply, image) = oneshot::channel();
         let is_asked = self.program.request_capture(reply);
         async move {

@@ -5,16 +5,16 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use image::RgbaImage;
 use tokio::sync::oneshot;
 
+use super::still::Still;
 use crate::scene::{LayerError, Show};
 
 /// Pictures waiting to be captured; more are refused.
 const CAPTURES_MAX: usize = 4;
 
 /// Receives the captured picture, or why there is none.
-pub(super) type CaptureReply = oneshot::Sender<Result<RgbaImage, String>>;
+pub(super) type CaptureReply = oneshot::Sender<Result<Still, String>>;
 
 /// Shared by the render thread and the stream's handle.
 #[derive(Debug)]

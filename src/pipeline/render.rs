@@ -19,6 +19,7 @@ use super::{
     Devices, frame_store,
     metrics::StreamMetrics,
     program::{Program, Turn},
+    still::{Changes, Still},
     timeline::Timeline,
 };
 use crate::{
@@ -57,6 +58,8 @@ struct Canvas {
     awaited: VecDeque<Awaited>,
     /// What the compositor had drawn anew in all when it was last counted.
     damaged_pixels: u64,
+    /// Where it drew anew lately.
+    changes: Changes,
 }
 
 /// A show and its plan at some time.
@@ -133,7 +136,9 @@ impl Renderer {
         }
         for reply in turn.captures {
             // Whoever asked may have gone away meanwhile.
-            let _ = reply.send(canvas.compositor.capture().map_err(|error| error.to_string()));
+            let changes = canvas.changes.at(self.timeline.rate().time_of(number));
+            let still = canvas.compositor.capture().map(|picture| Still { picture, changes });
+            let _ = reply.send(still.map_err(|error| error.to_string()));
         }
         self.collect(canvas, self.timeline.frame_due(number + 1))
     }
@@ -165,14 +170,15 @@ impl Renderer {
             canvas.awaited.push_back(Awaited::Drawn { planned_at });
             // With something missing it is drawn again, until all is there.
             canvas.shown = (!canvas.compositor.is_pending()).then_some(next);
-            self.count(canvas);
+            self.count(canvas, number);
         }
         self.report(errors);
         Ok(())
     }
 
-    /// Counts a frame that was drawn, and what of it.
-    fn count(&self, canvas: &mut Canvas) {
+    /// Counts a frame that was drawn, and notes what of it.
+    fn count(&self, canvas: &mut Canvas, number: u64) {
+        canvas.changes.note(self.timeline.rate().time_of(number), canvas.compositor.damage().rects());
         let stats = canvas.compositor.stats();
         self.metrics.frames_rendered.inc();
         self.metrics.items_drawn.inc_by(stats.items as u64);
@@ -222,7 +228,7 @@ impl Renderer {
 
 impl Canvas {
     fn new(compositor: Compositor) -> Self {
-        Self { compositor, shown: None, awaited: VecDeque::new(), damaged_pixels: 0 }
+        Self { compositor, shown: None, awaited: VecDeque::new(), damaged_pixels: 0, changes: Changes::default() }
     }
 }
 

@@ -12,7 +12,6 @@ use std::{
     time::Duration,
 };
 
-use image::RgbaImage;
 use serde::Serialize;
 use serde_json::Value;
 use tokio::{
@@ -25,7 +24,7 @@ use crate::{
     base::{clock::Clock, id::Id},
     output::Stats,
     pipeline::{
-        self, Applied, CaptureError, Devices, StartError,
+        self, Applied, CaptureError, Devices, StartError, Still,
         metrics::{Families, StreamMetrics},
         prepare::{missing_fonts, prepare},
     },
@@ -438,7 +437,7 @@ impl Streams {
     }
 
     /// The picture on air.
-    pub async fn capture(&self, id: &str) -> Result<RgbaImage, Error> {
+    pub async fn capture(&self, id: &str) -> Result<Still, Error> {
         let entry = self.entry(id)?;
         let capture = {
             let current = entry.lock();
