@@ -13,13 +13,15 @@ use std::{
     time::Duration,
 };
 
-use image::{Rgba, RgbaImage};
+use image::{Rgba, RgbaImage, codecs::gif::Repeat};
 use stream_manager::{
     base::{colour::VideoColour, nv12::Picture},
     gpu::{Compositor, Gpu, Options},
     media::{Config, Library},
     scene::{Canvas, LayerErrors, Moment, Show, evaluate, read_layers},
 };
+
+mod moving;
 
 /// Code values a channel may be off. Rasterisers round differently (lavapipe itself with the vector width of the CPU),
 /// and a value passes at most three roundings: texture, blend, target.
@@ -46,6 +48,13 @@ golden!(
     colour,
     image_fit,
     image_alpha,
+    image_moving,
+    sequence,
+    sprite,
+    svg,
+    character,
+    slideshow,
+    visual_feed,
     text_align,
     text_style,
     text_box,
@@ -133,6 +142,16 @@ fn library() -> Arc<Library> {
         alpha().save(dir.path().join("alpha.png")).unwrap();
         lines().save(dir.path().join("lines.png")).unwrap();
         std::fs::write(dir.path().join("broken.png"), "no picture").unwrap();
+        let steps: Vec<_> = (0..6).map(|i| (step(i), 100 + 100 * i)).collect();
+        std::fs::write(dir.path().join("steps.gif"), moving::gif(&steps, Some(Repeat::Infinite))).unwrap();
+        std::fs::write(dir.path().join("steps.png"), moving::apng(&steps, 0)).unwrap();
+        std::fs::write(dir.path().join("steps.webp"), moving::webp(&steps, 1)).unwrap();
+        std::fs::create_dir(dir.path().join("steps")).unwrap();
+        for (i, (picture, _)) in steps.iter().enumerate() {
+            picture.save(dir.path().join(format!("steps/{:03}.png", i + 1))).unwrap();
+        }
+        sheet().save(dir.path().join("sheet.png")).unwrap();
+        std::fs::write(dir.path().join("badge.svg"), BADGE).unwrap();
         let config = Config { assets_dir: Some(dir.path().into()), ..Config::default() };
         (Library::new(config).unwrap(), dir)
     };
@@ -150,6 +169,50 @@ fn grid() -> RgbaImage {
         _ => Rgba([90, 90, 100, 255]),
     })
 }
+
+/// 64 x 64, clear ground: a ring with `i + 1` of six sectors filled, so that each frame tells its number.
+fn step(i: u32) -> RgbaImage {
+    RgbaImage::from_fn(64, 64, |x, y| {
+        let (x, y) = (x as f32 - 31.5, y as f32 - 31.5);
+        let turn = (x.atan2(-y) / std::f32::consts::TAU).rem_euclid(1.0);
+        match x.hypot(y) {
+            d if !(14.0..=31.0).contains(&d) => Rgba([0; 4]),
+            d if !(16.0..=29.0).contains(&d) => Rgba([255; 4]),
+            _ if turn * 6.0 < (i + 1) as f32 => Rgba([250, 170, 40, 255]),
+            _ => Rgba([50, 60, 80, 255]),
+        }
+    })
+}
+
+/// 130 x 66: the six steps at half size in a grid of 4 x 2 cells, each filled to its edges, two pixels left over.
+fn sheet() -> RgbaImage {
+    const GROUND: [[u8; 4]; 2] = [[30, 60, 90, 255], [90, 40, 60, 255]];
+    let mut sheet = RgbaImage::from_pixel(130, 66, Rgba([255, 0, 255, 255]));
+    for i in 0..8 {
+        let step = step(i.min(5));
+        for (x, y) in (0..32).flat_map(|y| (0..32).map(move |x| (x, y))) {
+            let pixel = step.get_pixel(x * 2, y * 2);
+            let pixel = if pixel[3] > 0 { *pixel } else { Rgba(GROUND[(i % 2) as usize]) };
+            sheet.put_pixel(i % 4 * 32 + x, i / 4 * 32 + y, pixel);
+        }
+    }
+    sheet
+}
+
+/// A badge of 120 x 120: gradient, stroke, clip, a use, a style sheet and a text.
+const BADGE: &str = r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 120 120" width="120" height="120">
+  <style>.ray { stroke: #ffd166; stroke-width: 3; stroke-linecap: round } .label { font: 600 22px Inter; fill: #fff }</style>
+  <defs>
+    <radialGradient id="ball"><stop offset="0" stop-color="#4f8cff"/><stop offset="1" stop-color="#1b2a6b"/></radialGradient>
+    <clipPath id="round"><circle cx="60" cy="60" r="44"/></clipPath>
+    <g id="rays"><path class="ray" d="M60 4V12M60 108V116"/></g>
+  </defs>
+  <use href="#rays"/><use href="#rays" transform="rotate(45 60 60)"/><use href="#rays" transform="rotate(90 60 60)"/>
+  <use href="#rays" transform="rotate(135 60 60)"/>
+  <circle cx="60" cy="60" r="44" fill="url(#ball)"/>
+  <g clip-path="url(#round)" opacity=".35"><path d="M0 80Q60 50 120 80V120H0Z" fill="#fff"/></g>
+  <text class="label" x="60" y="68" text-anchor="middle">LIVE</text>
+</svg>"##;
 
 /// 64 x 64: a green disc that is opaque within 16 pixels and clear from 32 on; clear pixels are red, which must not show.
 fn alpha() -> RgbaImage {

@@ -153,7 +153,7 @@ impl Textures {
 
     /// Only pictures change under their name; a text's key is all that its pixels depend on.
     fn revision(&self, raster: &Raster) -> Option<u64> {
-        matches!(raster, Raster::Image(_)).then(|| self.library.revision(raster)).flatten()
+        (!matches!(raster, Raster::Text(_))).then(|| self.library.revision(raster)).flatten()
     }
 
     fn keep(&mut self, raster: &Raster, revision: Option<u64>, made: Result<(Texture, u64), Error>) -> Found {
@@ -178,8 +178,8 @@ impl Textures {
     fn make(&mut self, raster: &Raster) -> Option<Result<(Texture, u64), Error>> {
         let gpu = self.gpu.clone();
         Some(match raster {
-            Raster::Image(name) => {
-                let pixels = self.library.image(name)?;
+            Raster::Image(_) | Raster::Frame { .. } | Raster::Cell { .. } | Raster::Vector(_) => {
+                let pixels = self.library.pixels(raster)?;
                 let made =
                     gpu.scoped("the texture of a picture", || self.upload.picture(&gpu.device, &gpu.queue, &pixels));
                 made.map(|texture| self.wrap(&texture, 1.0, pixels.is_opaque()))

@@ -46,6 +46,11 @@ impl<K: Hash + Eq + Clone, V> Cache<K, V> {
         self.entries.get(key).map(|entry| &entry.value)
     }
 
+    /// All keys, in no order.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &K> {
+        self.entries.keys()
+    }
+
     /// Sets the value of `key`; this counts as a use. The budget is not enforced before [`Cache::trim`].
     pub(crate) fn insert(&mut self, key: K, value: V, cost: u64) {
         self.remove(&key);

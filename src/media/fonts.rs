@@ -56,6 +56,11 @@ impl Fonts {
         FontSystem::new_with_locale_and_db("en-US".into(), self.database.clone())
     }
 
+    /// The fonts, for a shaper of another kind.
+    pub(crate) fn database(&self) -> &fontdb::Database {
+        &self.database
+    }
+
     /// The name of a family as the font has it, whatever the case of `name`.
     pub(crate) fn family(&self, name: &str) -> Option<&str> {
         let names = self.database.faces().flat_map(|face| &face.families).map(|(family, _)| family.as_str());

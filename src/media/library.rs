@@ -6,6 +6,7 @@
 //! new attempt is over, so nothing blinks.
 
 use std::{
+    borrow::Cow,
     cell::RefCell,
     collections::HashSet,
     fmt, io,
@@ -25,15 +26,18 @@ use super::{
     assets::Assets,
     cache::Cache,
     fonts::Fonts,
-    picture::{self, Pixels},
+    moving::Budget,
+    picture::{self, Picture, Pixels},
     text::{ShapedText, Shaper},
+    vector,
 };
 use crate::{
     base::clock::{Clock, SystemClock},
     scene::{
         Moment, Show,
-        draw::{Extent, Media, Raster, TextRaster},
+        draw::{Extent, Media, Raster, TextRaster, VectorRaster, VectorSource},
         evaluate,
+        playback::{Rhythm, Timing},
     },
 };
 
@@ -59,7 +63,8 @@ pub struct Config {
     pub assets_dir: Option<PathBuf>,
     /// Most pixels of one picture; larger ones are refused before they are decoded.
     pub pixels_max: u64,
-    /// Most bytes of decoded pictures and shaped texts together. What does not fit is made again on demand.
+    /// Most bytes of decoded pictures and shaped texts together. What does not fit is made again on demand. The frames
+    /// of one moving picture may take half of it.
     pub cache_bytes_max: u64,
 }
 
@@ -122,7 +127,7 @@ struct Shared {
     clock: SystemClock,
     assets: Assets,
     fonts: Fonts,
-    pixels_max: u64,
+    budget: Budget,
     reported: Mutex<HashSet<String>>,
 }
 
@@ -137,6 +142,8 @@ struct Tables {
 #[derive(Debug)]
 struct Known {
     extent: Extent,
+    /// Of a moving picture.
+    timing: Option<Arc<Timing>>,
     /// When the extent was learnt.
     since: Duration,
     /// Changes whenever the pixels may have.
@@ -150,7 +157,7 @@ struct Known {
 /// What is kept of a raster while there is room.
 #[derive(Debug, Clone)]
 enum Loaded {
-    Image(Arc<Pixels>),
+    Picture(Picture),
     Text(Arc<ShapedText>),
 }
 
@@ -174,7 +181,7 @@ impl Library {
             clock: SystemClock::new(),
             assets,
             fonts: Fonts::bundled(),
-            pixels_max: config.pixels_max,
+            budget: Budget { pixels_max: config.pixels_max, bytes_max: config.cache_bytes_max / 2 },
             reported: Mutex::default(),
         });
         let (queue, jobs) = sync_channel(QUEUE);
@@ -223,34 +230,43 @@ impl Library {
         }
     }
 
-    /// The pixels of a picture; `None`, and it is being decoded, when they are not there.
-    pub fn image(&self, name: &str) -> Option<Arc<Pixels>> {
-        match self.loaded(&Raster::Image(name.into()))? {
-            Loaded::Image(pixels) => Some(pixels),
-            Loaded::Text(_) => None,
-        }
+    /// The pixels of a picture, or of its frame or cell; `None`, and it is being decoded, when they are not there.
+    pub fn pixels(&self, raster: &Raster) -> Option<Arc<Pixels>> {
+        let Loaded::Picture(picture) = self.loaded(&source_of(raster))? else { return None };
+        Some(match *raster {
+            Raster::Frame { index, .. } => picture.frame(index).clone(),
+            Raster::Cell { grid, index, .. } => Arc::new(picture.frame(0).cell(grid, index)),
+            _ => picture.frame(0).clone(),
+        })
     }
 
     /// The glyphs of a text; `None`, and it is being shaped, when they are not there.
     pub fn text(&self, raster: &Arc<TextRaster>) -> Option<Arc<ShapedText>> {
         match self.loaded(&Raster::Text(raster.clone()))? {
             Loaded::Text(shaped) => Some(shaped),
-            Loaded::Image(_) => None,
+            Loaded::Picture(_) => None,
         }
     }
 
     /// Which making of a raster is current; another number means other pixels. `None` while it was never made.
     pub fn revision(&self, raster: &Raster) -> Option<u64> {
-        self.shared.lock().known.peek(raster).filter(|known| known.revision > 0).map(|known| known.revision)
+        self.shared.lock().known.peek(&source_of(raster)).filter(|known| known.revision > 0).map(|known| known.revision)
     }
 
     /// Reads a picture anew, because its file was replaced. The old one is shown until the new one is there.
     pub fn refresh(&self, name: &str) {
-        let raster = Raster::Image(name.into());
+        let is_of = |raster: &Raster| match raster {
+            Raster::Image(asset) => &**asset == name,
+            Raster::Vector(vector) => matches!(&vector.source, VectorSource::Asset(asset) if &**asset == name),
+            _ => false,
+        };
         let mut tables = self.shared.lock();
-        if let Some(known) = tables.known.get(&raster) {
-            known.is_stale = true;
-            self.enqueue(known, &raster);
+        let rasters: Vec<_> = tables.known.keys().filter(|raster| is_of(raster)).cloned().collect();
+        for raster in rasters {
+            if let Some(known) = tables.known.get(&raster) {
+                known.is_stale = true;
+                self.enqueue(known, &raster);
+            }
         }
     }
 
@@ -283,17 +299,28 @@ impl Library {
     /// What is known of a raster of which the pixels are wanted, too: pending until they are loaded.
     fn load(&self, tables: &mut Tables, raster: &Raster) -> Extent {
         let extent = self.know(tables, raster);
-        if !matches!(extent, Extent::Ready(_)) || tables.loaded.peek(raster).is_some() {
+        let source = source_of(raster);
+        if !matches!(extent, Extent::Ready(_)) || tables.loaded.peek(&source).is_some() {
             return extent;
         }
-        if let Some(known) = tables.known.get(raster) {
-            self.enqueue(known, raster);
+        if let Some(known) = tables.known.get(&source) {
+            self.enqueue(known, &source);
         }
         Extent::Pending
     }
 
     /// What is known of a raster; asks a worker when it is unknown, stale or a failure that is no longer believed.
     fn know(&self, tables: &mut Tables, raster: &Raster) -> Extent {
+        match (raster, self.know_source(tables, &source_of(raster))) {
+            (Raster::Cell { asset, grid, .. }, Extent::Ready(natural)) => {
+                let cell = picture::cell_size(asset, natural, *grid);
+                cell.map_or_else(|error| Extent::Failed(error.to_string().into()), Extent::Ready)
+            }
+            (_, extent) => extent,
+        }
+    }
+
+    fn know_source(&self, tables: &mut Tables, raster: &Raster) -> Extent {
         let now = self.shared.clock.now();
         if let Some(known) = tables.known.get(raster) {
             let is_doubtful = match known.extent {
@@ -306,7 +333,7 @@ impl Library {
             }
             return known.extent.clone();
         }
-        let mut known = Known { extent: Extent::Pending, since: now, revision: 0, is_queued: false, is_stale: false };
+        let mut known = Known::new(Extent::Pending, now, 0);
         self.enqueue(&mut known, raster);
         tables.know(raster, known);
         Extent::Pending
@@ -327,6 +354,20 @@ impl Media for Library {
     fn extent(&self, raster: &Raster) -> Extent {
         self.know(&mut self.shared.lock(), raster)
     }
+
+    fn timing(&self, asset: &Arc<str>) -> Option<Arc<Timing>> {
+        let raster = Raster::Image(asset.clone());
+        let mut tables = self.shared.lock();
+        let timing = tables.known.peek(&raster)?.timing.clone();
+        // What plays stays loaded, though its frames may all be textures by now: one may be dropped and wanted again.
+        tables.loaded.get(&raster);
+        timing
+    }
+
+    fn prefetch(&self, raster: &Raster) {
+        // What is wrong with it is said when it is shown.
+        let _ = self.load(&mut self.shared.lock(), raster);
+    }
 }
 
 /// Answers as the library does and notes what it was asked for.
@@ -340,6 +381,10 @@ impl Media for Wanted<'_> {
         self.rasters.borrow_mut().push(raster.clone());
         self.library.extent(raster)
     }
+
+    fn timing(&self, asset: &Arc<str>) -> Option<Arc<Timing>> {
+        self.library.timing(asset)
+    }
 }
 
 impl Drop for Library {
@@ -352,16 +397,27 @@ impl Drop for Library {
     }
 }
 
+impl Known {
+    fn new(extent: Extent, since: Duration, revision: u64) -> Self {
+        Self { extent, timing: None, since, revision, is_queued: false, is_stale: false }
+    }
+
+    fn cost(&self) -> u64 {
+        ENTRY_BYTES + self.timing.as_ref().map_or(0, |timing| u64::from(timing.count()) * 8)
+    }
+}
+
 impl Tables {
     fn know(&mut self, raster: &Raster, known: Known) {
         let mark = self.known.mark();
-        self.known.insert(raster.clone(), known, ENTRY_BYTES + name_len(raster));
+        let cost = known.cost() + name_len(raster);
+        self.known.insert(raster.clone(), known, cost);
         self.known.trim(mark);
     }
 
     fn keep(&mut self, raster: &Raster, loaded: Loaded) {
         let cost = match &loaded {
-            Loaded::Image(pixels) => pixels.bytes().len() as u64,
+            Loaded::Picture(picture) => picture.bytes(),
             Loaded::Text(shaped) => shaped.cost(),
         };
         let mark = self.loaded.mark();
@@ -374,21 +430,36 @@ impl Tables {
         let revision = self.next_revision;
         self.next_revision += 1;
         let extent = match &made {
-            Ok(Loaded::Image(pixels)) => Extent::Ready(pixels.natural_size()),
+            Ok(Loaded::Picture(picture)) => Extent::Ready(picture.frame(0).natural_size()),
             Ok(Loaded::Text(shaped)) => Extent::Ready(shaped.block()),
             Err(message) => Extent::Failed(message.clone()),
+        };
+        let timing = match &made {
+            Ok(Loaded::Picture(Picture::Moving(moving))) => Some(moving.timing.clone()),
+            _ => None,
         };
         match made {
             Ok(loaded) => self.keep(raster, loaded),
             Err(_) => drop(self.loaded.remove(raster)),
         }
-        self.know(raster, Known { extent, since: now, revision, is_queued: false, is_stale: false });
+        self.know(raster, Known { timing, ..Known::new(extent, now, revision) });
+    }
+}
+
+/// The raster that is made so that this one can be: the frames of a picture and the cells of a sheet come from one file.
+fn source_of(raster: &Raster) -> Raster {
+    match raster {
+        Raster::Frame { asset, .. } | Raster::Cell { asset, .. } => Raster::Image(asset.clone()),
+        Raster::Image(_) | Raster::Vector(_) | Raster::Text(_) => raster.clone(),
     }
 }
 
 fn name_len(raster: &Raster) -> u64 {
     match raster {
-        Raster::Image(name) => name.len() as u64,
+        Raster::Image(name) | Raster::Frame { asset: name, .. } | Raster::Cell { asset: name, .. } => name.len() as u64,
+        Raster::Vector(vector) => match &vector.source {
+            VectorSource::Asset(text) | VectorSource::Inline(text) => text.len() as u64,
+        },
         Raster::Text(text) => (text.text.len() + text.font.len() + text.spans.len() * SPAN_BYTES) as u64,
     }
 }
@@ -400,7 +471,13 @@ impl Shared {
 
     fn make(&self, raster: &Raster, shaper: &mut Shaper) -> Result<Loaded, Arc<str>> {
         match raster {
-            Raster::Image(name) => self.decode(name).map(|pixels| Loaded::Image(Arc::new(pixels))).map_err(Arc::from),
+            Raster::Image(name) | Raster::Frame { asset: name, .. } | Raster::Cell { asset: name, .. } => {
+                self.decode(name).map(Loaded::Picture).map_err(Arc::from)
+            }
+            Raster::Vector(vector) => {
+                let pixels = self.rasterise(vector).map_err(Arc::<str>::from)?;
+                Ok(Loaded::Picture(Picture::Still(Arc::new(pixels))))
+            }
             Raster::Text(text) => {
                 text.spans
                     .iter()
@@ -412,11 +489,19 @@ impl Shared {
         }
     }
 
-    fn decode(&self, name: &str) -> Result<Pixels, String> {
+    fn decode(&self, name: &str) -> Result<Picture, String> {
         #[cfg(test)]
         assert_ne!(name, tests::BROKEN, "broken decoder");
         let bytes = self.assets.read(name).map_err(|error| error.to_string())?;
-        picture::decode(name, &bytes, self.pixels_max).map_err(|error| error.to_string())
+        picture::decode(name, &bytes, self.budget).map_err(|error| error.to_string())
+    }
+
+    fn rasterise(&self, raster: &VectorRaster) -> Result<Pixels, String> {
+        let (name, bytes) = match &raster.source {
+            VectorSource::Asset(name) => (&**name, self.assets.read(name).map_err(|error| error.to_string())?),
+            VectorSource::Inline(text) => ("the source", Cow::Borrowed(text.as_bytes())),
+        };
+        vector::rasterise(name, &bytes, raster.size, &self.fonts).map_err(|error| error.to_string())
     }
 
     fn report_unknown(&self, family: &str) {
@@ -457,7 +542,10 @@ fn run(shared: &Shared, jobs: &Mutex<Receiver<Raster>>) {
 
 fn describe(raster: &Raster) -> String {
     match raster {
-        Raster::Image(name) => format!("`{name}`"),
+        Raster::Image(name) | Raster::Frame { asset: name, .. } | Raster::Cell { asset: name, .. } => {
+            format!("`{name}`")
+        }
+        Raster::Vector(_) => "the vector picture".into(),
         Raster::Text(_) => "the text".into(),
     }
 }
@@ -501,12 +589,12 @@ mod tests {
     fn pending_until_a_worker_is_done() {
         let (_dir, library) = directory("a.png", 8);
         assert_eq!(library.extent(&image("a.png")), Extent::Pending);
-        assert!(library.image("a.png").is_none_or(|pixels| pixels.width() == 8));
+        assert!(library.pixels(&image("a.png")).is_none_or(|pixels| pixels.width() == 8));
         let rasters = [image("a.png"), text("abc"), image("builtin:show/logo.png")];
         assert!(library.prepare(&rasters, WAIT).is_complete());
         assert_eq!(library.extent(&image("a.png")), Extent::Ready([8.0, 8.0]));
         assert!(matches!(library.extent(&text("abc")), Extent::Ready([_, 24.0])));
-        assert_eq!(library.image("a.png").unwrap().bytes(), [0; 8 * 8 * 4]);
+        assert_eq!(library.pixels(&image("a.png")).unwrap().bytes(), [0; 8 * 8 * 4]);
     }
 
     #[test]
@@ -523,7 +611,7 @@ mod tests {
         let (dir, library) = directory("a.png", 8);
         std::fs::write(dir.path().join("b.png"), b"no picture").unwrap();
         let failed = library.prepare(&[image("b.png")], WAIT).failed;
-        assert_eq!(&*failed[0].1, "`b.png` is not a PNG, JPEG or WebP picture");
+        assert_eq!(&*failed[0].1, "`b.png` is not a PNG, JPEG, WebP or GIF picture");
 
         RgbaImage::new(4, 4).save(dir.path().join("b.png")).unwrap();
         assert!(matches!(library.extent(&image("b.png")), Extent::Failed(_)), "believed for a while");

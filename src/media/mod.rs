@@ -2,15 +2,15 @@
 //!
 //! ```text
 //!  scene::evaluate ── extent() ──┐            ┌─► media-0 ─┐ decode, shape
-//!  Compositor ─ image(), text() ─┼─► Library ─┤    ...     ├──► Library: what is known, what is loaded
+//!  Compositor ─ pixels(), text() ┼─► Library ─┤    ...     ├──► Library: what is known, what is loaded
 //!  state writer ── prepare() ────┘   (a lock) └─► media-n ─┘
 //!                                  queue of QUEUE rasters
 //! ```
 //!
 //! Nobody but [`Library::prepare`] waits: a raster that is not there is queued and said to be pending. Two bounded
 //! tables hold the results: *known* (sizes and failures, small, kept long) and *loaded* (pixels and glyphs, large,
-//! dropped when not used, made again on demand). CPU only; textures are the GPU floor's. Not here: moving pictures,
-//! SVG, fonts that are uploaded, the network.
+//! dropped when not used, made again on demand). CPU only; textures are the GPU floor's. Not here: video, fonts that are
+//! uploaded, the network.
 
 mod assets;
 mod blur;
@@ -19,9 +19,11 @@ pub(crate) mod cache;
 mod emoji;
 mod fonts;
 mod library;
+mod moving;
 mod paint;
 mod picture;
 mod text;
+mod vector;
 
 pub use self::{
     fonts::DEFAULT_FAMILY,

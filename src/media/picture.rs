@@ -1,12 +1,14 @@
-//! Pictures: PNG, JPEG and WebP into pixels.
+//! Pictures: PNG, JPEG, WebP and GIF into pixels; moving ones by [`moving`](super::moving).
 //!
 //! The format is told by the content, not by the name. Size is judged by the header, before anything is decoded, so a
 //! small file that claims to be huge costs nothing. EXIF orientation is applied. Colour profiles are not: pictures are
-//! taken to be sRGB. Of an animation the first frame is shown.
+//! taken to be sRGB.
 
-use std::io::Cursor;
+use std::{io::Cursor, sync::Arc};
 
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
+
+use super::moving::{self, Budget, Moving};
 
 /// Longest side of [`Pixels`]: what every GPU takes as a texture. Larger pictures are scaled down when they are
 /// decoded.
@@ -27,12 +29,53 @@ pub struct Pixels {
 /// Why a file is not a picture.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    #[error("`{asset}` is not a PNG, JPEG or WebP picture")]
+    #[error("`{asset}` is not a PNG, JPEG, WebP or GIF picture")]
     Format { asset: String },
     #[error("`{asset}` has {width}x{height} pixels: {pixels_max} in all are allowed; save it smaller")]
     TooManyPixels { asset: String, width: u32, height: u32, pixels_max: u64 },
+    #[error(
+        "`{asset}` has more frames of {width}x{height} pixels than the {count_max} there is room for: save it smaller or \
+         shorter, or show its frames as a sequence"
+    )]
+    TooManyFrames { asset: String, width: u32, height: u32, count_max: usize },
     #[error("`{asset}` cannot be decoded: {source}; save it again")]
     Broken { asset: String, source: ImageError },
+    #[error(
+        "`{asset}` has {width}x{height} pixels: a sheet is at most {SIDE_MAX} on a side and has a pixel for each of \
+         {columns} columns and {rows} rows"
+    )]
+    Grid { asset: String, width: f32, height: f32, columns: u32, rows: u32 },
+}
+
+impl Error {
+    pub(super) fn broken(asset: &str, source: ImageError) -> Self {
+        Self::Broken { asset: asset.into(), source }
+    }
+}
+
+/// What a picture file holds.
+#[derive(Debug, Clone)]
+pub(crate) enum Picture {
+    Still(Arc<Pixels>),
+    Moving(Arc<Moving>),
+}
+
+impl Picture {
+    /// Frame `index`; of a still picture, and for want of it, the first one.
+    pub(crate) fn frame(&self, index: u32) -> &Arc<Pixels> {
+        match self {
+            Self::Still(pixels) => pixels,
+            Self::Moving(moving) => moving.frames.get(index as usize).unwrap_or(&moving.frames[0]),
+        }
+    }
+
+    /// Bytes of all pixels.
+    pub(crate) fn bytes(&self) -> u64 {
+        match self {
+            Self::Still(pixels) => pixels.bytes().len() as u64,
+            Self::Moving(moving) => moving.bytes(),
+        }
+    }
 }
 
 impl Pixels {
@@ -71,6 +114,26 @@ impl Pixels {
         &self.bytes
     }
 
+    /// The same pixels for a picture of another size of its own.
+    pub(super) fn with_natural_size(self, natural: [f32; 2]) -> Self {
+        Self { natural, ..self }
+    }
+
+    /// Scaled down until it fits a texture.
+    pub(super) fn fit(self) -> Self {
+        let by = self.width.max(self.height).div_ceil(SIDE_MAX);
+        if by > 1 { self.shrink(by) } else { self }
+    }
+
+    /// The cell `index` of a grid over the picture, which [`cell_size`] accepted.
+    pub(crate) fn cell(&self, grid: [u32; 2], index: u32) -> Self {
+        let (width, height) = (self.width / grid[0], self.height / grid[1]);
+        let (x, y) = (index % grid[0] * width, index / grid[0] % grid[1] * height);
+        let start = |row: u32| ((y + row) as usize * self.width as usize + x as usize) * 4;
+        let rows = (0..height).flat_map(|row| &self.bytes[start(row)..start(row) + width as usize * 4]);
+        Self::new(width, height, rows.copied().collect())
+    }
+
     /// Every `by` x `by` pixels averaged into one; colours weigh by their alpha, so nothing bleeds out of clear pixels.
     fn shrink(self, by: u32) -> Self {
         let (width, height) = (self.width.div_ceil(by), self.height.div_ceil(by));
@@ -102,15 +165,37 @@ impl Pixels {
     }
 }
 
-/// Decodes the bytes of `asset`.
-pub(crate) fn decode(asset: &str, bytes: &[u8], pixels_max: u64) -> Result<Pixels, Error> {
-    let broken = |source| Error::Broken { asset: asset.into(), source };
-    let mut reader = ImageReader::new(Cursor::new(bytes))
-        .with_guessed_format()
-        .map_err(|source| broken(ImageError::IoError(source)))?;
-    if !matches!(reader.format(), Some(ImageFormat::Png | ImageFormat::Jpeg | ImageFormat::WebP)) {
-        return Err(Error::Format { asset: asset.into() });
+/// Width and height of the cells of a grid over a picture of this natural size: what is left over at the right and at
+/// the bottom belongs to none.
+pub(crate) fn cell_size(asset: &str, natural: [f32; 2], grid: [u32; 2]) -> Result<[f32; 2], Error> {
+    let [width, height] = natural;
+    let cell = [(width / grid[0] as f32).floor(), (height / grid[1] as f32).floor()];
+    if width.max(height) > SIDE_MAX as f32 || cell[0] < 1.0 || cell[1] < 1.0 {
+        return Err(Error::Grid { asset: asset.into(), width, height, columns: grid[0], rows: grid[1] });
     }
+    Ok(cell)
+}
+
+/// Decodes the bytes of `asset`.
+pub(crate) fn decode(asset: &str, bytes: &[u8], budget: Budget) -> Result<Picture, Error> {
+    let reader = ImageReader::new(Cursor::new(bytes))
+        .with_guessed_format()
+        .map_err(|source| Error::broken(asset, ImageError::IoError(source)))?;
+    let moving = match reader.format() {
+        Some(ImageFormat::Gif) => moving::gif(asset, bytes, budget)?,
+        Some(ImageFormat::Png) => moving::png(asset, bytes, budget)?,
+        Some(ImageFormat::WebP) => moving::webp(asset, bytes, budget)?,
+        Some(ImageFormat::Jpeg) => None,
+        _ => return Err(Error::Format { asset: asset.into() }),
+    };
+    match moving {
+        Some(picture) => Ok(picture),
+        None => still(asset, reader, budget.pixels_max).map(|pixels| Picture::Still(Arc::new(pixels))),
+    }
+}
+
+fn still(asset: &str, mut reader: ImageReader<Cursor<&[u8]>>, pixels_max: u64) -> Result<Pixels, Error> {
+    let broken = |source| Error::broken(asset, source);
     reader.limits(limits(pixels_max));
     let mut decoder = reader.into_decoder().map_err(broken)?;
     let (width, height) = decoder.dimensions();
@@ -122,13 +207,11 @@ pub(crate) fn decode(asset: &str, bytes: &[u8], pixels_max: u64) -> Result<Pixel
     picture.apply_orientation(orientation);
     let picture = picture.into_rgba8();
     let (width, height) = picture.dimensions();
-    let pixels = Pixels::new(width, height, picture.into_raw());
-    let by = width.max(height).div_ceil(SIDE_MAX);
-    Ok(if by > 1 { pixels.shrink(by) } else { pixels })
+    Ok(Pixels::new(width, height, picture.into_raw()).fit())
 }
 
 /// Memory for a decoder: 16 bits a channel and as much again for its own working state.
-fn limits(pixels_max: u64) -> Limits {
+pub(super) fn limits(pixels_max: u64) -> Limits {
     let mut limits = Limits::default();
     limits.max_alloc = Some(pixels_max.saturating_mul(16).saturating_add(1 << 20));
     limits
@@ -140,6 +223,13 @@ mod tests {
 
     use super::*;
 
+    const BUDGET: Budget = Budget { pixels_max: 10_000, bytes_max: 1 << 20 };
+
+    fn decode(asset: &str, bytes: &[u8], pixels_max: u64) -> Result<Arc<Pixels>, Error> {
+        let picture = super::decode(asset, bytes, Budget { pixels_max, ..BUDGET })?;
+        Ok(picture.frame(0).clone())
+    }
+
     fn encoded(picture: &RgbaImage, format: ImageFormat) -> Vec<u8> {
         let mut bytes = Vec::new();
         picture.write_to(&mut Cursor::new(&mut bytes), format).unwrap();
@@ -149,16 +239,15 @@ mod tests {
     #[test]
     fn formats_are_told_by_their_content() {
         let picture = RgbaImage::from_fn(5, 3, |x, y| image::Rgba([x as u8 * 40, y as u8 * 80, 7, 255]));
-        for format in [ImageFormat::Png, ImageFormat::WebP] {
+        for format in [ImageFormat::Png, ImageFormat::WebP, ImageFormat::Gif] {
             let pixels = decode("a.jpg", &encoded(&picture, format), 1000).unwrap();
             assert_eq!((pixels.width(), pixels.height(), pixels.is_opaque()), (5, 3, true));
             assert_eq!(pixels.bytes(), picture.as_raw().as_slice());
         }
-        let gif = b"GIF89a\x01\x00\x01\x00\x80\x00\x00";
-        for bytes in [&gif[..], b"", b"<svg/>"] {
+        for bytes in [&b"BM"[..], b"", b"<svg/>"] {
             assert_eq!(
                 decode("a.png", bytes, 1000).unwrap_err().to_string(),
-                "`a.png` is not a PNG, JPEG or WebP picture"
+                "`a.png` is not a PNG, JPEG, WebP or GIF picture"
             );
         }
     }

@@ -18,6 +18,7 @@ use super::{
     BlendMode,
     content::Gradient,
     geometry::{Affine, Rect},
+    playback::Timing,
 };
 use crate::base::{colour::Rgba, id::Id, size::Size};
 
@@ -200,10 +201,46 @@ pub struct Stroke {
 /// Pixels that are made once and kept: the key under which the GPU floor retains a texture.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Raster {
-    /// A decoded picture, by its asset name.
+    /// A decoded picture, by its asset name; of a moving one the first frame.
     Image(Arc<str>),
+    /// One frame of a moving picture.
+    Frame {
+        /// Its asset name.
+        asset: Arc<str>,
+        /// From 0.
+        index: u32,
+    },
+    /// One cell of a sheet, a picture that is cut into a grid from its top left corner.
+    Cell {
+        /// Its asset name.
+        asset: Arc<str>,
+        /// Columns and rows, at least 1 each.
+        grid: [u32; 2],
+        /// Row by row, from 0.
+        index: u32,
+    },
+    /// A vector picture, drawn for the size at which it is shown.
+    Vector(Arc<VectorRaster>),
     /// A set text.
     Text(Arc<TextRaster>),
+}
+
+/// Everything the pixels of a vector picture depend on.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct VectorRaster {
+    /// Where its document is.
+    pub source: VectorSource,
+    /// Width and height in pixels, 1 to 4096, to which it is stretched; none: small, to learn its own size.
+    pub size: Option<[u32; 2]>,
+}
+
+/// Where the document of a vector picture is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum VectorSource {
+    /// An asset, by its name.
+    Asset(Arc<str>),
+    /// In the scene.
+    Inline(Arc<str>),
 }
 
 /// Everything the pixels of a text depend on.
@@ -416,4 +453,16 @@ pub enum Extent {
 pub trait Media {
     /// The natural size of a raster.
     fn extent(&self, raster: &Raster) -> Extent;
+
+    /// When the frames of a picture change, if it is [`Extent::Ready`] and a moving one.
+    fn timing(&self, asset: &Arc<str>) -> Option<Arc<Timing>> {
+        let _ = asset;
+        None
+    }
+
+    /// Asks for a raster that will be shown soon, so that it can be drawn in time.
+    fn prefetch(&self, raster: &Raster) {
+        // What is wrong with it is said when it is shown.
+        let _ = self.extent(raster);
+    }
 }

@@ -18,6 +18,7 @@ use super::{
     },
     geometry::{Affine, Rect},
     in_z_order,
+    playback::Timing,
 };
 use crate::base::{colour::Rgba, id::Id};
 
@@ -294,7 +295,8 @@ impl Planner<'_> {
 
     /// Only pictures keep their proportion; the height of a text follows from its lines.
     fn is_proportional(&self) -> bool {
-        matches!(self.layer.content, super::Content::Image(_))
+        use super::Content::{Character, Image, Sequence, Sprite, Svg};
+        matches!(self.layer.content, Character(_) | Image(_) | Sequence(_) | Sprite(_) | Svg(_))
     }
 
     /// The layer's box, or the canvas.
@@ -325,10 +327,23 @@ impl Planner<'_> {
         }
     }
 
+    /// The raster to draw: `wanted`, or `meanwhile` as long as that is pending; `None` (noted) when it failed.
+    pub fn ready_or<'r>(&mut self, wanted: &'r Raster, meanwhile: &'r Raster) -> Option<&'r Raster> {
+        if self.stage.media.extent(wanted) == Extent::Pending {
+            self.evaluation.is_pending = true;
+            return Some(meanwhile);
+        }
+        self.extent(wanted).map(|_| wanted)
+    }
+
+    /// When the frames of a picture change, if it is there and a moving one.
+    pub fn timing(&self, asset: &Arc<str>) -> Option<Arc<Timing>> {
+        self.stage.media.timing(asset)
+    }
+
     /// Asks for a raster that will be shown soon, so that it is there in time.
     pub fn prefetch(&self, raster: &Raster) {
-        // What is wrong with it is said when it is shown.
-        let _ = self.stage.media.extent(raster);
+        self.stage.media.prefetch(raster);
     }
 
     /// Draws `paint` in the layer's box of `size` layer pixels.

@@ -13,6 +13,7 @@ pub mod draw;
 pub mod easing;
 mod evaluate;
 pub mod geometry;
+pub mod playback;
 mod show;
 mod strict;
 
@@ -28,6 +29,7 @@ pub use self::{
     draw::{BlendSpace, DrawList},
     easing::Easing,
     evaluate::{Evaluation, LayerError, Moment, Planner, evaluate},
+    playback::Playback,
     show::{SCENES_MAX, SHOW_LAYERS_MAX, Scene, Show, ShowDocument},
 };
 use self::{

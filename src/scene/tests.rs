@@ -25,6 +25,7 @@ impl Media for Shelf {
             Raster::Image(name) if &**name == "slow" => Extent::Pending,
             Raster::Image(_) => Extent::Ready([200.0, 100.0]),
             Raster::Text(text) => Extent::Ready([text.width.unwrap_or(100.0), 24.0]),
+            Raster::Frame { .. } | Raster::Cell { .. } | Raster::Vector(_) => Extent::Pending,
         }
     }
 }

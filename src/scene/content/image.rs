@@ -1,16 +1,20 @@
-//! `image`: a still picture, fitted into the layer's box as CSS `object-fit` does.
+//! `image`: a picture, fitted into the layer's box as CSS `object-fit` does. A moving one plays; an SVG, told by the
+//! ending of its name, is drawn for the size at which it is shown.
+
+use std::{sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Kind, Planner};
+use super::{
+    Kind, Planner,
+    film::{self, Film, NAME_LEN_MAX},
+};
 use crate::scene::{
+    Playback,
     check::Check,
-    draw::{Paint, Raster},
+    draw::{Paint, Raster, VectorSource},
     geometry::Rect,
 };
-
-/// Longest asset name, in bytes.
-const NAME_LEN_MAX: usize = 256;
 
 /// The document of a picture layer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -21,6 +25,9 @@ pub struct Image {
     /// How the picture fills the box.
     #[serde(default)]
     pub fit: Fit,
+    /// How it plays, if it is a moving one.
+    #[serde(default, skip_serializing_if = "film::is_plain")]
+    pub playback: Playback,
 }
 
 /// CSS `object-fit`, centred.
@@ -41,6 +48,11 @@ pub enum Fit {
 }
 
 impl Fit {
+    /// Whether pictures leave nothing of the box free.
+    pub(super) fn is_covering(self) -> bool {
+        matches!(self, Self::Fill | Self::Cover)
+    }
+
     /// Where a picture of size `natural` lies in a box of size `area`; both in pixels, above 0.
     pub fn place(self, natural: [f32; 2], area: [f32; 2]) -> Rect {
         let ratios = [area[0] / natural[0], area[1] / natural[1]];
@@ -64,14 +76,47 @@ impl Kind for Image {
 
     fn check(&self, check: &mut Check) {
         check.count("/asset", "bytes", self.asset.len(), 1..=NAME_LEN_MAX);
+        check.part("/playback", |check| self.playback.check(check));
     }
 
     fn plan(&self, planner: &mut Planner<'_>) {
-        let raster = Raster::Image(self.asset.as_str().into());
-        let Some(natural) = planner.extent(&raster) else { return };
-        let size = planner.size_or(natural);
+        film::plan(self, planner);
+    }
+}
+
+impl Film for Image {
+    fn natural(&self, planner: &mut Planner<'_>) -> Option<[f32; 2]> {
+        match self.vector() {
+            Some(source) => film::vector_size(planner, source),
+            None => planner.extent(&Raster::Image(self.asset.as_str().into())),
+        }
+    }
+
+    fn paint(&self, planner: &mut Planner<'_>, natural: [f32; 2], size: [f32; 2], since: Duration) -> Option<Paint> {
         let dest = self.fit.place(natural, size);
-        planner.draw(size, Paint::Raster { raster, dest });
+        if let Some(source) = self.vector() {
+            return film::vector(planner, source, dest);
+        }
+        let asset: Arc<str> = self.asset.as_str().into();
+        let raster = match planner.timing(&asset) {
+            Some(timing) => Raster::Frame { index: film::frame(planner, &self.playback, &*timing, since)?, asset },
+            None => Raster::Image(asset),
+        };
+        Some(Paint::Raster { raster, dest })
+    }
+
+    fn ask(&self, planner: &Planner<'_>) {
+        match self.vector() {
+            Some(source) => film::ask_vector(planner, source),
+            None => planner.prefetch(&Raster::Image(self.asset.as_str().into())),
+        }
+    }
+}
+
+impl Image {
+    fn vector(&self) -> Option<VectorSource> {
+        let is_svg = self.asset.len() > 4 && self.asset.to_ascii_lowercase().ends_with(".svg");
+        is_svg.then(|| VectorSource::Asset(self.asset.as_str().into()))
     }
 }
 

@@ -3,11 +3,13 @@
 //! A new type is a struct with serde's `deny_unknown_fields` that implements [`Kind`] and stands in `registry!` below.
 
 mod action;
+mod character;
 mod chart;
 mod chat;
 mod clock;
 mod color;
 mod fill;
+mod film;
 mod format;
 mod group;
 mod image;
@@ -16,19 +18,26 @@ mod lower_third;
 mod progress;
 mod qr;
 mod scoreboard;
+mod sequence;
 mod shape;
+mod slides;
+mod slideshow;
+mod sprite;
+mod svg;
 mod table;
 #[cfg(test)]
 mod testing;
 mod text;
 mod ticker;
 mod timer;
+mod visual_feed;
 
 use serde::{Serialize, de::DeserializeOwned, ser::SerializeMap};
 use serde_json::Value;
 
 pub use self::{
     action::{Action, Refused},
+    character::{Blink, Breathing, Character, Figure},
     chart::{Chart, ChartKind, Series},
     chat::{BanMode, Chat, ChatBadge, ChatMessage},
     clock::{Clock, Zone},
@@ -40,11 +49,17 @@ pub use self::{
     progress::{Progress, ProgressDirection},
     qr::{ErrorCorrection, Qr},
     scoreboard::{Scoreboard, Team},
+    sequence::Sequence,
     shape::{Outline, Shape, Stroke},
+    slides::{KenBurns, SlideDirection, SlideTransition, SlideTransitionKind},
+    slideshow::{Slideshow, SlideshowItem},
+    sprite::{Sprite, SpriteAnimation},
+    svg::Svg,
     table::{Column, Table, TableLine},
     text::{Overflow, Shadow, Style, TEXT_LEN_MAX, Text, TextFit, TextRun, VerticalAlign},
     ticker::{Ticker, TickerDirection, TickerItem},
     timer::{OnZero, Timer, TimerMode, UtcTime},
+    visual_feed::{FeedEntry, FeedStrip, StripPosition, VisualFeed},
 };
 use super::{
     Layer,
@@ -149,7 +164,8 @@ macro_rules! registry {
 }
 
 registry!(
-    Chart, Chat, Clock, Color, Group, Image, LowerThird, Progress, Qr, Scoreboard, Shape, Table, Text, Ticker, Timer
+    Character, Chart, Chat, Clock, Color, Group, Image, LowerThird, Progress, Qr, Scoreboard, Sequence, Shape,
+    Slideshow, Sprite, Svg, Table, Text, Ticker, Timer, VisualFeed
 );
 
 impl Content {

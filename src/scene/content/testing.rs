@@ -1,4 +1,4 @@
-//! What the tests of contents share: media without pictures or fonts, and one layer on a canvas of 640 x 360.
+//! What the tests of contents share: media without files or fonts, and one layer on a canvas of 640 x 360.
 
 use std::{cell::RefCell, time::Duration};
 
@@ -12,21 +12,35 @@ use crate::scene::{
     geometry::Rect,
 };
 
-/// Texts have letters half as wide as the size, on one line 1.2 times as high; what is asked for is noted.
+/// Texts have letters half as wide as the size, on one line 1.2 times as high; every picture that is asked for is there
+/// and has 80 x 40 pixels. What is asked for is noted.
 #[derive(Debug, Default)]
-pub(super) struct Shelf(RefCell<Vec<String>>);
+pub(super) struct Shelf(RefCell<Vec<Raster>>);
 
 impl Shelf {
     /// The texts asked for, in order.
     pub(super) fn asked(&self) -> Vec<String> {
-        self.0.borrow().clone()
+        let text = |raster: &Raster| if let Raster::Text(text) = raster { Some(text.text.clone()) } else { None };
+        self.0.borrow().iter().filter_map(text).collect()
+    }
+
+    /// The pictures asked for, in the order in which each was first.
+    pub(super) fn pictures(&self) -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        for raster in &*self.0.borrow() {
+            let Raster::Image(name) = raster else { continue };
+            if !names.iter().any(|known| **known == **name) {
+                names.push(name.as_ref().into());
+            }
+        }
+        names
     }
 }
 
 impl Media for Shelf {
     fn extent(&self, raster: &Raster) -> Extent {
-        let Raster::Text(text) = raster else { return Extent::Pending };
-        self.0.borrow_mut().push(text.text.clone());
+        self.0.borrow_mut().push(raster.clone());
+        let Raster::Text(text) = raster else { return Extent::Ready([80.0, 40.0]) };
         let width = text.width.unwrap_or(text.text.chars().count() as f32 * text.size / 2.0);
         Extent::Ready([width, text.size * text.line_height])
     }
