@@ -192,6 +192,64 @@ async fn the_status_has_what_dashboards_show() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_layer_leaves_and_follows_as_it_is_told() {
+    let mut leaving = square("a", "#ff0000");
+    leaving["exit"] = json!({ "preset": "slide-right", "durationMs": 600_000, "easing": "hold" });
+    let mut following = square("b", "#00ff00");
+    following["transform"]["positionX"] = json!(100);
+    following["transition"] = json!({ "durationMs": 600_000, "easing": "hold" });
+    let api = Api::with(stream(&json!([leaving, following]))).await;
+    api.shows("main", 30, 30, RED).await;
+
+    // It is off, and still seen: it is on its way out since the frame that showed that first.
+    let off = api.patch(&format!("{LAYERS}/a"), json!({ "enabled": false })).await.expect(200);
+    let at_ms = off["layer"]["switched"]["atMs"].as_f64().unwrap();
+    assert_eq!(at_ms, off["appliedFrame"].as_f64().unwrap() * 40.0, "frames of 25 a second, none of them paused");
+    let moved = api.patch(&format!("{LAYERS}/b"), json!({ "transform": { "positionX": 200 } })).await.expect(200);
+    let approach = &moved["layer"]["approaches"][0];
+    assert_eq!((&approach["property"], &approach["from"]), (&json!("positionX"), &json!(100.0)));
+    let frame = moved["appliedFrame"].as_u64().unwrap();
+    api.until_encoded("main", frame + 3).await;
+    api.shows("main", 30, 30, RED).await;
+    api.shows("main", 120, 30, GREEN).await;
+    api.shows("main", 220, 30, BACKGROUND).await;
+
+    // Without the ways there is nothing to wait for.
+    api.patch(&format!("{LAYERS}/a"), json!({ "exit": null })).await.expect(200);
+    api.shows("main", 30, 30, BACKGROUND).await;
+    let change = json!({ "transition": null, "transform": { "positionX": 150 } });
+    let at_once = api.patch(&format!("{LAYERS}/b"), change).await.expect(200);
+    assert_eq!(at_once["layer"].get("approaches"), None);
+    api.shows("main", 170, 30, GREEN).await;
+    api.shows("main", 120, 30, BACKGROUND).await;
+
+    // What was under way ends with the run.
+    api.act("main", "stop").await.expect(200);
+    let layer = api.get(&format!("{LAYERS}/a")).await.expect(200);
+    assert_eq!((layer.get("switched"), &layer["enabled"]), (None, &json!(false)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn animations_with_a_name_tell_when_they_start_and_end() {
+    let mut blinking = square("a", "#ff0000");
+    blinking["enter"] = json!({ "preset": "fade", "durationMs": 80 });
+    blinking["animations"] = json!([{ "name": "blink", "property": "opacity", "startMs": 40, "repeat": 2,
+        "tellsRounds": true, "keyframes": [{ "atMs": 0, "value": 1 }, { "atMs": 100, "value": 0.5 }] }]);
+    let api = Api::with(stream(&json!([blinking]))).await;
+    let has_told = |status: &Value| status["animationEvents"].as_array().is_some_and(|events| events.len() >= 5);
+    let status = api.until("main", "both have ended", has_told).await;
+    let event = |at: u64, animation: &str, kind: &str| json!({ "atMs": at, "layer": "a", "animation": animation, "kind": kind });
+    let expected = json!([
+        event(0, "enter", "start"),
+        event(40, "blink", "start"),
+        event(80, "enter", "end"),
+        event(140, "blink", "repeat"),
+        event(240, "blink", "end"),
+    ]);
+    assert_eq!(status["animationEvents"], expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn layers_are_made_read_replaced_patched_and_deleted() {
     let api = Api::with(silent_stream(&json!([]))).await;
     let created = api.post(LAYERS, square("a", "#ff0000")).await;

@@ -69,6 +69,7 @@ golden!(
     animation_properties,
     animation_colour,
     animation_path,
+    enter_exit,
     tell_time,
     tell_data,
     ticker,

@@ -107,6 +107,7 @@ fn live_status(live: &Live) -> Value {
         "encoder": { "backend": live.backend, "bitrateKbps": metrics.bitrate_bps.get() / 1000 },
         "outputs": live.outputs,
         "layerErrors": errors,
+        "animationEvents": live.animation_events,
     })
 }
 

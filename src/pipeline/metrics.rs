@@ -68,6 +68,7 @@ families! {
     texture_bytes: IntGaugeVec => IntGauge, "texture_bytes", "Bytes that they occupy.";
     gpu_rebuilds: IntCounterVec => IntCounter, "gpu_rebuilds_total", "Times the compositor was rebuilt after the GPU or the render thread failed.";
     encoder_restarts: IntCounterVec => IntCounter, "encoder_restarts_total", "Times the encoder was opened anew after it failed.";
+    animation_events: IntCounterVec => IntCounter, "animation_events_total", "Starts, rounds and ends of animations with a name.";
     layer_errors: IntGaugeVec => IntGauge, "layer_errors", "Layers that cannot be shown now.";
     bitrate_bps: IntGaugeVec => IntGauge, "encoded_bitrate_bps", "Bits per second of video and audio made over the last seconds.";
     active_fps: GaugeVec => Gauge, "active_fps", "Access units made per second of the stream, over its last seconds.";

@@ -51,7 +51,7 @@ use crate::{
     gpu::{self, Compositor, Gpu},
     media::Library,
     output::{Headers, Output, Spec, Stats},
-    scene::{LayerError, Show},
+    scene::{LayerError, Show, animation::Event},
 };
 
 /// Every stream's picture is BT.709, limited range.
@@ -262,6 +262,7 @@ impl Stream {
             metrics: metrics.clone(),
             is_stopping: is_stopping.clone(),
             reported: Vec::new(),
+            told_until: None,
         };
         let video = video::VideoEncoder {
             settings: config.encoder,
@@ -372,6 +373,11 @@ impl Stream {
     /// Layers that cannot be shown now.
     pub fn layer_errors(&self) -> Vec<LayerError> {
         self.program.layer_errors()
+    }
+
+    /// What animations told last, oldest first.
+    pub fn animation_events(&self) -> Vec<Event> {
+        self.program.events()
     }
 
     /// The stream's counters.

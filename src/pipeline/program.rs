@@ -3,15 +3,20 @@
 //! Whoever changes the show learns the number of the first frame that shows the change, and may put that frame's time
 //! into it: the swap and the render thread's taking of a frame number happen under one lock, held for a pointer copy.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use tokio::sync::oneshot;
 
 use super::still::Still;
-use crate::scene::{LayerError, Show};
+use crate::scene::{LayerError, Show, animation::Event};
 
 /// Pictures waiting to be captured; more are refused.
 const CAPTURES_MAX: usize = 4;
+/// Events of animations that are kept; the oldest are forgotten.
+const EVENTS_MAX: usize = 64;
 
 /// Receives the captured picture, or why there is none.
 pub(super) type CaptureReply = oneshot::Sender<Result<Still, String>>;
@@ -29,6 +34,7 @@ struct State {
     paused_frames: u64,
     captures: Vec<CaptureReply>,
     layer_errors: Vec<LayerError>,
+    events: VecDeque<Event>,
 }
 
 /// What the render thread gets for a frame.
@@ -50,6 +56,7 @@ impl Program {
             paused_frames: 0,
             captures: Vec::new(),
             layer_errors: Vec::new(),
+            events: VecDeque::new(),
         }))
     }
 
@@ -120,6 +127,19 @@ impl Program {
     pub(super) fn layer_errors(&self) -> Vec<LayerError> {
         self.lock().layer_errors.clone()
     }
+
+    /// Keeps what animations told, for whoever asks.
+    pub(super) fn tell(&self, events: Vec<Event>) {
+        let mut state = self.lock();
+        state.events.extend(events);
+        let surplus = state.events.len().saturating_sub(EVENTS_MAX);
+        state.events.drain(..surplus);
+    }
+
+    /// What animations told last, oldest first.
+    pub(super) fn events(&self) -> Vec<Event> {
+        self.lock().events.iter().cloned().collect()
+    }
 }
 
 #[cfg(test)]
@@ -130,6 +150,20 @@ mod tests {
     fn program() -> (Program, Arc<Show>) {
         let show = Arc::new(Show::of_layers(Canvas::default(), LayerErrors::Hide, Vec::new()));
         (Program::new(show.clone()), show)
+    }
+
+    #[test]
+    fn the_newest_events_are_kept() {
+        let (program, _) = program();
+        let event = |ms: u64| Event {
+            at: std::time::Duration::from_millis(ms),
+            layer: crate::base::id::Id::new("a").unwrap(),
+            animation: "spin".into(),
+            kind: crate::scene::animation::EventKind::Repeat,
+        };
+        program.tell((0..60).map(event).collect());
+        program.tell((60..100).map(event).collect());
+        assert_eq!(program.events(), (36..100).map(event).collect::<Vec<_>>());
     }
 
     #[test]

@@ -25,7 +25,11 @@ use super::{
 use crate::{
     base::{clock::Clock, colour::VideoColour, size::Size},
     gpu::{self, Compositor},
-    scene::{Evaluation, LayerError, Moment, Show, evaluate},
+    scene::{
+        Evaluation, LayerError, Moment, Show,
+        animation::{Event, events_between},
+        evaluate,
+    },
 };
 
 /// How many frames late a frame may be and still be drawn: what the frame store holds, less the one being shown.
@@ -46,6 +50,8 @@ pub(super) struct Renderer {
     pub(super) metrics: StreamMetrics,
     pub(super) is_stopping: Arc<AtomicBool>,
     pub(super) reported: Vec<LayerError>,
+    /// Up to which time elapsed the animations have told what happens.
+    pub(super) told_until: Option<Duration>,
 }
 
 /// What lives as long as a compositor.
@@ -126,6 +132,7 @@ impl Renderer {
     fn frame(&mut self, canvas: &mut Canvas, number: u64, turn: Turn) -> Result<(), gpu::Error> {
         let planned_at = self.clock.now();
         let elapsed = self.timeline.rate().time_of(turn.scene_frame);
+        self.tell(&turn.show, elapsed);
         let moment = Moment { elapsed, utc_ms: self.clock.utc_ms_at(self.timeline.frame_due(number)) };
         let is_known = |shown: &Shown| turn.is_paused || shown.holds(&turn.show, elapsed);
         if canvas.shown.as_ref().is_some_and(is_known) {
@@ -141,6 +148,21 @@ impl Renderer {
             let _ = reply.send(still.map_err(|error| error.to_string()));
         }
         self.collect(canvas, self.timeline.frame_due(number + 1))
+    }
+
+    /// Says what the animations on air tell of the time up to `elapsed`; while the picture is frozen that is nothing.
+    fn tell(&mut self, show: &Show, elapsed: Duration) {
+        let layers = show.on_air().layers.iter();
+        let events: Vec<_> = layers.flat_map(|layer| events_between(layer, self.told_until, elapsed)).collect();
+        self.told_until = Some(elapsed);
+        if events.is_empty() {
+            return;
+        }
+        for Event { layer, animation, kind, .. } in &events {
+            tracing::debug!(%layer, animation, ?kind, "animation");
+        }
+        self.metrics.animation_events.inc_by(events.len() as u64);
+        self.program.tell(events);
     }
 
     /// The picture is the last one again.

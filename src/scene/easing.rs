@@ -447,17 +447,21 @@ impl Motion {
     const CRITICAL: f64 = 1e-9;
 
     fn new(zeta: f64, speed: f64) -> Self {
+        Self { zeta, speed, settled: Self::settled(zeta, (zeta - speed).abs(), 1000.0) }
+    }
+
+    /// When the distance stays below one part in `parts`, of a motion that is at most
+    /// e^(-decay s) (1 + push min(s, 1 / split)).
+    fn settled(zeta: f64, push: f64, parts: f64) -> f64 {
         let split = (zeta * zeta - 1.0).abs().sqrt();
         // The slower of the two modes; written so that a large damping does not cancel out.
         let decay = if zeta > 1.0 { 1.0 / (zeta + split) } else { zeta };
-        // The distance is at most e^(-decay s) (1 + |zeta - speed| min(s, 1 / split)); this converges because its
-        // logarithm is at least 6.9.
-        let mut settled = 1000_f64.ln() / decay;
+        // This converges because the logarithm is at least 6.9.
+        let mut settled = parts.ln() / decay;
         for _ in 0..32 {
-            let reach = 1.0 + (zeta - speed).abs() * settled.min(1.0 / split);
-            settled = (1000.0 * reach).ln() / decay;
+            settled = (parts * (1.0 + push * settled.min(1.0 / split))).ln() / decay;
         }
-        Self { zeta, speed, settled }
+        settled
     }
 
     fn distance(self, s: f64) -> f64 {
@@ -490,6 +494,34 @@ impl Spring {
         let zeta = damping / (2.0 * (stiffness * mass).sqrt());
         let speed = velocity / (stiffness / mass).sqrt();
         is_good.then(|| Self { mass, stiffness, damping, velocity, motion: Motion::new(zeta, speed) })
+    }
+
+    /// When what is left of any swing cannot be seen, counted as [`Motion`] does: a ten-thousandth of the way.
+    fn rest(self) -> f64 {
+        Motion::settled(self.motion.zeta, self.motion.zeta + 1.0, 1e4)
+    }
+
+    /// How long it takes to come to rest, in seconds, whatever the way.
+    pub fn rest_seconds(self) -> f64 {
+        self.rest() / (self.stiffness / self.mass).sqrt()
+    }
+
+    /// How far from its rest the mass is after `seconds`, if it started `distance` away with this velocity (a second, and
+    /// away from the rest where the distance is) and comes to rest within `duration` seconds. Its own velocity is not used.
+    pub fn swing(self, distance: f64, velocity: f64, seconds: f64, duration: f64) -> f64 {
+        if seconds >= duration {
+            return 0.0;
+        }
+        let rest = self.rest();
+        let pace = rest / duration;
+        let let_go = Motion { speed: 0.0, ..self.motion };
+        let pushed = Motion { speed: 1.0, ..self.motion };
+        let at = |s: f64| {
+            let released = let_go.distance(s);
+            distance * released + velocity / pace * (released - pushed.distance(s))
+        };
+        // What is left at the end is worked off on the way, without a push at the start.
+        at(seconds * pace) - at(rest) * (seconds / duration).powi(2)
     }
 
     fn at(self, t: f64) -> f64 {
@@ -981,6 +1013,24 @@ mod tests {
         let [below, at, above] =
             ["19.999999", "20", "20.000001"].map(|damping| easing(&format!("spring(1, 100, {damping})")).at(0.3));
         assert!((below - at).abs() < 1e-3 && (above - at).abs() < 1e-3, "{below} {at} {above}");
+    }
+
+    #[test]
+    fn a_swing_starts_as_it_is_told_and_comes_to_rest() {
+        for text in ["spring(1, 100, 10)", "spring(1, 100, 20)", "spring(2, 300, 200)"] {
+            let Easing::Spring(spring) = easing(text) else { panic!("{text}") };
+            let swing = |seconds: f64| spring.swing(-300.0, 2000.0, seconds, 0.8);
+            let instant = 1e-7;
+            assert_eq!(swing(0.0), -300.0);
+            let velocity = (swing(instant) - swing(0.0)) / instant;
+            assert!((velocity - 2000.0).abs() < 1.0, "{text}: {velocity}");
+            assert!(swing(0.8 - instant).abs() < 1e-2, "{text}: {}", swing(0.8 - instant));
+            assert_eq!(swing(0.8), 0.0);
+        }
+        // Critically damped, y = (d + (v + w d) t) e^(-w t), with w = 10: at 0.1 s (1 + (3 + 10) 0.1) / e.
+        let Easing::Spring(spring) = easing("spring(1, 100, 20)") else { panic!() };
+        let found = spring.swing(1.0, 3.0, 0.1, spring.rest_seconds());
+        assert!((found - 2.3 / 1_f64.exp()).abs() < 1e-4, "{found}");
     }
 
     #[test]

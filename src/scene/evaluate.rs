@@ -117,7 +117,7 @@ impl Stage<'_> {
 
 /// Adds the items of `layers`, in their parent's pixels, to the list.
 fn plan_layers(layers: &[Layer], stage: &Stage<'_>, evaluation: &mut Evaluation) {
-    for layer in in_z_order(layers).filter(|layer| layer.enabled) {
+    for layer in in_z_order(layers).filter(|layer| layer.may_show()) {
         let changes_at = plan_layer(layer, stage, evaluation);
         // What moves may need other rasters on each frame: those of the next one on which it does are asked for now.
         if let Some(time) = changes_at.filter(|_| !stage.is_ahead) {
@@ -128,8 +128,11 @@ fn plan_layers(layers: &[Layer], stage: &Stage<'_>, evaluation: &mut Evaluation)
 
 /// Adds the items of a layer; returns until when its animations leave it as it is.
 fn plan_layer(layer: &Layer, stage: &Stage<'_>, evaluation: &mut Evaluation) -> Option<Duration> {
-    let mut pose = Pose::of(layer, stage.moment.elapsed);
+    let mut pose = Pose::of(layer, stage.moment.elapsed, stage.show.canvas.size.sides().map(f64::from));
     let changes_at = pose.changes_at;
+    if pose.opacity == 0.0 && changes_at.is_some() && !stage.is_ahead {
+        foresee(layer, stage, evaluation);
+    }
     let moved = pose.layer.take().transpose().unwrap_or_else(|problems| {
         let message = problems.to_string().into();
         evaluation.errors.push(LayerError { layer: layer.id.clone(), message });
@@ -139,6 +142,16 @@ fn plan_layer(layer: &Layer, stage: &Stage<'_>, evaluation: &mut Evaluation) -> 
     let first = evaluation.draw_list.items.len();
     Planner { stage: *stage, layer, pose, evaluation, first, size: [0.0; 2], clip: None }.run();
     changes_at
+}
+
+/// Plans a layer that is clear now and may come: what it needs is waited for, and what is wrong with it is said.
+fn foresee(layer: &Layer, stage: &Stage<'_>, evaluation: &mut Evaluation) {
+    let mut unseen = Evaluation::new(stage.show);
+    let pose = Pose { transform: layer.transform.clone(), opacity: 1.0, layer: None, changes_at: None };
+    let stage = Stage { is_ahead: true, ..*stage };
+    Planner { stage, layer, pose, evaluation: &mut unseen, first: 0, size: [0.0; 2], clip: None }.run();
+    evaluation.is_pending |= unseen.is_pending;
+    evaluation.errors.append(&mut unseen.errors);
 }
 
 /// What a content needs to plan itself: its layer's box, the time, and where to put what it draws.

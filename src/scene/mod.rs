@@ -33,7 +33,7 @@ pub use self::{
     show::{SCENES_MAX, SHOW_LAYERS_MAX, Scene, Show, ShowDocument},
 };
 use self::{
-    animation::{Ground, Property},
+    animation::{Approach, Ground, Passage, Property, Switched, Transition},
     check::{Check, Problem, Problems},
 };
 use crate::base::{colour::Rgba, id::Id, rate::FrameRate, size::Size};
@@ -42,6 +42,8 @@ use crate::base::{colour::Rgba, id::Id, rate::FrameRate, size::Size};
 pub const LAYERS_MAX: usize = 256;
 /// How deep layers may lie within layers.
 const DEPTH_MAX: usize = 8;
+/// Most values of a layer that are on their way: each of its own.
+const APPROACHES_MAX: usize = Property::OF_TRANSFORM.len() + 1;
 /// Coordinates, in pixels, reach this far from the origin.
 const COORDINATE_MAX: f64 = 65_536.0;
 /// Longest side of a layer's box, in pixels.
@@ -151,6 +153,21 @@ pub struct Layer {
     /// How place and opacity move; what they say goes before the two above.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub animations: Vec<Animation>,
+    /// How it comes when it is switched on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enter: Option<Passage>,
+    /// How it goes when it is switched off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exit: Option<Passage>,
+    /// When it was switched; stamped by whoever changes a layer on air.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub switched: Option<Switched>,
+    /// How it follows a change of place, size, turn, crop and opacity; none: at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transition: Option<Transition>,
+    /// What is on its way; written by whoever changes a layer on air.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub approaches: Vec<Approach>,
     /// What it shows.
     pub content: Content,
 }
@@ -238,6 +255,12 @@ struct LayerDocument {
     // Read apart: against the layer that they move.
     #[serde(default)]
     animations: Vec<Value>,
+    enter: Option<Passage>,
+    exit: Option<Passage>,
+    switched: Option<Switched>,
+    transition: Option<Transition>,
+    #[serde(default)]
+    approaches: Vec<Approach>,
     // Read apart: serde loses the path of an error inside an internally tagged enum.
     content: Value,
 }
@@ -266,6 +289,11 @@ impl Layer {
             blend_mode: document.blend_mode,
             transform: document.transform,
             animations: Vec::new(),
+            enter: document.enter,
+            exit: document.exit,
+            switched: document.switched,
+            transition: document.transition,
+            approaches: document.approaches,
         };
         let mut check = Check::default();
         layer.check(&mut check);
@@ -281,6 +309,19 @@ impl Layer {
         check.range("/opacity", self.opacity, Property::Opacity.range());
         check.part("/transform", |check| self.transform.check(check));
         check.part("/content", |check| self.content.check(check));
+        self.check_motion(check);
+    }
+
+    fn check_motion(&self, check: &mut Check) {
+        for (pointer, passage) in [("/enter", &self.enter), ("/exit", &self.exit)] {
+            check.part(pointer, |check| passage.iter().for_each(|passage| passage.check(check)));
+        }
+        check.part("/switched", |check| self.switched.iter().for_each(|switched| switched.check(check)));
+        check.part("/transition", |check| self.transition.iter().for_each(|transition| transition.check(check)));
+        check.count("/approaches", "approaches", self.approaches.len(), 0..=APPROACHES_MAX);
+        for (i, approach) in self.approaches.iter().enumerate() {
+            check.part(&format!("/approaches/{i}"), |check| approach.check(check));
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 //! A document of one scene may give `layers` alone: that scene's id is `main`. With several it gives `scenes`, and
 //! `program` names the one on air, or the first is. What is written back has the same form.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -117,6 +117,15 @@ impl Show {
     /// The scene of that id, to be changed in this show alone.
     pub fn scene_mut(&mut self, id: &str) -> Option<&mut Scene> {
         self.scenes.iter_mut().find(|scene| scene.id.as_str() == id).map(Arc::make_mut)
+    }
+
+    /// This show after a run that ended at `elapsed`: whatever was under way in its layers has arrived.
+    pub fn settled(&self, elapsed: Duration) -> Self {
+        let settle = |scene: &Arc<Scene>| {
+            let layers = scene.layers.iter().map(|layer| layer.clone().settled(elapsed)).collect();
+            Arc::new(Scene { id: scene.id.clone(), name: scene.name.clone(), layers })
+        };
+        Self { scenes: self.scenes.iter().map(settle).collect(), ..self.clone() }
     }
 
     /// The scene on air.

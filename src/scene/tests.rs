@@ -499,6 +499,32 @@ fn any_motion() -> impl Strategy<Value = Value> {
     prop_oneof![3 => any_animation(), 3 => timeline, 1 => along, 1 => colour]
 }
 
+/// How the layer comes, goes and follows.
+fn any_life() -> impl Strategy<Value = Value> {
+    let presets = proptest::sample::select(vec!["fade", "slide-left", "slide-down", "zoom"]);
+    let passage = (presets, 0..1000_u64, 0..300_u64)
+        .prop_map(|(preset, duration, delay)| json!({ "preset": preset, "durationMs": duration, "delayMs": delay }));
+    let switched = (0..3000_u64, proptest::bool::ANY).prop_map(|(at, is_back)| match is_back {
+        true => json!({ "atMs": at, "from": 0.25, "along": "exit" }),
+        false => json!({ "atMs": at }),
+    });
+    let approach = (0..3000_u64, 1..1000_u64, -500.0..500.0f64).prop_map(|(start, duration, velocity)| {
+        json!({ "property": "positionX", "from": 50, "velocity": velocity, "startMs": start, "durationMs": duration,
+            "easing": "ease" })
+    });
+    let optional = |strategy: BoxedStrategy<Value>| prop_oneof![Just(Value::Null), strategy];
+    (
+        proptest::bool::weighted(0.7),
+        optional(passage.clone().boxed()),
+        optional(passage.boxed()),
+        optional(switched.boxed()),
+        proptest::collection::vec(approach, 0..2),
+    )
+        .prop_map(|(enabled, enter, exit, switched, approaches)| {
+            json!({ "enabled": enabled, "enter": enter, "exit": exit, "switched": switched, "approaches": approaches })
+        })
+}
+
 /// Times of which many lie on the frames and keyframes of [`any_animation`].
 fn any_time() -> impl Strategy<Value = Duration> {
     prop_oneof![
@@ -512,11 +538,12 @@ proptest! {
     /// Until the time that is announced, exclusively, every frame is the same: also in the last nanosecond before it.
     #[test]
     fn nothing_changes_before_it_is_announced(
-        animations in proptest::collection::vec(any_motion(), 1..4),
+        animations in proptest::collection::vec(any_motion(), 0..4),
+        life in any_life(),
         now in any_time(),
         shares in proptest::collection::vec(0.0..1.0, 8),
     ) {
-        let show = animated(Value::Array(animations), json!({}));
+        let show = animated(Value::Array(animations), life);
         let plan = evaluate_at(&show, now);
         let end = plan.changes_at.unwrap_or(now + ms(10_000));
         prop_assert!(end >= now);
@@ -531,13 +558,14 @@ proptest! {
     /// Frames that are asked for in any order, or by a stream that was started anew, are those of a run in order.
     #[test]
     fn frames_do_not_depend_on_those_before(
-        animations in proptest::collection::vec(any_motion(), 1..4),
+        animations in proptest::collection::vec(any_motion(), 0..4),
+        life in any_life(),
         order in Just((0..60_u64).collect::<Vec<_>>()).prop_shuffle(),
     ) {
-        let show = animated(Value::Array(animations.clone()), json!({}));
+        let show = animated(Value::Array(animations.clone()), life.clone());
         let frame = |show: &Show, n: u64| evaluate_at(show, ms(n * 40));
         let in_order: Vec<Evaluation> = (0..60).map(|n| frame(&show, n)).collect();
-        let restarted = animated(Value::Array(animations), json!({}));
+        let restarted = animated(Value::Array(animations), life);
         for n in order {
             prop_assert_eq!(&frame(&restarted, n), &in_order[n as usize]);
         }
@@ -545,8 +573,11 @@ proptest! {
 
     /// A renderer that plans only when a change is announced shows what one shows that plans every frame.
     #[test]
-    fn a_lazy_renderer_misses_nothing(animations in proptest::collection::vec(any_motion(), 1..4)) {
-        let show = animated(Value::Array(animations), json!({}));
+    fn a_lazy_renderer_misses_nothing(
+        animations in proptest::collection::vec(any_motion(), 0..4),
+        life in any_life(),
+    ) {
+        let show = animated(Value::Array(animations), life);
         let mut kept = evaluate_at(&show, Duration::ZERO);
         for time in (0..300).map(|n| ms(n * 20)) {
             if !kept.holds_at(time) {

@@ -30,6 +30,7 @@ use crate::{
     },
     scene::{
         LAYERS_MAX, Layer, LayerError, Moment, Scene, Show,
+        animation::Event,
         check::{Problem, Problems},
         content::{Action, Refused},
     },
@@ -170,6 +171,8 @@ pub struct Live {
     pub outputs: Vec<Stats>,
     /// Layers that cannot be shown.
     pub layer_errors: Vec<LayerError>,
+    /// What animations told last, oldest first.
+    pub animation_events: Vec<Event>,
 }
 
 /// What all streams are made with.
@@ -214,10 +217,14 @@ impl Entry {
 
     /// Ends the run, if there is one: outputs properly, then threads. For the stream's writer.
     async fn end_run(&self) {
-        let stream = self.lock().stream.take();
-        if let Some(stream) = stream {
-            stream.stop().await;
-        }
+        let Some(stream) = self.lock().stream.take() else { return };
+        let elapsed = stream.elapsed();
+        stream.stop().await;
+        // The next run begins its time anew.
+        let mut current = self.lock();
+        let mut document = (*current.document).clone();
+        document.show = Arc::new(document.show.settled(elapsed));
+        current.document = Arc::new(document);
     }
 }
 
@@ -311,6 +318,7 @@ impl Streams {
             metrics: stream.metrics().clone(),
             outputs: stream.output_stats(),
             layer_errors: stream.layer_errors(),
+            animation_events: stream.animation_events(),
         }))
     }
 
@@ -477,22 +485,34 @@ impl Streams {
         }
     }
 
-    /// Changes a stream's layers: `edit` makes the new ones and names the layer it is about.
-    async fn edit_layers<T>(
+    /// Changes a stream's layers: `edit` makes the new ones and names the layer it is about, which is answered as it goes
+    /// on air: on its way from the one it was.
+    async fn edit_layers(
         &self,
         of: LayersOf<'_>,
-        edit: impl FnOnce(&mut Vec<Layer>) -> Result<(Option<Id>, T), Error>,
-    ) -> Result<Receipt<T>, Error> {
+        edit: impl FnOnce(&mut Vec<Layer>) -> Result<Option<Id>, Error>,
+    ) -> Result<Receipt<Option<Layer>>, Error> {
         let (entry, _writing) = self.write(of.stream).await?;
         let mut document = (*entry.lock().document).clone();
-        let mut show = (*document.show).clone();
+        let before = document.show.clone();
+        let mut show = (*before).clone();
         let scene_id = of.scene_in(&show)?.id.clone();
         let scene = show.scene_mut(scene_id.as_str()).ok_or_else(|| not_found("scene", scene_id.as_str()))?;
-        let (edited, item) = edit(&mut scene.layers)?;
+        let edited = edit(&mut scene.layers)?;
         let moment = self.moment(&entry.lock());
         self.admit(&show, &scene_id, edited.as_ref(), moment).await?;
-        document.show = Arc::new(show);
-        let receipt = entry.lock().commit(document, item);
+        let is_on_air = show.on_air().id == scene_id;
+        let receipt = entry.lock().commit_with(|elapsed| {
+            let layer = edited.and_then(|id| {
+                let layers = &mut show.scene_mut(scene_id.as_str())?.layers;
+                let layer = layers.iter_mut().find(|layer| layer.id == id)?;
+                let was = before.scene(scene_id.as_str()).and_then(|scene| scene.layer(id.as_str()));
+                *layer = layer.clone().following(was, elapsed.filter(|_| is_on_air));
+                Some(layer.clone())
+            });
+            document.show = Arc::new(show);
+            (document, layer)
+        });
         Ok(receipt)
     }
 
@@ -512,10 +532,12 @@ impl Streams {
             if layers.len() == LAYERS_MAX {
                 return Err(Error::TooMany { what: "layer", limit: LAYERS_MAX });
             }
-            layers.push(layer.clone());
-            Ok((Some(layer.id.clone()), layer))
+            let id = layer.id.clone();
+            layers.push(layer);
+            Ok(Some(id))
         })
         .await
+        .and_then(edited)
     }
 
     /// Replaces a layer's document, or merges a patch into it.
@@ -532,10 +554,11 @@ impl Streams {
             if changed.id != layer.id {
                 return Err(fixed("/id", "the id of a layer does not change"));
             }
-            *layer = changed.clone();
-            Ok((Some(changed.id.clone()), changed))
+            *layer = changed;
+            Ok(Some(layer.id.clone()))
         })
         .await
+        .and_then(edited)
     }
 
     /// Lets a layer act. It is done twice: first to wait for what it shows, then with the time of the first frame that
@@ -570,9 +593,10 @@ impl Streams {
         self.edit_layers(of, move |layers| {
             find_layer(layers, &layer_id)?;
             layers.retain(|layer| layer.id.as_str() != layer_id);
-            Ok((None, ()))
+            Ok(None)
         })
         .await
+        .map(|Receipt { revision, applied, .. }| Receipt { revision, applied, item: () })
     }
 
     /// Changes a stream's outputs: `edit` makes the new ones and names the output it is about.
@@ -713,6 +737,13 @@ impl Change {
 
 fn snapshot(current: &Current) -> Snapshot {
     Snapshot { document: current.document.clone(), revision: current.revision, state: current.state() }
+}
+
+/// The receipt of a change that was about a layer.
+fn edited(receipt: Receipt<Option<Layer>>) -> Result<Receipt<Layer>, Error> {
+    let Receipt { revision, applied, item } = receipt;
+    let item = item.ok_or_else(|| Error::Internal("the layer that was changed is not there".into()))?;
+    Ok(Receipt { revision, applied, item })
 }
 
 fn find_layer<'a>(layers: &'a mut [Layer], id: &str) -> Result<&'a mut Layer, Error> {

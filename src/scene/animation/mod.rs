@@ -10,9 +10,14 @@
 //! The words are those of the Web Animations model: `delayMs` may be negative (it starts as if already running), before
 //! the begin and after the end `fill` decides, `direction` which way each round runs. A curve that overshoots is cut off
 //! at the property's own range. Of several animations of a property the last in the list that is in effect wins.
+//!
+//! Beside the animations, [`presence`] says how a layer comes and goes, and [`approach`] how it follows its document.
 
+mod approach;
+mod events;
 mod keyframes;
 mod path;
+mod presence;
 mod target;
 mod timing;
 
@@ -22,12 +27,18 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub(in crate::scene) use self::target::Ground;
-use self::timing::{SPAN_MAX_MS, Span, duration, nanos, nanos_of_ms};
 pub use self::{
+    approach::{Approach, Transition},
+    events::{Event, EventKind, events_between},
     keyframes::{KEYFRAMES_MAX, Keyframe, Keyframes, Quantity},
     path::{InvalidPath, MotionPath, Orient, PATH_LEN_MAX},
+    presence::{Passage, Preset, Side, Switched},
     target::{Part, Property, Target},
     timing::{Direction, Fill, Repeat, Timing},
+};
+use self::{
+    presence::{Presence, State},
+    timing::{SPAN_MAX_MS, Span, duration, nanos, nanos_of_ms},
 };
 use super::{
     Layer, Transform,
@@ -42,8 +53,10 @@ const DEPTH_MAX: usize = 4;
 /// Something that moves, and when.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Animation {
-    /// For people and for events.
+    /// For people, and for those who listen: what has a name tells when it starts and ends.
     pub name: String,
+    /// Whether it tells of each round, too.
+    pub tells_rounds: bool,
     /// What moves.
     pub motion: Motion,
     /// When it runs.
@@ -84,6 +97,8 @@ pub enum Motion {
 struct AnimationDocument {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     name: String,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    tells_rounds: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     property: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -113,6 +128,7 @@ impl Serialize for Animation {
         let Timing { start_ms, delay_ms, repeat, direction, fill } = self.timing;
         let mut document = AnimationDocument {
             name: self.name.clone(),
+            tells_rounds: self.tells_rounds,
             property: None,
             path: None,
             orient: None,
@@ -162,12 +178,14 @@ fn read_list(values: Vec<Value>, ground: &Ground<'_>, depth: usize) -> Result<Ve
 impl Animation {
     fn read(value: Value, ground: &Ground<'_>, depth: usize) -> Result<Self, Problems> {
         let document: AnimationDocument = check::read(value)?;
-        let AnimationDocument { start_ms, delay_ms, repeat, direction, fill, .. } = document;
+        let AnimationDocument { tells_rounds, start_ms, delay_ms, repeat, direction, fill, .. } = document;
         let timing = Timing { start_ms, delay_ms, repeat, direction, fill };
         let name = document.name.clone();
-        let animation = Self { name, motion: Motion::read(document, ground, depth)?, timing };
+        let animation = Self { name, tells_rounds, motion: Motion::read(document, ground, depth)?, timing };
         let mut check = Check::default();
         check.count("/name", "bytes", animation.name.len(), 0..=64);
+        let is_heard = !tells_rounds || !animation.name.is_empty();
+        check.that("/tellsRounds", is_heard, || "only what has a name tells of itself".into());
         animation.timing.check(&mut check);
         animation.motion.check(&mut check, ground);
         let is_endless_within = depth > 0 && timing.end(animation.motion.period()).is_none();
@@ -332,22 +350,17 @@ pub struct Pose {
 }
 
 impl Pose {
-    /// The pose of `layer` at `elapsed`.
-    pub fn of(layer: &Layer, elapsed: Duration) -> Self {
-        let mut poser = Poser {
-            transform: layer.transform.clone(),
-            opacity: layer.opacity,
-            turn: 0.0,
-            settled: 0,
-            parts: Vec::new(),
-            moves: Span::EVER,
-            fades: Span::EVER,
-        };
+    /// The pose of `layer` at `elapsed`, on a canvas of these sides.
+    pub fn of(layer: &Layer, elapsed: Duration, canvas: [f64; 2]) -> Self {
         let now = nanos(elapsed);
-        // From the last, which wins, to the first.
-        for animation in layer.animations.iter().rev() {
-            animation.tell(now, &mut |slot, value, still| poser.hear(slot, value, still));
+        let presence = Presence::of(layer, now);
+        let mut poser = Poser::of(layer, now);
+        if presence.state == State::Gone {
+            // Nothing else brings it back.
+            poser.fades = Span::EVER;
         }
+        poser.fades = poser.fades.within(presence.still);
+        presence.state.apply(&mut poser.transform, &mut poser.opacity, canvas);
         poser.finish(layer)
     }
 }
@@ -367,6 +380,37 @@ struct Poser<'a> {
 }
 
 impl<'a> Poser<'a> {
+    /// A layer as it moves, whether or not it is there.
+    fn of(layer: &'a Layer, now: i128) -> Self {
+        let mut poser = Self {
+            transform: layer.transform.clone(),
+            opacity: layer.opacity,
+            turn: 0.0,
+            settled: 0,
+            parts: Vec::new(),
+            moves: Span::EVER,
+            fades: Span::EVER,
+        };
+        // From the last, which wins, to the first; then what the layer's own values are on their way to.
+        for animation in layer.animations.iter().rev() {
+            animation.tell(now, &mut |slot, value, still| poser.hear(slot, value, still));
+        }
+        for approach in &layer.approaches {
+            let value = layer.own(approach.property).and_then(|own| approach.at(now, own));
+            if let Some((value, still)) = value {
+                poser.hear(Slot::Property(approach.property), Some(value), still);
+            }
+        }
+        poser
+    }
+
+    fn value(&self, property: Property) -> Option<f64> {
+        match property {
+            Property::Opacity => Some(self.opacity),
+            _ => property.get(&self.transform),
+        }
+    }
+
     /// What lies under one in effect is neither seen nor does it change anything.
     fn hear(&mut self, slot: Slot<'a>, value: Option<Quantity>, still: Span) {
         let bit = match slot {

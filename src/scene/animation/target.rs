@@ -195,7 +195,15 @@ impl<'a> Ground<'a> {
 
 /// The document of `layer` without what moves in it.
 fn document_of(layer: &Layer) -> Result<Value, Problems> {
-    let still = Layer { animations: Vec::new(), ..layer.clone() };
+    let still = Layer {
+        animations: Vec::new(),
+        enter: None,
+        exit: None,
+        switched: None,
+        transition: None,
+        approaches: Vec::new(),
+        ..layer.clone()
+    };
     serde_json::to_value(still).map_err(|error| Problem { pointer: String::new(), message: error.to_string() }.into())
 }
 

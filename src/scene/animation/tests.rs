@@ -4,6 +4,11 @@ use serde_json::{Value, json};
 
 use super::*;
 
+/// The pose on a canvas of 640 x 360.
+fn pose(layer: &Layer, elapsed: Duration) -> Pose {
+    Pose::of(layer, elapsed, [640.0, 360.0])
+}
+
 /// A layer to move.
 fn ground(content: Value) -> Layer {
     let transform = json!({ "positionX": 7, "width": 50, "height": 50 });
@@ -127,7 +132,7 @@ fn what_overshoots_is_cut_at_the_propertys_range() {
     let mut layer = white();
     layer.animations = vec![animation(json!({ "property": "opacity", "keyframes": [
         { "atMs": 0, "value": 0, "easing": "cubic-bezier(0, 1000000, 0, 1000000)" }, { "atMs": 1000, "value": 1 }] }))];
-    assert_eq!([0, 500, 1000].map(|time| Pose::of(&layer, ms(time)).opacity), [0.0, 1.0, 1.0]);
+    assert_eq!([0, 500, 1000].map(|time| pose(&layer, ms(time)).opacity), [0.0, 1.0, 1.0]);
 }
 
 #[test]
@@ -165,7 +170,7 @@ fn properties_stand_where_their_names_say() {
         let value = *property.range().end();
         let keyframes = json!([{ "atMs": 0, "value": value }]);
         layer.animations = vec![animation(json!({ "property": name, "keyframes": keyframes }))];
-        let pose = Pose::of(&layer, Duration::ZERO);
+        let pose = pose(&layer, Duration::ZERO);
         assert_eq!(property.get(&pose.transform).unwrap_or(pose.opacity), value, "{name}");
     }
     assert_eq!(
@@ -176,7 +181,7 @@ fn properties_stand_where_their_names_say() {
 
 /// The layer's document as it is shown at a time.
 fn shown(layer: &Layer, time: u64) -> Value {
-    let pose = Pose::of(layer, ms(time));
+    let pose = pose(layer, ms(time));
     match pose.layer {
         Some(changed) => serde_json::to_value(*changed.unwrap()).unwrap(),
         None => serde_json::to_value(layer).unwrap(),
@@ -209,8 +214,8 @@ fn any_number_and_colour_of_the_document_moves() {
     assert_eq!(half["content"]["fill"]["stops"][0]["color"], "#000000", "the rest stays");
     assert_eq!(half["content"]["fill"]["angle"], 45.0);
     assert_eq!(half["content"]["cornerRadius"], 0.0, "what undershoots is cut off at the range");
-    assert_eq!(Pose::of(&layer, ms(500)).changes_at, Some(ms(500)));
-    assert_eq!(Pose::of(&layer, ms(1000)).changes_at, None);
+    assert_eq!(pose(&layer, ms(500)).changes_at, Some(ms(500)));
+    assert_eq!(pose(&layer, ms(1000)).changes_at, None);
     assert_eq!(shown(&layer, 5000)["content"]["cornerRadius"], 10.0);
 }
 
@@ -226,9 +231,9 @@ fn whole_numbers_stay_whole() {
 fn what_is_clear_is_not_read_anew() {
     let mut layer =
         moved(white(), json!([{ "property": "content/color", "keyframes": [{ "atMs": 0, "value": "#000000" }] }]));
-    assert!(Pose::of(&layer, ms(0)).layer.is_some());
+    assert!(pose(&layer, ms(0)).layer.is_some());
     layer.opacity = 0.0;
-    assert_eq!(Pose::of(&layer, ms(0)).layer, None);
+    assert_eq!(pose(&layer, ms(0)).layer, None);
 }
 
 #[test]
@@ -270,8 +275,8 @@ fn what_is_wrong_only_together_is_said_and_the_layer_stays_as_it_is() {
             { "property": "content/fill/stops/1/offset", "keyframes": way(0.8, 0.3) },
         ]),
     );
-    assert!(Pose::of(&layer, ms(400)).layer.unwrap().is_ok());
-    let problems = Pose::of(&layer, ms(900)).layer.unwrap().unwrap_err();
+    assert!(pose(&layer, ms(400)).layer.unwrap().is_ok());
+    let problems = pose(&layer, ms(900)).layer.unwrap().unwrap_err();
     assert!(problems.to_string().contains("offsets must not fall"), "{problems}");
 }
 
@@ -289,7 +294,7 @@ fn a_timeline_runs_its_animations_together() {
     );
     // A round ends when the last one does: 2 x 50 + 100 + 100 = 300 ms.
     let at = |time: u64| {
-        let pose = Pose::of(&layer, ms(time));
+        let pose = pose(&layer, ms(time));
         [pose.transform.position_x, pose.transform.position_y, pose.opacity]
     };
     assert_eq!(at(0), [0.0, 0.0, 0.0]);
@@ -301,11 +306,11 @@ fn a_timeline_runs_its_animations_together() {
     assert_eq!(at(1550), at(1050));
     assert_eq!(at(1600 + 600 * 1_000_000), [0.0, 0.0, 0.0], "in phase after a week");
     // Nothing is seen of what moves while the layer is clear, and it comes at 1200.
-    assert_eq!(Pose::of(&layer, ms(10)).changes_at, Some(ms(1000)));
-    assert_eq!(Pose::of(&layer, ms(1050)).changes_at, Some(ms(1200)));
-    assert_eq!(Pose::of(&layer, ms(1250)).changes_at, Some(ms(1250)));
+    assert_eq!(pose(&layer, ms(10)).changes_at, Some(ms(1000)));
+    assert_eq!(pose(&layer, ms(1050)).changes_at, Some(ms(1200)));
+    assert_eq!(pose(&layer, ms(1250)).changes_at, Some(ms(1250)));
     // On the way back it is clear from 1400 on; a round ends, and with it what can be said.
-    assert_eq!(Pose::of(&layer, ms(1500)).changes_at, Some(ms(1600)));
+    assert_eq!(pose(&layer, ms(1500)).changes_at, Some(ms(1600)));
 }
 
 #[test]
@@ -314,10 +319,10 @@ fn a_timeline_that_is_not_in_effect_says_nothing() {
         json!({ "property": "positionX", "keyframes": [{ "atMs": 0, "value": 1 }, { "atMs": 100, "value": 2 }] });
     let timeline = json!({ "startMs": 500, "fill": "none", "repeat": 2, "animations": [child] });
     let layer = moved(white(), json!([timeline]));
-    let x = |time: u64| Pose::of(&layer, ms(time)).transform.position_x;
+    let x = |time: u64| pose(&layer, ms(time)).transform.position_x;
     assert_eq!([499, 500, 550, 650, 700].map(x), [7.0, 1.0, 1.5, 1.5, 7.0]);
-    assert_eq!(Pose::of(&layer, ms(0)).changes_at, Some(ms(500)));
-    assert_eq!(Pose::of(&layer, ms(700)).changes_at, None);
+    assert_eq!(pose(&layer, ms(0)).changes_at, Some(ms(500)));
+    assert_eq!(pose(&layer, ms(700)).changes_at, None);
 }
 
 #[test]
@@ -327,14 +332,14 @@ fn the_anchor_goes_along_a_path_and_the_layer_turns_with_it() {
     let mut layer = moved(white(), json!([along]));
     layer.transform.rotation = 5.0;
     let at = |time: u64| {
-        let transform = Pose::of(&layer, ms(time)).transform;
+        let transform = pose(&layer, ms(time)).transform;
         [transform.position_x, transform.position_y, transform.rotation].map(|v| (v * 1000.0).round() / 1000.0)
     };
     assert_eq!(at(0), [100.0, 50.0, 15.0]);
     assert_eq!(at(500), [300.0, 50.0, 15.0]);
     assert_eq!(at(900), [400.0, 110.0, 105.0]);
-    assert_eq!(Pose::of(&layer, ms(500)).changes_at, Some(ms(500)));
-    assert_eq!(Pose::of(&layer, ms(1000)).changes_at, None);
+    assert_eq!(pose(&layer, ms(500)).changes_at, Some(ms(500)));
+    assert_eq!(pose(&layer, ms(1000)).changes_at, None);
 }
 
 #[test]

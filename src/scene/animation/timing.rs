@@ -248,6 +248,15 @@ pub(super) fn nanos_of_ms(ms: i64) -> i128 {
     i128::from(ms) * NS_PER_MS
 }
 
+/// The nanoseconds of a stamp: milliseconds with a fraction, exact for a hundred days.
+pub(super) fn nanos_of_stamp(ms: f64) -> i128 {
+    (ms * NS_PER_MS as f64).round() as i128
+}
+
+pub(super) fn stamp_of(elapsed: Duration) -> f64 {
+    elapsed.as_nanos() as f64 / NS_PER_MS as f64
+}
+
 /// A duration has at most 94 bits of nanoseconds.
 pub(super) fn nanos(duration: Duration) -> i128 {
     duration.as_nanos() as i128
