@@ -272,7 +272,7 @@ mod tests {
             (&set["away"]["score"], &set["period"], &set["clock"]),
             (&json!(0), &json!("2nd half"), &json!("45:00"))
         );
-        assert_eq!(act(board(json!({})), "add", json!({ "home": 9999 }), 0, 0).unwrap_err(), "/home/score");
+        assert_eq!(act(board(json!({})), "add", json!({ "away": 9999 }), 0, 0).unwrap_err(), "/away/score");
     }
 
     #[test]
