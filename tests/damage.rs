@@ -72,6 +72,18 @@ fn any_content() -> impl Strategy<Value = Value> {
         Just(json!({ "type": "timer", "mode": "until", "until": "2026-01-01T12:00:03Z", "format": "ss", "size": 24 })),
         (1..200u32).prop_map(|speed| json!({ "type": "ticker", "items": ["one", "another"], "speed": speed, "size": 14 })),
         (0..=10u32).prop_map(|tenths| json!({ "type": "progress", "value": f64::from(tenths) / 10.0, "cornerRadius": 4 })),
+        prop::sample::select(vec![
+            json!({ "type": "sprite", "asset": "builtin:show/logo.png", "columns": 4, "rows": 2, "fps": 7 }),
+            json!({ "type": "slideshow", "items": ["builtin:show/logo.png", "builtin:show/artwork.jpg"], "dwellMs": 900,
+                "transition": { "type": "slide", "durationMs": 500 }, "kenBurns": { "zoom": 1.3 } }),
+            json!({ "type": "visualFeed", "dwellMs": 900, "strip": { "size": 10 }, "entries": [
+                { "asset": "builtin:show/artwork.jpg", "title": "Still Life", "author": "Anon", "tags": ["oil"] },
+                { "asset": "builtin:show/host.png", "title": "The Host" }] }),
+            json!({ "type": "character", "breathing": {}, "states": {
+                "idle": { "type": "image", "asset": "builtin:show/host.png" } } }),
+            json!({ "type": "svg", "source": "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 9 9'>\
+                <circle cx='4' cy='5' r='3' fill='#f0c040' fill-opacity='.7'/></svg>" }),
+        ]),
         (0..9u32).prop_map(|lot| json!({ "type": "qr", "text": format!("lot {lot}") })),
         (0..9u32).prop_map(|points| json!({ "type": "table", "columns": [{ "title": "Name" }, { "title": "Pts" }],
             "rows": [["Ada", points.to_string()]], "style": { "size": 10 }, "zebra": "#ffffff14" })),

@@ -665,6 +665,88 @@ mod tests {
         assert!(rasters.iter().all(|raster| library.extent(raster) == Extent::Ready([64.0, 64.0])));
     }
 
+    /// Three frames of 2 x 2 pixels, each of another grey.
+    fn moving_picture() -> Vec<u8> {
+        let frame =
+            |i: u8| (RgbaImage::from_pixel(2, 2, image::Rgba([i * 60, i * 60, i * 60, 255])), 50 * u32::from(i));
+        super::super::moving::samples::apng(&[frame(1), frame(2), frame(3)], 0)
+    }
+
+    #[test]
+    fn frames_of_a_moving_picture_come_from_one_file() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("a.png"), moving_picture()).unwrap();
+        let library = library(Config { assets_dir: Some(dir.path().into()), ..Config::default() });
+        let frame = |index| Raster::Frame { asset: "a.png".into(), index };
+        assert_eq!(library.timing(&"a.png".into()), None, "nothing is known yet");
+        assert!(library.prepare(&[frame(2)], WAIT).is_complete());
+        let timing = library.timing(&"a.png".into()).unwrap();
+        assert_eq!((timing.count(), timing.end_ns(2)), (3, 300_000_000));
+        for (raster, grey) in [(image("a.png"), 60), (frame(0), 60), (frame(1), 120), (frame(2), 180)] {
+            assert_eq!(library.extent(&raster), Extent::Ready([2.0, 2.0]));
+            assert_eq!(library.pixels(&raster).unwrap().bytes()[0], grey, "{raster:?}");
+        }
+        assert_eq!(library.loaded_bytes(), 3 * 16 + ENTRY_BYTES, "kept once");
+        assert_eq!(library.revision(&frame(1)), library.revision(&image("a.png")));
+    }
+
+    #[test]
+    fn cells_are_cut_out_of_their_sheet() {
+        let dir = tempfile::tempdir().unwrap();
+        let sheet = RgbaImage::from_fn(7, 4, |x, y| image::Rgba([x as u8, y as u8, 0, 255]));
+        sheet.save(dir.path().join("s.png")).unwrap();
+        let library = library(Config { assets_dir: Some(dir.path().into()), ..Config::default() });
+        let cell = |grid, index| Raster::Cell { asset: "s.png".into(), grid, index };
+        assert!(library.prepare(&[cell([3, 2], 4)], WAIT).is_complete());
+        assert_eq!(library.extent(&cell([3, 2], 4)), Extent::Ready([2.0, 2.0]));
+        let pixels = library.pixels(&cell([3, 2], 4)).unwrap();
+        let corners = [0, 3].map(|i| [pixels.bytes()[i * 4], pixels.bytes()[i * 4 + 1]]);
+        assert_eq!(corners, [[2, 2], [3, 3]], "the second of the lower row; the seventh column is in none");
+        let Extent::Failed(message) = library.extent(&cell([8, 1], 0)) else { panic!("no pixel for each column") };
+        assert_eq!(
+            &*message,
+            "`s.png` has 7x4 pixels: a sheet is at most 4096 on a side and has a pixel for each of 8 columns and 1 rows"
+        );
+    }
+
+    #[test]
+    fn a_replaced_vector_picture_is_drawn_anew_at_all_sizes() {
+        let dir = tempfile::tempdir().unwrap();
+        let draw = |side: u32| {
+            let text = format!("<svg xmlns='http://www.w3.org/2000/svg' width='{side}' height='{side}'/>");
+            std::fs::write(dir.path().join("v.svg"), text).unwrap();
+        };
+        draw(10);
+        let library = library(Config { assets_dir: Some(dir.path().into()), ..Config::default() });
+        let at = |size| Raster::Vector(Arc::new(VectorRaster { source: VectorSource::Asset("v.svg".into()), size }));
+        let rasters = [at(None), at(Some([30, 20]))];
+        assert!(library.prepare(&rasters, WAIT).is_complete());
+        assert_eq!(library.pixels(&rasters[1]).map(|pixels| pixels.width()), Some(30));
+        draw(12);
+        library.refresh("v.svg");
+        rasters.iter().for_each(|raster| wait_for(&library, raster, [12.0, 12.0]));
+    }
+
+    #[test]
+    fn what_is_prefetched_is_loaded_again_when_it_was_dropped() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["a.png", "b.png"] {
+            RgbaImage::new(64, 64).save(dir.path().join(name)).unwrap();
+        }
+        let one = 64 * 64 * 4 + ENTRY_BYTES;
+        let library =
+            library(Config { assets_dir: Some(dir.path().into()), cache_bytes_max: one, ..Config::default() });
+        library.prepare(&[image("a.png")], WAIT);
+        library.prepare(&[image("b.png")], WAIT);
+        let is_loaded = |tables: &Tables| tables.loaded.peek(&image("a.png")).is_some();
+        assert!(!is_loaded(&library.shared.lock()), "there is room for one");
+        library.prefetch(&image("a.png"));
+        let mut tables = library.shared.lock();
+        while !is_loaded(&tables) {
+            tables = library.shared.done.wait_timeout(tables, WAIT).unwrap().0;
+        }
+    }
+
     #[test]
     fn a_hundred_thousand_texts_stay_within_the_budgets() {
         let cache_bytes_max = 200_000;

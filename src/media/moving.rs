@@ -146,7 +146,7 @@ fn delay(delay: Delay) -> Duration {
 
 #[cfg(test)]
 #[path = "../../tests/moving/mod.rs"]
-mod samples;
+pub(super) mod samples;
 
 #[cfg(test)]
 mod tests {

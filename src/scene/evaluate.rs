@@ -366,8 +366,13 @@ impl Planner<'_> {
 
     /// Draws `paint` in the layer's box and up to `room` layer pixels around it; cropped edges still cut.
     pub fn draw_beyond(&mut self, size: [f32; 2], room: f32, paint: Paint) {
+        self.draw_faded(size, room, 1.0, paint);
+    }
+
+    /// The same with an opacity of its own.
+    pub fn draw_faded(&mut self, size: [f32; 2], room: f32, opacity: f32, paint: Paint) {
         let clip = self.cropped(size, room);
-        self.push(size, Affine::IDENTITY, clip, 1.0, paint);
+        self.push(size, Affine::IDENTITY, clip, opacity, paint);
     }
 
     /// Draws what of `paint` lies in `clip`, faded and moved by a map of its own within the layer. Of the clip, what stands

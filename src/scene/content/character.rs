@@ -1,14 +1,14 @@
 //! `character`: a figure that is in one of several states, idle or talking for instance, each with a picture of its own.
 //!
 //! A state is a value of the document with the time at which it was entered, so where its animation stands is a function
-//! of time: a restart goes on in phase. Breathing and blinking go on whatever the state is. States that fade into each
-//! other are not here.
+//! of time: a restart goes on in phase. The action `enter` writes both, and the state that was left, which may fade into
+//! the new one. Breathing and blinking go on whatever the state is.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Image, Kind, Planner, Sequence, Sprite, Svg, film::Film};
+use super::{Action, Image, Kind, Planner, Refused, Sequence, Sprite, Svg, film::Film, slides::cross_fade};
 use crate::scene::{
     check::{Check, escape},
     draw::Paint,
@@ -20,6 +20,10 @@ use crate::scene::{
 const STATES_MAX: usize = 32;
 /// Longest name of a state, in bytes.
 const NAME_LEN_MAX: usize = 64;
+/// Longest fade from one state to the next, in milliseconds.
+const FADE_MS_MAX: f64 = 10_000.0;
+/// How much higher breathing may make it, as a share of its height.
+const AMOUNT_MAX: f32 = 0.25;
 
 /// The document of a character layer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -33,12 +37,28 @@ pub struct Character {
     /// Milliseconds elapsed on the stream at which it entered the state: its animation began then.
     #[serde(default)]
     pub since_ms: u64,
+    /// The state it came from, for the time in which that fades.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<PreviousState>,
+    /// How long one state fades into the next, in milliseconds: 0 to 10000.
+    #[serde(default)]
+    pub fade_ms: u64,
     /// A slow rise and fall.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub breathing: Option<Breathing>,
     /// A picture laid over it now and then, its eyes closed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blink: Option<Blink>,
+}
+
+/// A state that was left.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PreviousState {
+    /// Its name.
+    pub state: String,
+    /// When it was entered, in milliseconds elapsed on the stream.
+    pub since_ms: u64,
 }
 
 /// A picture of a character: one of these types of content.
@@ -58,7 +78,7 @@ pub enum Figure {
 pub struct Breathing {
     /// From one breath to the next, in milliseconds.
     pub period_ms: u64,
-    /// How much higher it is when it has breathed in: 0 to 0.2.
+    /// How much higher it is when it has breathed in: 0 to 0.25.
     pub amount: f64,
 }
 
@@ -102,14 +122,16 @@ impl Kind for Character {
             check.count(&pointer, "bytes of a name", name.len(), 1..=NAME_LEN_MAX);
             check.part(&pointer, |check| figure.check(check));
         }
-        check.that("/state", self.states.contains_key(&self.state), || {
-            let names: Vec<_> = self.states.keys().map(String::as_str).collect();
-            format!("no such state, expected one of: {}", names.join(", "))
-        });
+        self.check_state(check, "/state", &self.state);
         check.range("/sinceMs", self.since_ms as f64, 0.0..=SINCE_MS_MAX);
+        if let Some(previous) = &self.previous {
+            self.check_state(check, "/previous/state", &previous.state);
+            check.range("/previous/sinceMs", previous.since_ms as f64, 0.0..=SINCE_MS_MAX);
+        }
+        check.range("/fadeMs", self.fade_ms as f64, 0.0..=FADE_MS_MAX);
         if let Some(breathing) = &self.breathing {
             check.range("/breathing/periodMs", breathing.period_ms as f64, 200.0..=600_000.0);
-            check.range("/breathing/amount", breathing.amount, 0.0..=0.2);
+            check.range("/breathing/amount", breathing.amount, 0.0..=AMOUNT_MAX.into());
         }
         if let Some(blink) = &self.blink {
             check.part("/blink/figure", |check| blink.figure.check(check));
@@ -122,11 +144,35 @@ impl Kind for Character {
         let Some(figure) = self.states.get(&self.state).map(Figure::film) else { return };
         let Some(natural) = figure.natural(planner) else { return };
         let size = planner.size_or(natural);
-        self.plan_figure(planner, size, figure, natural, Duration::from_millis(self.since_ms));
+        let [beneath, above] = self.opacities(planner);
+        if let Some(previous) = self.previous.as_ref().filter(|_| beneath > 0.0)
+            && let Some(left) = self.states.get(&previous.state).map(Figure::film)
+        {
+            self.plan_figure(planner, size, left, previous.since_ms, beneath);
+        }
+        self.plan_figure(planner, size, figure, self.since_ms, above);
         if let Some(blink) = &self.blink {
             self.plan_blink(planner, size, blink);
         }
     }
+
+    /// `enter`: another state, from its beginning.
+    fn act(&self, action: &Action) -> Result<Self, Refused> {
+        if action.name != "enter" {
+            return Err(Refused::Unknown(&["enter"]));
+        }
+        let Enter { state, fade_ms } = action.read()?;
+        let previous = Some(PreviousState { state: self.state.clone(), since_ms: self.since_ms });
+        let fade_ms = fade_ms.unwrap_or(self.fade_ms);
+        Ok(Self { state, since_ms: action.elapsed_ms(), previous, fade_ms, ..self.clone() })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Enter {
+    state: String,
+    fade_ms: Option<u64>,
 }
 
 impl Figure {
@@ -150,30 +196,40 @@ impl Figure {
 }
 
 impl Character {
-    fn plan_figure(
-        &self,
-        planner: &mut Planner<'_>,
-        size: [f32; 2],
-        film: &dyn Film,
-        natural: [f32; 2],
-        since: Duration,
-    ) {
-        let Some(paint) = film.paint(planner, natural, size, since) else { return };
-        let Paint::Raster { raster, dest } = paint else { return };
+    fn check_state(&self, check: &mut Check, pointer: &str, state: &str) {
+        check.that(pointer, self.states.contains_key(state), || {
+            let names: Vec<_> = self.states.keys().map(String::as_str).collect();
+            format!("no such state, expected one of: {}", names.join(", "))
+        });
+    }
+
+    /// Of the state that was left, and of the one it is in.
+    fn opacities(&self, planner: &mut Planner<'_>) -> [f32; 2] {
+        let (since, fade) = (Duration::from_millis(self.since_ms), Duration::from_millis(self.fade_ms));
+        let within = planner.moment().elapsed.saturating_sub(since);
+        if self.previous.is_none() || within >= fade {
+            return [0.0, 1.0];
+        }
+        planner.changes_in(Duration::ZERO);
+        cross_fade(within.as_secs_f32() / fade.as_secs_f32())
+    }
+
+    fn plan_figure(&self, planner: &mut Planner<'_>, size: [f32; 2], film: &dyn Film, since_ms: u64, opacity: f32) {
+        let Some(natural) = film.natural(planner) else { return };
+        let since = Duration::from_millis(since_ms);
+        let Some(Paint::Raster { raster, dest }) = film.paint(planner, natural, size, since) else { return };
         let dest = self.breathing.as_ref().map_or(dest, |breathing| breathing.place(planner, dest));
-        planner.draw_beyond(size, size[1] * 0.2, Paint::Raster { raster, dest });
+        planner.draw_faded(size, size[1] * AMOUNT_MAX, opacity, Paint::Raster { raster, dest });
     }
 
     fn plan_blink(&self, planner: &mut Planner<'_>, size: [f32; 2], blink: &Blink) {
         let film = blink.figure.film();
         let (is_shut, until) = blink.at(planner.moment().elapsed);
         planner.changes_at(until);
-        if !is_shut {
+        if is_shut {
+            self.plan_figure(planner, size, film, 0, 1.0);
+        } else {
             film.ask(planner);
-            return;
-        }
-        if let Some(natural) = film.natural(planner) {
-            self.plan_figure(planner, size, film, natural, Duration::ZERO);
         }
     }
 }
@@ -228,7 +284,7 @@ mod tests {
 
     use super::*;
     use crate::scene::{
-        Evaluation,
+        Content, Evaluation, Moment,
         content::testing::{problem, shelf},
         draw::Raster,
     };
@@ -260,6 +316,24 @@ mod tests {
         let talking = at(json!({ "state": "talking", "sinceMs": 1000 }), 1234);
         assert_eq!(rasters(&talking), [Raster::Cell { asset: "talk.png".into(), grid: [4, 1], index: 2 }]);
         assert_eq!(talking.changes_at, Some(Duration::from_millis(1300)));
+    }
+
+    #[test]
+    fn a_state_that_is_entered_begins_and_the_last_one_fades() {
+        let moment = Moment { elapsed: Duration::from_millis(5000), utc_ms: 0 };
+        let act = |name: &str, arguments| {
+            Content::read(character(json!({}))).unwrap().act(&Action { name: name.into(), arguments, moment })
+        };
+        let entered = act("enter", json!({ "state": "talking", "fadeMs": 400 })).unwrap();
+        let document = serde_json::to_value(&entered).unwrap();
+        let at = |ms| {
+            let items = shelf(document.clone(), json!({ "width": 80, "height": 40 }), ms, 0).1.draw_list.items;
+            items.into_iter().map(|item| item.opacity).collect::<Vec<_>>()
+        };
+        assert_eq!((at(5000), at(5100), at(5300), at(5400)), (vec![1.0], vec![1.0, 0.5], vec![0.5, 1.0], vec![1.0]));
+        assert_eq!(act("leave", json!({})), Err(Refused::Unknown(&["enter"])));
+        let Err(Refused::Invalid(problems)) = act("enter", json!({ "state": "gone" })) else { panic!("no such state") };
+        assert_eq!(problems.0[0].pointer, "/state");
     }
 
     #[test]

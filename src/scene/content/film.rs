@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::Planner;
+use super::{Action, Planner, Refused, action::Nothing};
 use crate::scene::{
     Playback,
     draw::{Paint, Raster, VectorRaster, VectorSource},
@@ -40,6 +40,15 @@ pub(super) fn plan(film: &dyn Film, planner: &mut Planner<'_>) {
 /// Whether a document need not say how its picture plays.
 pub(super) fn is_plain(playback: &Playback) -> bool {
     *playback == Playback::default()
+}
+
+/// The action `restart`: it plays from its first frame, now.
+pub(super) fn restart(action: &Action, playback: &Playback) -> Result<Playback, Refused> {
+    if action.name != "restart" {
+        return Err(Refused::Unknown(&["restart"]));
+    }
+    let Nothing {} = action.read()?;
+    Ok(Playback { start_ms: action.elapsed_ms(), ..playback.clone() })
 }
 
 /// The frame that shows, with a note of when it changes.

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Kind, Planner,
+    Action, Kind, Planner, Refused,
     film::{self, Film, NAME_LEN_MAX},
 };
 use crate::scene::{
@@ -81,6 +81,11 @@ impl Kind for Image {
 
     fn plan(&self, planner: &mut Planner<'_>) {
         film::plan(self, planner);
+    }
+
+    /// `restart`: it plays from its first frame.
+    fn act(&self, action: &Action) -> Result<Self, Refused> {
+        Ok(Self { playback: film::restart(action, &self.playback)?, ..self.clone() })
     }
 }
 

@@ -37,7 +37,7 @@ use serde_json::Value;
 
 pub use self::{
     action::{Action, Refused},
-    character::{Blink, Breathing, Character, Figure},
+    character::{Blink, Breathing, Character, Figure, PreviousState},
     chart::{Chart, ChartKind, Series},
     chat::{BanMode, Chat, ChatBadge, ChatMessage},
     clock::{Clock, Zone},

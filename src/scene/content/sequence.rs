@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Fit, Kind, Planner,
+    Action, Fit, Kind, Planner, Refused,
     film::{self, Film, NAME_LEN_MAX},
 };
 use crate::scene::{
@@ -69,6 +69,11 @@ impl Kind for Sequence {
 
     fn plan(&self, planner: &mut Planner<'_>) {
         film::plan(self, planner);
+    }
+
+    /// `restart`: it plays from its first frame.
+    fn act(&self, action: &Action) -> Result<Self, Refused> {
+        Ok(Self { playback: film::restart(action, &self.playback)?, ..self.clone() })
     }
 }
 
@@ -143,7 +148,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::scene::content::testing::{problem, shelf};
+    use crate::scene::{
+        Moment,
+        content::testing::{problem, shelf},
+    };
 
     #[test]
     fn names_have_one_number() {
@@ -163,6 +171,15 @@ mod tests {
         assert!(message.starts_with("expected the number's place once"), "{message}");
         let (pointer, message) = problem(json!({ "type": "sequence", "asset": "%d", "first": 5, "last": 3 }));
         assert_eq!((&*pointer, &*message), ("/content/last", "3 is out of range: 5 to 36004"));
+    }
+
+    #[test]
+    fn it_restarts_when_it_is_asked_to() {
+        let moment = Moment { elapsed: Duration::from_millis(1234), utc_ms: 0 };
+        let sequence: Sequence = serde_json::from_value(json!({ "asset": "%d", "last": 3 })).unwrap();
+        let act = |name: &str| sequence.act(&Action { name: name.into(), arguments: json!({}), moment });
+        assert_eq!(act("restart").unwrap().playback.start_ms, 1234);
+        assert_eq!(act("stop"), Err(Refused::Unknown(&["restart"])));
     }
 
     /// Five files a second: the third shows from 400 ms on, and those of the next 400 ms are asked for.

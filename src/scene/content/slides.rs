@@ -13,7 +13,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Planner, film::Film};
+use super::{
+    Action, Planner, Refused,
+    action::{Nothing, wrong},
+    film::Film,
+};
 use crate::scene::{
     check::Check,
     draw::Paint,
@@ -126,8 +130,8 @@ impl KenBurns {
 pub(super) struct Slides<'a> {
     pub(super) transition: &'a SlideTransition,
     pub(super) ken_burns: Option<&'a KenBurns>,
-    /// Milliseconds elapsed on the stream at which the first one came in.
-    pub(super) since_ms: u64,
+    /// Milliseconds elapsed on the stream at which the first one came in; below 0, because an action went ahead.
+    pub(super) since_ms: i64,
 }
 
 /// A slide that shows, from the lowest up.
@@ -158,10 +162,10 @@ impl Slides<'_> {
     /// The slides that show when each stays for its `dwells_ms`, with a note of when that changes. `is_covering` says
     /// that pictures fill their area, so that one fades in on the other without fading that out.
     pub(super) fn shown(&self, planner: &mut Planner<'_>, dwells_ms: &[u64], is_covering: bool) -> Vec<Slide> {
-        let since = Duration::from_millis(self.since_ms);
-        let local_ns = planner.moment().elapsed.saturating_sub(since).as_nanos();
+        let since_ns = i128::from(self.since_ms) * 1_000_000;
+        let local_ns = (planner.moment().elapsed.as_nanos() as i128 - since_ns).max(0) as u128;
         let Some(slot) = slot_at(dwells_ms, local_ns) else { return Vec::new() };
-        let time_of = |ns: u128| since.saturating_add(duration(ns));
+        let time_of = |ns: u128| duration(ns as i128 + since_ns);
         if self.ken_burns.is_some() {
             planner.changes_in(Duration::ZERO);
         } else if dwells_ms.len() > 1 {
@@ -193,8 +197,8 @@ impl Slides<'_> {
         let leaving = Slide { text_opacity: 1.0 - opacity, ..leaving };
         let coming = Slide { text_opacity: opacity, ..coming };
         if self.transition.kind == SlideTransitionKind::Fade {
-            let beneath = if is_covering { 1.0 } else { 1.0 - opacity };
-            return vec![Slide { opacity: beneath, ..leaving }, Slide { opacity, ..coming }];
+            let [beneath, above] = if is_covering { [1.0, opacity] } else { cross_fade(opacity) };
+            return vec![Slide { opacity: beneath, ..leaving }, Slide { opacity: above, ..coming }];
         }
         let [x, y]: [f32; 2] = match self.transition.direction {
             SlideDirection::Left => [-1.0, 0.0],
@@ -226,6 +230,47 @@ impl Slides<'_> {
     }
 }
 
+/// Opacities of a picture and of one that comes in above it and does not wholly cover it: first that one comes in, then
+/// this one goes, so that where both are nothing shows through.
+pub(super) fn cross_fade(share: f32) -> [f32; 2] {
+    [(2.0 - 2.0 * share).clamp(0.0, 1.0), (2.0 * share).clamp(0.0, 1.0)]
+}
+
+/// What a series is asked to do: `next`, `previous`, `goTo` with an index.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GoTo {
+    index: usize,
+}
+
+/// The names of the actions of a series.
+pub(super) const ACTIONS: &[&str] = &["next", "previous", "goTo"];
+
+/// The time at which the first slide must have come in, so that the action is done now.
+pub(super) fn act(action: &Action, dwells_ms: &[u64], since_ms: i64) -> Result<i64, Refused> {
+    let now_ms = i64::try_from(action.elapsed_ms()).unwrap_or(i64::MAX);
+    let local_ns = i128::from(now_ms.saturating_sub(since_ms).max(0)) * 1_000_000;
+    let current = slot_at(dwells_ms, local_ns as u128).map_or(0, |slot| slot.index);
+    let index = match action.name.as_str() {
+        "next" => action.read().map(|Nothing {}| (current + 1) % dwells_ms.len())?,
+        "previous" => action.read().map(|Nothing {}| (current + dwells_ms.len() - 1) % dwells_ms.len())?,
+        "goTo" => action.read::<GoTo>()?.index,
+        _ => return Err(Refused::Unknown(ACTIONS)),
+    };
+    if index >= dwells_ms.len() {
+        return Err(wrong("/index", format!("{index} is out of range: 0 to {}", dwells_ms.len() - 1)));
+    }
+    Ok(begin_at(now_ms, dwells_ms, index))
+}
+
+/// The time at which the first slide must have come in, so that slide `index` comes in at `now_ms`; a lap earlier, so
+/// that it has one to come in over.
+pub(super) fn begin_at(now_ms: i64, dwells_ms: &[u64], index: usize) -> i64 {
+    let before: u64 = dwells_ms[..index].iter().sum();
+    let lap: u64 = dwells_ms.iter().sum();
+    now_ms.saturating_sub_unsigned(before).saturating_sub_unsigned(lap)
+}
+
 /// The slot in which a time lies; `None` without slides.
 fn slot_at(dwells_ms: &[u64], local_ns: u128) -> Option<Slot> {
     let lap_ns = dwells_ms.iter().map(|&dwell| ns(dwell)).sum::<u128>();
@@ -242,6 +287,7 @@ fn ns(ms: u64) -> u128 {
     u128::from(ms) * 1_000_000
 }
 
-fn duration(ns: u128) -> Duration {
-    Duration::from_nanos(u64::try_from(ns).unwrap_or(u64::MAX))
+/// A time elapsed; what lies before the stream's start is the start.
+fn duration(ns: i128) -> Duration {
+    Duration::from_nanos(u64::try_from(ns.max(0)).unwrap_or(u64::MAX))
 }

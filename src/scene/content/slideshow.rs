@@ -5,9 +5,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Fit, Image, KenBurns, Kind, Planner, SlideTransition,
+    Action, Fit, Image, KenBurns, Kind, Planner, Refused, SlideTransition,
     film::{Film, NAME_LEN_MAX},
-    slides::{DWELLS_MS, SLIDES_MAX, Slides},
+    slides::{self, DWELLS_MS, SLIDES_MAX, Slides},
 };
 use crate::scene::{Playback, check::Check, geometry::Rect, playback::SINCE_MS_MAX};
 
@@ -29,9 +29,9 @@ pub struct Slideshow {
     /// A slow zoom; none: the pictures stand still.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ken_burns: Option<KenBurns>,
-    /// Milliseconds elapsed on the stream at which it starts.
+    /// Milliseconds elapsed on the stream at which it starts. The actions `next`, `previous` and `goTo` write it.
     #[serde(default)]
-    pub since_ms: u64,
+    pub since_ms: i64,
 }
 
 /// One picture: `"asset"`, or `{ "asset", "dwellMs" }`.
@@ -98,14 +98,14 @@ impl Kind for Slideshow {
         if let Some(ken_burns) = &self.ken_burns {
             check.part("/kenBurns", |check| ken_burns.check(check));
         }
-        check.range("/sinceMs", self.since_ms as f64, 0.0..=SINCE_MS_MAX);
+        check.range("/sinceMs", self.since_ms as f64, -SINCE_MS_MAX..=SINCE_MS_MAX);
     }
 
     fn plan(&self, planner: &mut Planner<'_>) {
         let size = planner.size_or_canvas();
         let slides =
             Slides { transition: &self.transition, ken_burns: self.ken_burns.as_ref(), since_ms: self.since_ms };
-        let dwells: Vec<_> = self.items.iter().map(|item| self.dwell_of(item)).collect();
+        let dwells = self.dwells();
         let shown = slides.shown(planner, &dwells, self.fit.is_covering());
         for slide in &shown {
             slides.plan_picture(planner, size, Rect::at_origin(size), slide, &self.picture(slide.index));
@@ -114,9 +114,19 @@ impl Kind for Slideshow {
             self.picture(slide.index + 1).ask(planner);
         }
     }
+
+    /// `next`, `previous`, `goTo`: another picture comes in now.
+    fn act(&self, action: &Action) -> Result<Self, Refused> {
+        let since_ms = slides::act(action, &self.dwells(), self.since_ms)?;
+        Ok(Self { since_ms, ..self.clone() })
+    }
 }
 
 impl Slideshow {
+    fn dwells(&self) -> Vec<u64> {
+        self.items.iter().map(|item| self.dwell_of(item)).collect()
+    }
+
     fn dwell_of(&self, item: &SlideshowItem) -> u64 {
         item.dwell_ms.unwrap_or(self.dwell_ms)
     }
@@ -130,10 +140,16 @@ impl Slideshow {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use serde_json::{Value, json};
 
     use crate::scene::{
-        content::testing::{problem, shelf},
+        Content, Moment,
+        content::{
+            Action, Refused,
+            testing::{problem, shelf},
+        },
         draw::{Paint, Raster},
         geometry::Rect,
     };
@@ -176,7 +192,8 @@ mod tests {
     fn one_fades_in_on_the_other() {
         let pair = |a: &str, x: f32, b: &str, y: f32| vec![(a.to_owned(), x), (b.to_owned(), y)];
         assert_eq!(names(json!({}), 1100), pair("a", 1.0, "b", 0.25));
-        assert_eq!(names(json!({ "fit": "contain" }), 1100), pair("a", 0.75, "b", 0.25));
+        assert_eq!(names(json!({ "fit": "contain" }), 1100), pair("a", 1.0, "b", 0.5), "it comes in first");
+        assert_eq!(names(json!({ "fit": "contain" }), 1300), pair("a", 0.5, "b", 1.0), "then the other goes");
         assert_eq!(names(json!({}), 4200), pair("c", 1.0, "a", 0.5), "and so does the first of the next lap");
     }
 
@@ -214,6 +231,27 @@ mod tests {
         }
         let width = |ms| at(json!({ "kenBurns": { "zoom": 1.5 } }), ms).0[0].2.w;
         assert!(width(0) < width(500) && width(500) < width(999));
+    }
+
+    #[test]
+    fn actions_bring_another_picture_in_now() {
+        let act = |name: &str, arguments, elapsed_ms| {
+            let moment = Moment { elapsed: Duration::from_millis(elapsed_ms), utc_ms: 0 };
+            let action = Action { name: name.into(), arguments, moment };
+            Content::read(show(json!({}))).unwrap().act(&action)
+        };
+        let then = |content: Content, ms| {
+            let names = names(json!({ "sinceMs": serde_json::to_value(&content).unwrap()["sinceMs"] }), ms);
+            names.into_iter().map(|(name, _)| name).collect::<Vec<_>>().join(" over ")
+        };
+        // At 500 ms the first shows; what is asked for then comes in at once, over what showed before it in the series.
+        let next = act("next", json!({}), 500).unwrap();
+        let shown = [500, 700, 999, 1700].map(|ms| then(next.clone(), ms));
+        assert_eq!(shown, ["a", "a over b", "b", "b over c"]);
+        assert_eq!(then(act("previous", json!({}), 500).unwrap(), 2499), "c");
+        assert_eq!(then(act("goTo", json!({ "index": 2 }), 7000).unwrap(), 7100), "b over c");
+        assert!(matches!(act("goTo", json!({ "index": 3 }), 0), Err(Refused::Invalid(_))));
+        assert_eq!(act("jump", json!({}), 0), Err(Refused::Unknown(&["next", "previous", "goTo"])));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Fit, Kind, Planner,
+    Action, Fit, Kind, Planner, Refused,
     film::{self, Film, NAME_LEN_MAX},
     sequence::default_fps,
 };
@@ -95,6 +95,11 @@ impl Kind for Sprite {
 
     fn plan(&self, planner: &mut Planner<'_>) {
         film::plan(self, planner);
+    }
+
+    /// `restart`: it plays from its first frame.
+    fn act(&self, action: &Action) -> Result<Self, Refused> {
+        Ok(Self { playback: film::restart(action, &self.playback)?, ..self.clone() })
     }
 }
 

@@ -17,9 +17,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Fit, Image, KenBurns, Kind, Planner, SlideTransition, Style,
+    Action, Fit, Image, KenBurns, Kind, Planner, Refused, SlideTransition, Style,
     film::{Film, NAME_LEN_MAX},
-    slides::{DWELLS_MS, SLIDES_MAX, Slides},
+    slides::{self, DWELLS_MS, SLIDES_MAX, Slides},
     text::set,
 };
 use crate::{
@@ -33,6 +33,8 @@ use crate::{
     },
 };
 
+/// What it can be asked to do.
+const ACTIONS: &[&str] = &["add", "next", "previous", "goTo"];
 /// Longest text, in bytes, and most tags.
 const TEXT_LEN_MAX: usize = 256;
 const TAGS_MAX: usize = 16;
@@ -71,9 +73,9 @@ pub struct VisualFeed {
     /// What is written about them.
     #[serde(default)]
     pub strip: FeedStrip,
-    /// Milliseconds elapsed on the stream at which it starts.
+    /// Milliseconds elapsed on the stream at which it starts. The actions `add`, `next`, `previous` and `goTo` write it.
     #[serde(default)]
-    pub since_ms: u64,
+    pub since_ms: i64,
 }
 
 /// A picture and what it is.
@@ -166,7 +168,7 @@ impl Kind for VisualFeed {
             check.part("/kenBurns", |check| ken_burns.check(check));
         }
         check.part("/strip", |check| self.strip.check(check));
-        check.range("/sinceMs", self.since_ms as f64, 0.0..=SINCE_MS_MAX);
+        check.range("/sinceMs", self.since_ms as f64, -SINCE_MS_MAX..=SINCE_MS_MAX);
     }
 
     fn fonts(&self) -> Vec<&str> {
@@ -183,7 +185,7 @@ impl Kind for VisualFeed {
         }
         let slides =
             Slides { transition: &self.transition, ken_burns: self.ken_burns.as_ref(), since_ms: self.since_ms };
-        let dwells: Vec<_> = self.entries.iter().map(|entry| self.dwell_of(entry)).collect();
+        let dwells = self.dwells();
         let shown = slides.shown(planner, &dwells, self.fit.is_covering());
         for slide in &shown {
             slides.plan_picture(planner, size, area, slide, &self.picture(slide.index));
@@ -200,9 +202,32 @@ impl Kind for VisualFeed {
             self.strip.ask(planner, strip, &self.entries[next % self.entries.len()]);
         }
     }
+
+    /// `add`: an entry, which comes in now, and the oldest goes when there are too many; `next`, `previous`, `goTo`.
+    fn act(&self, action: &Action) -> Result<Self, Refused> {
+        match action.name.as_str() {
+            "add" => {
+                let mut next = self.clone();
+                next.entries.push(action.read()?);
+                let excess = next.entries.len().saturating_sub(SLIDES_MAX);
+                next.entries.drain(..excess);
+                let now_ms = i64::try_from(action.elapsed_ms()).unwrap_or(i64::MAX);
+                next.since_ms = slides::begin_at(now_ms, &next.dwells(), next.entries.len() - 1);
+                Ok(next)
+            }
+            _ => match slides::act(action, &self.dwells(), self.since_ms) {
+                Err(Refused::Unknown(_)) => Err(Refused::Unknown(ACTIONS)),
+                since_ms => Ok(Self { since_ms: since_ms?, ..self.clone() }),
+            },
+        }
+    }
 }
 
 impl VisualFeed {
+    fn dwells(&self) -> Vec<u64> {
+        self.entries.iter().map(|entry| self.dwell_of(entry)).collect()
+    }
+
     fn dwell_of(&self, entry: &FeedEntry) -> u64 {
         entry.dwell_ms.unwrap_or(self.dwell_ms)
     }
@@ -373,11 +398,13 @@ fn fill(planner: &mut Planner<'_>, size: [f32; 2], rect: Rect, radius: f32, colo
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use serde_json::{Value, json};
 
     use super::*;
     use crate::scene::{
-        Evaluation,
+        Content, Evaluation, Moment,
         content::testing::{problem, shelf, texts},
     };
 
@@ -447,6 +474,22 @@ mod tests {
         assert_eq!(shelf.pictures(), ["a", "b"]);
         assert!(shelf.asked().contains(&"Girl".to_owned()));
         assert_eq!(evaluation.changes_at.map(|at| at.as_millis()), Some(1000));
+    }
+
+    #[test]
+    fn an_entry_that_is_added_comes_in_now() {
+        let moment = Moment { elapsed: Duration::from_millis(12_345), utc_ms: 0 };
+        let act = |name: &str, arguments| {
+            Content::read(feed(json!({}))).unwrap().act(&Action { name: name.into(), arguments, moment })
+        };
+        let added = act("add", json!({ "asset": "c", "title": "New" })).unwrap();
+        let fields = serde_json::to_value(&added).unwrap();
+        assert_eq!(fields["entries"].as_array().unwrap().len(), 3);
+        let pictures = |ms| shelf(fields.clone(), json!({ "width": 400, "height": 256 }), ms, 0).0.pictures();
+        assert_eq!(pictures(12_345), ["b", "c", "a"], "it comes in over the last one, and the first is asked for");
+        assert_eq!(pictures(13_344), ["c", "a"]);
+        assert_eq!(act("jump", json!({})), Err(Refused::Unknown(ACTIONS)));
+        assert!(matches!(act("add", json!({ "asset": "" })), Err(Refused::Invalid(_))));
     }
 
     #[test]
