@@ -87,8 +87,8 @@ impl Evaluation {
 /// Plans the frame of `show` at `moment`.
 pub fn evaluate(show: &Show, moment: Moment, media: &dyn Media) -> Evaluation {
     let mut evaluation = Evaluation::new(show);
-    let stage = Stage { show, moment, media, scale: 1.0, is_ahead: false };
-    plan_layers(&show.on_air().layers, &stage, &mut evaluation);
+    let stage = Stage { show, moment, media, scale: 1.0, late: Duration::ZERO, is_ahead: false };
+    plan_layers(&show.on_air().layers, Duration::ZERO, &stage, &mut evaluation);
     let whole = Rect::at_origin(show.canvas.size.sides().map(|side| side as f32));
     evaluation.draw_list.items.retain(|item| !item.place.bounds_of(item.clip).intersect(whole).is_empty());
     evaluation
@@ -102,6 +102,8 @@ struct Stage<'a> {
     media: &'a dyn Media,
     /// Canvas pixels for each pixel of the layers' parent, at most.
     scale: f32,
+    /// How much later than the stream's their time runs; it stands at its start until then.
+    late: Duration,
     /// Whether it is planned only for the rasters it will need.
     is_ahead: bool,
 }
@@ -110,19 +112,37 @@ impl Stage<'_> {
     /// The same on the first frame after `time`.
     fn ahead(&self, time: Duration) -> Self {
         let rate = self.show.canvas.fps;
-        let elapsed = rate.time_of(rate.frame_at(time).saturating_add(1));
+        let frame = rate.time_of(rate.frame_at(time.saturating_add(self.late)).saturating_add(1));
+        let elapsed = frame.saturating_sub(self.late);
         Self { moment: Moment { elapsed, ..self.moment }, is_ahead: true, ..*self }
+    }
+
+    /// The same for layers whose time runs that much later.
+    fn later(&self, late: Duration) -> Self {
+        let elapsed = self.moment.elapsed.saturating_sub(late);
+        Self { moment: Moment { elapsed, ..self.moment }, late: self.late.saturating_add(late), ..*self }
     }
 }
 
-/// Adds the items of `layers`, in their parent's pixels, to the list.
-fn plan_layers(layers: &[Layer], stage: &Stage<'_>, evaluation: &mut Evaluation) {
+/// Adds the items of `layers`, in their parent's pixels, to the list. The time of each runs by `stagger` later than that of
+/// the one before in the document.
+fn plan_layers(layers: &[Layer], stagger: Duration, stage: &Stage<'_>, evaluation: &mut Evaluation) {
     for layer in in_z_order(layers).filter(|layer| layer.may_show()) {
-        let changes_at = plan_layer(layer, stage, evaluation);
-        // What moves may need other rasters on each frame: those of the next one on which it does are asked for now.
-        if let Some(time) = changes_at.filter(|_| !stage.is_ahead) {
-            plan_layer(layer, &stage.ahead(time), &mut Evaluation::new(stage.show));
-        }
+        let index = || layers.iter().position(|other| std::ptr::eq(other, layer)).unwrap_or_default();
+        let late = if stagger.is_zero() { stagger } else { stagger.saturating_mul(index() as u32) };
+        let others_change_at = evaluation.changes_at.take();
+        plan_with_next(layer, &stage.later(late), evaluation);
+        let own_changes_at = evaluation.changes_at.map(|time| time.saturating_add(late));
+        evaluation.changes_at = others_change_at.into_iter().chain(own_changes_at).min();
+    }
+}
+
+/// Adds the items of a layer. What moves may need other rasters on each frame: those of the next one on which it does are
+/// asked for now.
+fn plan_with_next(layer: &Layer, stage: &Stage<'_>, evaluation: &mut Evaluation) {
+    let changes_at = plan_layer(layer, stage, evaluation);
+    if let Some(time) = changes_at.filter(|_| !stage.is_ahead) {
+        plan_layer(layer, &stage.ahead(time), &mut Evaluation::new(stage.show));
     }
 }
 
@@ -250,11 +270,12 @@ impl Planner<'_> {
         shown.min((SURFACE_SIDE_MAX - 2.0 * SURFACE_STEP) / longest.max(1.0))
     }
 
-    /// Plans the layers of a group whose box has this size; their pixels are this layer's.
-    pub fn plan_layers(&mut self, size: [f32; 2], layers: &[Layer]) {
+    /// Plans the layers of a group whose box has this size; their pixels are this layer's, and the time of each runs by
+    /// `stagger` later than that of the one before.
+    pub fn plan_layers(&mut self, size: [f32; 2], layers: &[Layer], stagger: Duration) {
         self.size = size;
         let stage = Stage { scale: self.scale(), ..self.stage };
-        plan_layers(layers, &stage, self.evaluation);
+        plan_layers(layers, stagger, &stage, self.evaluation);
     }
 
     /// Cuts off what the layer draws outside its box of `size`.

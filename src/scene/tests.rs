@@ -571,6 +571,29 @@ proptest! {
         }
     }
 
+    /// The same of layers within a group, whose times run one after the other.
+    #[test]
+    fn a_lazy_renderer_misses_nothing_of_a_group(
+        lives in proptest::collection::vec((proptest::collection::vec(any_motion(), 0..2), any_life()), 1..4),
+        stagger in 0..500_u64,
+    ) {
+        let children = lives.into_iter().enumerate().map(|(i, (animations, life))| {
+            let mut layer = json!({ "id": format!("child-{i}"), "transform": { "width": 10, "height": 10 },
+                "animations": animations, "content": { "type": "color", "color": "#ffffff" } });
+            json_patch::merge(&mut layer, &life);
+            layer
+        });
+        let group = json!({ "type": "group", "staggerMs": stagger, "layers": children.collect::<Vec<_>>() });
+        let show = show(json!([{ "id": "group", "content": group }]));
+        let mut kept = evaluate_at(&show, Duration::ZERO);
+        for time in (0..200).map(|n| ms(n * 30)) {
+            if !kept.holds_at(time) {
+                kept = evaluate_at(&show, time);
+            }
+            prop_assert_eq!(&kept.draw_list, &evaluate_at(&show, time).draw_list, "at {:?}", time);
+        }
+    }
+
     /// A renderer that plans only when a change is announced shows what one shows that plans every frame.
     #[test]
     fn a_lazy_renderer_misses_nothing(

@@ -13,7 +13,10 @@ use super::{
     presence::Side,
     timing::{duration, nanos},
 };
-use crate::{base::id::Id, scene::Layer};
+use crate::{
+    base::id::Id,
+    scene::{Content, Layer},
+};
 
 /// Most rounds of an animation that are told of a stretch of time: the last ones.
 const ROUNDS_MAX: i128 = 4;
@@ -53,30 +56,47 @@ fn as_ms<S: serde::Serializer>(at: &Duration, serializer: S) -> Result<S::Ok, S:
 /// inclusively, in order of time.
 pub fn events_between(layer: &Layer, after: Option<Duration>, until: Duration) -> Vec<Event> {
     let mut events = Vec::new();
-    collect(layer, after.map_or(-1, nanos), nanos(until), &mut events);
+    Stretch { after: after.map_or(-1, nanos), until: nanos(until), late: 0 }.collect(layer, &mut events);
     events.sort_by_key(|event| event.at);
     events
 }
 
-fn collect(layer: &Layer, after: i128, until: i128, events: &mut Vec<Event>) {
-    let mut tell = |at: i128, name: &str, kind: EventKind| {
-        if at > after && at <= until {
-            events.push(Event { at: duration(at), layer: layer.id.clone(), animation: name.into(), kind });
-        }
-    };
-    if let Some((side, begin, end)) = layer.passage() {
-        let name = match side {
-            Side::Enter => "enter",
-            Side::Exit => "exit",
+/// A stretch of the time of layers that runs `late` after the stream's.
+#[derive(Clone, Copy)]
+struct Stretch {
+    after: i128,
+    until: i128,
+    late: i128,
+}
+
+impl Stretch {
+    fn collect(self, layer: &Layer, events: &mut Vec<Event>) {
+        let mut tell = |at: i128, name: &str, kind: EventKind| {
+            if at > self.after && at <= self.until {
+                let at = duration(at + self.late);
+                events.push(Event { at, layer: layer.id.clone(), animation: name.into(), kind });
+            }
         };
-        tell(begin, name, EventKind::Start);
-        tell(end, name, EventKind::End);
-    }
-    for animation in layer.animations.iter().filter(|animation| layer.enabled && !animation.name.is_empty()) {
-        animation.events(after, until, &mut |at, kind| tell(at, &animation.name, kind));
-    }
-    for child in layer.content.children() {
-        collect(child, after, until, events);
+        if let Some((side, begin, end)) = layer.passage() {
+            let name = match side {
+                Side::Enter => "enter",
+                Side::Exit => "exit",
+            };
+            tell(begin, name, EventKind::Start);
+            tell(end, name, EventKind::End);
+        }
+        for animation in layer.animations.iter().filter(|animation| layer.enabled && !animation.name.is_empty()) {
+            animation.events(self.after, self.until, &mut |at, kind| tell(at, &animation.name, kind));
+        }
+        let stagger = match &layer.content {
+            Content::Group(group) => nanos(group.stagger()),
+            _ => 0,
+        };
+        let mut later = self;
+        for child in layer.content.children() {
+            later.collect(child, events);
+            later = Self { after: later.after - stagger, until: later.until - stagger, late: later.late + stagger };
+        }
     }
 }
 
@@ -146,6 +166,23 @@ mod tests {
         let event = &events_between(&layer(), Some(ms(199)), ms(200))[0];
         let written = json!({ "atMs": 200, "layer": "child", "animation": "exit", "kind": "start" });
         assert_eq!(serde_json::to_value(event).unwrap(), written);
+    }
+
+    #[test]
+    fn children_of_a_staggered_group_tell_later() {
+        let child = |id: &str| {
+            json!({ "id": id, "content": { "type": "color", "color": "#ffffff" },
+                "enter": { "preset": "fade", "durationMs": 50 } })
+        };
+        let group = json!({ "type": "group", "staggerMs": 30, "layers": [child("a"), child("b"), child("c")] });
+        let layer = Layer::read(json!({ "id": "rows", "content": group })).unwrap();
+        let told = |after: Option<u64>, until: u64| -> Vec<(u64, String)> {
+            let events = events_between(&layer, after.map(ms), ms(until));
+            events.into_iter().map(|event| (event.at.as_millis() as u64, event.layer.to_string())).collect()
+        };
+        let expected = [(0, "a"), (30, "b"), (50, "a"), (60, "c"), (80, "b"), (110, "c")];
+        assert_eq!(told(None, 1000), expected.map(|(at, layer)| (at, layer.to_owned())));
+        assert_eq!(told(Some(30), 60), [(50, "a".to_owned()), (60, "c".to_owned())]);
     }
 
     #[test]

@@ -2,7 +2,10 @@
 //!
 //! The children are placed in the group's own pixels, from its top left corner, and move, turn, scale and fade with it.
 //! They are mixed with each other before the group is mixed with what lies below it: its opacity and blend mode hold for
-//! all of them together, as in CSS. With `clip`, what stands out of the group's box is cut off.
+//! all of them together, as in CSS. With `clip`, what stands out of the group's box is cut off. With `staggerMs` the time
+//! of each child runs later than that of the one before: rows that are animated alike come one after the other.
+
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -23,6 +26,13 @@ pub struct Group {
     /// Whether they are cut at the box: the layer's, or the canvas without a size.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub clip: bool,
+    /// How much later the time of each child runs than that of the one before, in milliseconds, in document order.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub stagger_ms: u32,
+}
+
+fn is_zero(ms: &u32) -> bool {
+    *ms == 0
 }
 
 #[derive(Deserialize)]
@@ -32,13 +42,22 @@ struct Document {
     layers: Vec<Value>,
     #[serde(default)]
     clip: bool,
+    #[serde(default)]
+    stagger_ms: u32,
 }
 
 impl Read for Group {
     fn read(value: Value) -> Result<Self, Problems> {
-        let Document { layers, clip } = check::read(value)?;
+        let Document { layers, clip, stagger_ms } = check::read(value)?;
         let layers = read_layers(layers).map_err(|problems| problems.under("/layers"))?;
-        Ok(Self { layers, clip })
+        Ok(Self { layers, clip, stagger_ms })
+    }
+}
+
+impl Group {
+    /// How much later the time of each child runs than that of the one before.
+    pub fn stagger(&self) -> Duration {
+        Duration::from_millis(self.stagger_ms.into())
     }
 }
 
@@ -46,7 +65,9 @@ impl Kind for Group {
     const TYPE: &'static str = "group";
 
     /// The children were checked when they were read.
-    fn check(&self, _: &mut Check) {}
+    fn check(&self, check: &mut Check) {
+        check.range("/staggerMs", self.stagger_ms.into(), 0.0..=86_400_000.0);
+    }
 
     fn fonts(&self) -> Vec<&str> {
         self.layers.iter().flat_map(|layer| layer.content.fonts()).collect()
@@ -58,7 +79,7 @@ impl Kind for Group {
 
     fn plan(&self, planner: &mut Planner<'_>) {
         let size = planner.size_or_canvas();
-        planner.plan_layers(size, &self.layers);
+        planner.plan_layers(size, &self.layers, self.stagger());
         if self.clip {
             planner.clip_to(size);
         }
@@ -71,7 +92,7 @@ mod tests {
 
     use super::*;
     use crate::scene::{
-        content::testing::{plan, problem},
+        content::testing::{plan, problem, shelf},
         draw::{DrawItem, Paint},
         geometry::Rect,
     };
@@ -111,6 +132,25 @@ mod tests {
         assert_eq!((group.size, group.dest), ([128, 128], Rect::new(0.0, 0.0, 128.0, 128.0)), "in steps of 64");
         let [_, DrawItem { paint: Paint::Group(inner), .. }] = &group.items[..] else { panic!("{group:?}") };
         assert_eq!((inner.size, inner.blend.name()), ([64, 64], "multiply"));
+    }
+
+    #[test]
+    fn children_come_one_after_the_other() {
+        let slide = json!([{ "property": "positionX", "keyframes": [{ "atMs": 0, "value": 0 }, { "atMs": 400, "value": 40 }] }]);
+        let children = ["a", "b", "c"].map(|id| box_at(id, 0, json!({ "animations": slide })));
+        let mut content = group(children.to_vec());
+        content["staggerMs"] = json!(100);
+        let at = |ms: u64| {
+            let (_, evaluation) = shelf(content.clone(), json!({}), ms, 0);
+            let lefts: Vec<f32> = evaluation.draw_list.items.iter().map(|item| bounds(item).x).collect();
+            (lefts, evaluation.changes_at.map(|time| time.as_millis()))
+        };
+        assert_eq!(at(0), (vec![0.0, 0.0, 0.0], Some(0)));
+        assert_eq!(at(250), (vec![25.0, 15.0, 5.0], Some(250)));
+        assert_eq!(at(500), (vec![40.0, 40.0, 30.0], Some(500)));
+        assert_eq!(at(600), (vec![40.0, 40.0, 40.0], None));
+        content["staggerMs"] = json!(86_400_001);
+        assert_eq!(problem(content).0, "/content/staggerMs");
     }
 
     #[test]
