@@ -693,8 +693,8 @@ async fn broken_pictures_are_refused_and_the_stream_goes_on() {
     for (asset, words) in [
         ("broken/truncated.png", &["broken/truncated.png", "cannot be decoded"][..]),
         ("broken/header.png", &["broken/header.png"]),
-        ("broken/text.png", &["broken/text.png", "not a PNG, JPEG or WebP"]),
-        ("broken/empty.png", &["broken/empty.png", "not a PNG, JPEG or WebP"]),
+        ("broken/text.png", &["broken/text.png", "not a PNG, JPEG, WebP or GIF"]),
+        ("broken/empty.png", &["broken/empty.png", "not a PNG, JPEG, WebP or GIF"]),
         ("broken/bomb.png", &["broken/bomb.png", "60000x60000"]),
         ("broken/largest.png", &["broken/largest.png"]),
         ("broken/hollow.png", &["broken/hollow.png", "cannot be decoded"]),
@@ -731,7 +731,7 @@ async fn a_broken_layer_of_a_show_is_left_out_and_named() {
         let errors = status["layerErrors"].as_array().unwrap();
         errors.iter().find(|error| error["layer"] == layer).unwrap()["message"].as_str().unwrap().to_owned()
     };
-    assert!(of("torn").contains("not a PNG, JPEG or WebP"), "{status}");
+    assert!(of("torn").contains("not a PNG, JPEG, WebP or GIF"), "{status}");
     assert!(of("lost").contains("not in the assets directory"), "{status}");
     assert_eq!(metrics(&api).await.value("stream_manager_layer_errors", "main"), Some(2.0));
     api.shows("main", 30, 30, RED).await;
