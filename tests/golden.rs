@@ -18,11 +18,12 @@ use stream_manager::{
     base::{colour::VideoColour, nv12::Picture},
     gpu::{Compositor, Gpu, Options},
     media::{Config, Library},
-    scene::{Canvas, LayerErrors, Moment, Show, evaluate, read_layers},
+    scene::{Canvas, DrawList, LayerErrors, Moment, Show, evaluate, read_layers},
 };
 
 mod moving;
 
+const WAIT: Duration = Duration::from_secs(20);
 /// Code values a channel may be off. Rasterisers round differently (lavapipe itself with the vector width of the CPU),
 /// and a value passes at most three roundings: texture, blend, target.
 const TOLERANCE: u8 = 3;
@@ -94,9 +95,37 @@ fn every_scene_is_tested() {
     assert_eq!(scenes, NAMES.iter().map(|&name| name.to_owned()).collect());
 }
 
+/// Times at which a scene is shown, in milliseconds after its own: on, back, and far on.
+const LATER_MS: [u64; 6] = [0, 40, 700, 1300, 40, 6000];
+
+/// Whatever a scene has in it: drawing only what changed gives what drawing everything gives, bit for bit, as time goes and
+/// as layers come and go. `damage.rs` tries that with random scenes.
+#[test]
+fn every_scene_is_the_same_when_only_what_changed_is_drawn() {
+    for name in NAMES {
+        let mut document = document(name);
+        let (show, start) = read(document.clone());
+        let [mut kept, mut whole] = [(); 2].map(|()| compositor(&show));
+        let mut draw = |show: &Show, moment: Moment, what: &str| {
+            let list = plan(show, moment);
+            whole.forget();
+            assert!(paint(&mut kept, &list) == paint(&mut whole, &list), "{name}, {what}");
+        };
+        for ms in LATER_MS {
+            let later = Moment { elapsed: start.elapsed + Duration::from_millis(ms), utc_ms: start.utc_ms + ms as i64 };
+            draw(&show, later, &format!("{ms} ms later"));
+        }
+        for i in 0..document["layers"].as_array().unwrap().len() {
+            let enabled = document["layers"][i].get("enabled") == Some(&false.into());
+            document["layers"][i]["enabled"] = enabled.into();
+            draw(&read(document.clone()).0, start, &format!("layer {i} toggled"));
+        }
+    }
+}
+
 fn check(name: &str) {
     let path = |suffix: &str| dir().join(format!("{name}{suffix}.png"));
-    let (scene, moment) = read(&dir().join(format!("{name}.json")));
+    let (scene, moment) = read(document(name));
     let actual = draw(&scene, moment);
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         actual.save(path("")).unwrap();
@@ -122,9 +151,12 @@ fn difference(a: &RgbaImage, b: &RgbaImage) -> RgbaImage {
     })
 }
 
-fn read(path: &Path) -> (Show, Moment) {
-    let text = std::fs::read_to_string(path).unwrap();
-    let mut document: serde_json::Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}"));
+fn document(name: &str) -> serde_json::Value {
+    let text = std::fs::read_to_string(dir().join(format!("{name}.json"))).unwrap();
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+fn read(mut document: serde_json::Value) -> (Show, Moment) {
     let canvas: Canvas = serde_json::from_value(document["canvas"].take()).unwrap();
     let layer_errors: LayerErrors = serde_json::from_value(document["layerErrors"].take()).unwrap_or_default();
     let at_ms: u32 = document.get("atMs").map_or(0, |at| serde_json::from_value(at.clone()).unwrap());
@@ -237,15 +269,26 @@ fn gpu() -> Arc<Gpu> {
 }
 
 fn draw(show: &Show, moment: Moment) -> RgbaImage {
-    let (gpu, library) = (gpu(), library());
-    let size = show.canvas.size;
-    let prepared = library.prepare_show(show, moment, Duration::from_secs(20));
+    let mut compositor = compositor(show);
+    paint(&mut compositor, &plan(show, moment)).0
+}
+
+fn plan(show: &Show, moment: Moment) -> DrawList {
+    let library = library();
+    let prepared = library.prepare_show(show, moment, WAIT);
     assert_eq!(prepared.pending, []);
-    let draw_list = evaluate(show, moment, &*library).draw_list;
-    let mut compositor = Compositor::new(gpu.clone(), library, size, VideoColour::BT709_LIMITED).unwrap();
-    compositor.render(0, &draw_list).unwrap();
-    let collected = compositor.collect(Duration::from_secs(20), &mut Picture::black(size));
-    assert_eq!(collected, Ok(Some(0)));
-    assert_eq!((compositor.problems(), compositor.is_pending(), gpu.faults_total()), (&[][..], false, 0));
-    compositor.capture().unwrap()
+    evaluate(show, moment, &*library).draw_list
+}
+
+fn compositor(show: &Show) -> Compositor {
+    Compositor::new(gpu(), library(), show.canvas.size, VideoColour::BT709_LIMITED).unwrap()
+}
+
+/// Draws a list; its picture, and that as the encoder gets it.
+fn paint(compositor: &mut Compositor, list: &DrawList) -> (RgbaImage, Picture) {
+    let mut picture = Picture::black(compositor.size());
+    compositor.render(0, list).unwrap();
+    assert_eq!(compositor.collect(WAIT, &mut picture), Ok(Some(0)));
+    assert_eq!((compositor.problems(), compositor.is_pending(), gpu().faults_total()), (&[][..], false, 0));
+    (compositor.capture().unwrap(), picture)
 }
