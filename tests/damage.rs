@@ -196,6 +196,41 @@ fn drawing_what_changed_gives_the_picture_that_drawing_everything_gives() {
     }
 }
 
+/// What lies still below what moves is not drawn again, and that cannot be told from the picture: neither while only the
+/// top moves, nor when something below changes, comes or goes.
+#[test]
+fn what_lies_still_below_is_not_drawn_again() {
+    let gpu = Gpu::open(&Options::default()).unwrap();
+    let library = Library::new(Config::default()).unwrap();
+    let canvas = canvas("srgb");
+    let [mut kept, mut whole] = [(); 2].map(|()| Easel::new(&gpu, &library, &canvas));
+    let still = |i: u32, color: &str| {
+        json!({ "id": format!("still-{i}"), "content": { "type": "color", "color": color }, "blendMode": if i == 2 { "multiply" } else { "normal" },
+            "transform": { "positionX": i * 20, "positionY": i * 7, "width": 100, "height": 60, "rotation": i * 3 } })
+    };
+    let mut layers: Vec<Value> = (0..5).map(|i| still(i, "#4060a0c0")).collect();
+    let mut drawn = Vec::new();
+    for frame in 0..60u32 {
+        match frame {
+            20 => layers[3] = still(3, "#d03030"),
+            35 => drop(layers.remove(0)),
+            50 => layers.push(still(9, "#30d030")),
+            _ => {}
+        }
+        let mut moving = layers.clone();
+        moving.push(
+            json!({ "id": "moving", "zIndex": 1, "content": { "type": "image", "asset": "builtin:show/logo.png" },
+            "transform": { "positionX": f64::from(frame) * 1.5, "positionY": 20, "width": 60, "height": 30 } }),
+        );
+        let list = plan(&library, &canvas, &moving, 0);
+        whole.compositor.forget();
+        assert!(kept.draw(&list) == whole.draw(&list), "frame {frame}");
+        drawn.push(kept.compositor.stats().items);
+    }
+    // The moving one alone; with the two above the change; alone again, once the longer run has proved itself.
+    assert_eq!([15, 30, 44, 59].map(|frame| drawn[frame]), [1, 3, 1, 1], "{drawn:?}");
+}
+
 #[test]
 fn a_small_change_draws_few_pixels_however_many_layers_there_are() {
     let gpu = Gpu::open(&Options::default()).unwrap();

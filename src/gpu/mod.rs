@@ -22,6 +22,7 @@
 mod blend;
 mod compositor;
 mod device;
+mod floor;
 mod items;
 mod light;
 mod nv12;

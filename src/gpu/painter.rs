@@ -5,6 +5,7 @@
 //!    find      textures of all rasters; what is missing is noted
 //!    damage    scene::damage between what is shown and the items; where something was missing or has new pixels;
 //!              what changed on the groups' surfaces
+//!    floor     what of the lowest items is kept, of those that did not change
 //!    plan      the items that the damage touches, each with its bounds and what it hides        ──► a job
 //!  record(encoder)              all jobs, in order: for each damaged rectangle a scissor, the ground, and the items from
 //!                               the topmost one that hides the rest
@@ -18,6 +19,7 @@ use super::{
     Error,
     blend::{self, Blend},
     device::Gpu,
+    floor,
     items::{Items, Placed},
     light,
     raster::{self, Raster},
@@ -44,6 +46,8 @@ const SURFACE_BYTES_MAX: u64 = 512 << 20;
 /// One draw call, where it draws, and where it leaves nothing of what is below.
 #[derive(Debug)]
 struct Drawn {
+    /// Its item's place in the list.
+    index: usize,
     draw: Draw,
     bounds: PixelRect,
     cover: Option<PixelRect>,
@@ -78,7 +82,17 @@ struct Job {
     backdrop: Option<Backdrop>,
     damage: Damage,
     ground: Ground,
+    floor: Option<floor::Plan>,
     draws: Vec<Drawn>,
+}
+
+/// What is done in a damaged rectangle.
+enum Step<'a> {
+    /// The ground is drawn.
+    Ground(&'a solid::Draw),
+    Draw(&'a Drawn),
+    /// What is there is kept as the floor.
+    Keep(&'a wgpu::Texture),
 }
 
 /// What the damaged rectangles start from.
@@ -185,31 +199,50 @@ impl Painter {
 
     /// Plans what must be drawn for `surface` to show `items` on `background`, or on clear ground. Where that is.
     pub(crate) fn prepare(&mut self, surface: &mut Surface, items: &[DrawItem], background: Option<Rgba>) -> Damage {
-        let mut damage = surface.damage(items, background);
-        let found = self.find(surface, items, &mut damage);
-        let (draws, missing) = self.plan(surface, items, found, &damage);
+        let (mut damage, mut still) = surface.damage(items, background);
+        let found = self.find(surface, items, &mut damage, &mut still);
+        // Groups are kept as they are; a floor for each of them would take more than it gives.
+        let is_target = background.is_some();
+        let device = &self.gpu.device;
+        let floor = is_target.then(|| surface.floor.plan(device, surface.size, still, &mut damage)).flatten();
+        let hidden = floor.as_ref().filter(|floor| floor.kept.is_empty()).map_or(0, |floor| floor.run);
+        let (draws, missing) = self.plan(surface, items, found, &damage, hidden);
         if !damage.is_empty() {
-            self.add_job(surface, background, &damage, draws);
+            self.add_job(surface, background, &damage, floor, draws);
         }
         surface.shown = Some(Shown { items: items.to_vec(), background, missing });
         damage
     }
 
-    /// What each item is painted with, made if it must be; what has new pixels adds to the damage.
-    fn find(&mut self, surface: &mut Surface, items: &[DrawItem], damage: &mut Damage) -> Vec<Option<Found>> {
+    /// What each item is painted with, made if it must be; what has new pixels adds to the damage and is not `still`.
+    fn find(
+        &mut self,
+        surface: &mut Surface,
+        items: &[DrawItem],
+        damage: &mut Damage,
+        still: &mut usize,
+    ) -> Vec<Option<Found>> {
         let size = surface.size;
         let mut found = Vec::with_capacity(items.len());
-        for (key, item) in damage::keys(items).zip(items) {
+        for (index, (key, item)) in damage::keys(items).zip(items).enumerate() {
+            let mut changed = Damage::none();
             found.push(match &item.paint {
                 Paint::Solid(_) | Paint::Shape(_) => None,
                 Paint::Raster { raster, .. } => {
                     let (texture, is_new) = self.textures.find(raster);
                     let bounds = damage::bounds(item, size).filter(|_| is_new);
-                    bounds.into_iter().for_each(|rect| damage.add(rect));
+                    bounds.into_iter().for_each(|rect| changed.add(rect));
                     Some(texture)
                 }
-                Paint::Group(group) => Some(self.find_group(surface, (item.layer.clone(), key.1), item, group, damage)),
+                Paint::Group(group) => {
+                    Some(self.find_group(surface, (item.layer.clone(), key.1), item, group, &mut changed))
+                }
             });
+            let is_there = !matches!(found[index], Some(Found::Pending | Found::Failed(_)));
+            if !is_there || !changed.is_empty() {
+                *still = (*still).min(index);
+            }
+            changed.rects().iter().for_each(|&rect| damage.add(rect));
         }
         found
     }
@@ -254,25 +287,26 @@ impl Painter {
         Ok(made)
     }
 
-    /// Turns the items that the damage touches into slots of the items' buffer and a list of draws; says where something
-    /// is missing.
+    /// Turns the items that the damage touches, but for the lowest `hidden` ones, into slots of the items' buffer and a list
+    /// of draws; says where something is missing.
     fn plan(
         &mut self,
         surface: &Surface,
         items: &[DrawItem],
         found: Vec<Option<Found>>,
         damage: &Damage,
+        hidden: usize,
     ) -> (Vec<Drawn>, Vec<PixelRect>) {
         let mut draws = Vec::with_capacity(items.len());
         let mut missing = Vec::new();
-        for (item, found) in items.iter().zip(found) {
+        for (index, (item, found)) in items.iter().zip(found).enumerate().skip(hidden) {
             let Some(bounds) = damage::bounds(item, surface.size) else { continue };
             let is_missing = matches!(found, Some(Found::Pending | Found::Failed(_)));
             if !is_missing && !damage.rects().iter().any(|rect| rect.touches(bounds)) {
                 continue;
             }
             match self.plan_item(surface, item, found) {
-                Planned::Draw(draw, cover) => draws.push(Drawn { draw, bounds, cover }),
+                Planned::Draw(draw, cover) => draws.push(Drawn { index, draw, bounds, cover }),
                 Planned::Unseen => {}
                 Planned::Pending => {
                     self.report.is_pending = true;
@@ -355,9 +389,16 @@ impl Painter {
         Solid::push_in_place(&mut self.items, placed, colour, self.space)
     }
 
-    fn add_job(&mut self, surface: &mut Surface, background: Option<Rgba>, damage: &Damage, draws: Vec<Drawn>) {
+    fn add_job(
+        &mut self,
+        surface: &mut Surface,
+        background: Option<Rgba>,
+        damage: &Damage,
+        floor: Option<floor::Plan>,
+        draws: Vec<Drawn>,
+    ) {
         let is_whole = damage.rects() == [PixelRect::whole(surface.size)];
-        let ground = if is_whole {
+        let ground = if is_whole && floor.is_none() {
             Ground::Cleared(light::clear(background, self.space))
         } else {
             Ground::Drawn(self.plan_ground(surface, background))
@@ -372,6 +413,7 @@ impl Painter {
             backdrop: surface.backdrop.clone(),
             damage: damage.clone(),
             ground,
+            floor,
             draws,
         });
     }
@@ -394,16 +436,27 @@ impl Painter {
             Ground::Cleared(colour) => wgpu::LoadOp::Clear(*colour),
             Ground::Drawn(_) => wgpu::LoadOp::Load,
         };
+        if let Some(floor) = &job.floor {
+            floor.restored.iter().for_each(|&rect| copy(encoder, &floor.texture, &job.texture, rect));
+        }
         let mut pass = begin(encoder, job, load);
         for &rect in job.damage.rects() {
             scissor(&mut pass, rect);
-            // From the topmost item that hides everything below it.
-            let hides = |drawn: &Drawn| drawn.cover.is_some_and(|cover| cover.contains(rect));
-            let hider = job.draws.iter().rposition(hides);
-            if let (None, Ground::Drawn(ground)) = (hider, &job.ground) {
-                self.solid.draw(&mut pass, ground);
-            }
-            for drawn in job.draws[hider.unwrap_or(0)..].iter().filter(|drawn| drawn.bounds.touches(rect)) {
+            for step in job.steps(rect) {
+                let drawn = match step {
+                    Step::Draw(drawn) => drawn,
+                    Step::Ground(ground) => {
+                        self.solid.draw(&mut pass, ground);
+                        continue;
+                    }
+                    Step::Keep(floor) => {
+                        drop(pass);
+                        copy(encoder, &job.texture, floor, rect);
+                        pass = begin(encoder, job, wgpu::LoadOp::Load);
+                        scissor(&mut pass, rect);
+                        continue;
+                    }
+                };
                 match (&drawn.draw, &job.backdrop) {
                     (Draw::Solid(draw), _) => self.solid.draw(&mut pass, draw),
                     (Draw::Shape(draw), _) => self.shape.draw(&mut pass, draw),
@@ -419,6 +472,35 @@ impl Painter {
                 }
             }
         }
+    }
+}
+
+impl Job {
+    /// What is done in a damaged rectangle, in order.
+    fn steps(&self, rect: PixelRect) -> Vec<Step<'_>> {
+        let mut steps = Vec::with_capacity(self.draws.len() + 2);
+        let Some(floor) = &self.floor else {
+            self.add_steps(&mut steps, rect, &self.draws, true);
+            return steps;
+        };
+        let (below, above) = self.draws.split_at(self.draws.partition_point(|drawn| drawn.index < floor.run));
+        if floor.kept.contains(&rect) {
+            self.add_steps(&mut steps, rect, below, true);
+            steps.push(Step::Keep(&floor.texture));
+        }
+        self.add_steps(&mut steps, rect, above, false);
+        steps
+    }
+
+    /// Draws on the ground, or on what is there: from the topmost one that hides everything below it.
+    fn add_steps<'a>(&'a self, steps: &mut Vec<Step<'a>>, rect: PixelRect, draws: &'a [Drawn], is_on_ground: bool) {
+        let hides = |drawn: &Drawn| drawn.cover.is_some_and(|cover| cover.contains(rect));
+        let hider = draws.iter().rposition(hides);
+        if let (true, None, Ground::Drawn(ground)) = (is_on_ground, hider, &self.ground) {
+            steps.push(Step::Ground(ground));
+        }
+        let seen = draws[hider.unwrap_or(0)..].iter().filter(|drawn| drawn.bounds.touches(rect));
+        steps.extend(seen.map(Step::Draw));
     }
 }
 

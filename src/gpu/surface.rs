@@ -6,6 +6,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use super::{
+    floor::Floor,
     items::Frame,
     light, pipeline,
     textures::{self, Texture},
@@ -41,6 +42,8 @@ pub(crate) struct Surface {
     /// A copy of what lies below an item that reads it; made when the first one does.
     pub(crate) backdrop: Option<Backdrop>,
     pub(crate) shown: Option<Shown>,
+    /// What of it stands still.
+    pub(crate) floor: Floor,
     pub(crate) children: HashMap<Key, Child>,
 }
 
@@ -118,7 +121,17 @@ impl Maker {
         let group = textures::bind(&self.device, &self.texture, &view);
         let picture = Arc::new(Texture { group, size, levels: 1, fade: 1.0, is_opaque: false });
         let frame = self.frame(size);
-        Surface { size, texture, view, frame, picture, backdrop: None, shown: None, children: HashMap::new() }
+        Surface {
+            size,
+            texture,
+            view,
+            frame,
+            picture,
+            backdrop: None,
+            shown: None,
+            floor: Floor::default(),
+            children: HashMap::new(),
+        }
     }
 
     /// Group 0: the size of what is drawn into, and the samplers.
@@ -157,15 +170,17 @@ impl Surface {
         Rect::at_origin(self.size.map(|side| side as f32))
     }
 
-    /// Where it differs from `items` on `background`, as far as lists can say. What it shows is not known from here on
-    /// until it is set again.
-    pub(crate) fn damage(&mut self, items: &[DrawItem], background: Option<Rgba>) -> Damage {
+    /// Where it differs from `items` on `background`, as far as lists can say, and how many of the lowest items are as they
+    /// were. What it shows is not known from here on until it is set again.
+    pub(crate) fn damage(&mut self, items: &[DrawItem], background: Option<Rgba>) -> (Damage, usize) {
         let Some(shown) = self.shown.take().filter(|shown| shown.background == background) else {
-            return Damage::whole(self.size);
+            return (Damage::whole(self.size), 0);
         };
+        let still = shown.items.iter().zip(items).take_while(|(a, b)| a == b).count();
+        let still = if shown.missing.is_empty() { still } else { 0 };
         let mut damage = Damage::of_items(&shown.items, items, self.size);
         shown.missing.into_iter().for_each(|rect| damage.add(rect));
-        damage
+        (damage, still)
     }
 
     /// Draws all of it anew next time, and of all children.
@@ -184,7 +199,7 @@ impl Surface {
     pub(crate) fn bytes(&self) -> u64 {
         let copies = 1 + u64::from(self.backdrop.is_some());
         let children: u64 = self.children.values().map(|child| child.surface.bytes()).sum();
-        bytes_of(self.size) * copies + children
+        bytes_of(self.size) * copies + self.floor.bytes() + children
     }
 }
 
