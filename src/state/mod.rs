@@ -578,7 +578,9 @@ impl Streams {
         let mut action = Action { name: name.into(), arguments, moment };
         let scene_id = of.scene_in(&before.show)?.id.clone();
         let draft = before.acted(&scene_id, layer_id, &action)?;
-        self.admit(&draft.0.show, &scene_id, Some(&draft.1.id), moment).await?;
+        // At the time that is written, what comes at that time is there.
+        let written = Moment { elapsed: Duration::from_millis(action.elapsed_ms()), ..moment };
+        self.admit(&draft.0.show, &scene_id, Some(&draft.1.id), written).await?;
         let mut current = entry.lock();
         Ok(current.commit_with(|elapsed| {
             action.moment.elapsed = elapsed.unwrap_or_default();

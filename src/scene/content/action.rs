@@ -55,7 +55,7 @@ impl Action {
     }
 
     /// Milliseconds elapsed on the stream when it holds, rounded up: what is due then is not due earlier.
-    pub(super) fn elapsed_ms(&self) -> u64 {
+    pub fn elapsed_ms(&self) -> u64 {
         let elapsed = self.moment.elapsed;
         let ms = (elapsed + Duration::from_nanos(999_999)).as_millis();
         u64::try_from(ms).unwrap_or(u64::MAX)

@@ -13,9 +13,10 @@
 //! that and the time alone. Moderation is a matter of values too: `deleted` ids, `banWords`, and `clearedAtMs`, before
 //! which nothing is shown. The actions `message`, `delete`, `ban`, `clear` and `highlight` write them.
 //!
-//! Authors without a colour get one by their name. Emotes as pictures and replies are not here.
+//! With layout `inline` the name stands before the text, on its first line. Authors without a colour get one by their
+//! name. Emotes as pictures and replies are not here.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{collections::HashSet, ops::Range, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -30,7 +31,7 @@ use crate::{
     scene::{
         Easing,
         check::Check,
-        draw::{self, Raster},
+        draw::{self, Raster, TextLook, TextRaster, TextSpan},
         geometry::Rect,
     },
 };
@@ -98,6 +99,9 @@ styled! {
         /// How it comes in.
         #[serde(default = "default_easing")]
         pub easing: Easing,
+        /// Where the author stands.
+        #[serde(default)]
+        pub layout: ChatLayout,
         /// Pixels between two messages.
         #[serde(default = "default_gap")]
         pub gap: f64,
@@ -151,6 +155,17 @@ pub struct ChatBadge {
     /// Of its box.
     #[serde(default = "default_badge_color")]
     pub color: Rgba,
+}
+
+/// Where the author of a message stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ChatLayout {
+    /// Above the text.
+    #[default]
+    Stacked,
+    /// Before the text, after the badges.
+    Inline,
 }
 
 /// What becomes of a message with a banned word.
@@ -349,16 +364,17 @@ impl ChatMessage {
             self.author.bytes().fold(0_usize, |hash, byte| hash.wrapping_mul(31).wrapping_add(usize::from(byte)));
         self.author_color.unwrap_or(PALETTE[hash % PALETTE.len()])
     }
+}
 
-    /// Whether it has one of these names after an `@`.
-    fn mentions(&self, names: &[String]) -> bool {
-        let mentioned = self.text.split('@').skip(1).map(|rest| {
-            let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_' && c != '-').unwrap_or(rest.len());
-            rest[..end].to_lowercase()
-        });
-        let names: Vec<_> = names.iter().map(|name| name.trim_start_matches('@').to_lowercase()).collect();
-        mentioned.into_iter().any(|name| names.contains(&name))
-    }
+/// Where in a text one of these names stands after an `@`, which is meant too, in bytes.
+fn mentions(text: &str, names: &[String]) -> Vec<Range<usize>> {
+    let names: Vec<_> = names.iter().map(|name| name.trim_start_matches('@').to_lowercase()).collect();
+    let mentioned = text.match_indices('@').filter_map(|(at, _)| {
+        let rest = &text[at + 1..];
+        let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_' && c != '-').unwrap_or(rest.len());
+        names.contains(&rest[..end].to_lowercase()).then_some(at..at + 1 + end)
+    });
+    mentioned.collect()
 }
 
 /// The styles of a message's parts.
@@ -378,7 +394,7 @@ impl Looks {
 
 /// A measured message.
 struct Card {
-    author: Label,
+    author: Option<Label>,
     badges: Vec<(Label, Rgba)>,
     text: Label,
     initial: Option<(Label, Rgba)>,
@@ -394,7 +410,7 @@ impl Chat {
         planner.changes_at(ms(next.at_ms));
         let author = Style { color: next.colour(), ..looks.author.clone() };
         let author = author.raster(planner, self.censored(&next.author), None, false);
-        let text = looks.text.raster(planner, text, Some(self.text_width(width)), true);
+        let text = self.paragraph(planner, looks, next, &text, width);
         [author, text].into_iter().for_each(|raster| planner.prefetch(&Raster::Text(Arc::new(raster))));
     }
 
@@ -430,8 +446,10 @@ impl Chat {
         if is_cleared || self.deleted.contains(&message.id) {
             return None;
         }
-        let text = self.censored(&message.text);
-        let is_clean = text == message.text && self.censored(&message.author) == message.author;
+        // One message is one paragraph: nobody takes more room than the text needs.
+        let written = message.text.replace(['\n', '\r'], " ");
+        let text = self.censored(&written);
+        let is_clean = text == written && self.censored(&message.author) == message.author;
         (is_clean || self.ban_mode == BanMode::Replace).then_some(text)
     }
 
@@ -473,6 +491,43 @@ impl Chat {
         (width - self.indent() - self.message_padding as f32).max(1.0)
     }
 
+    /// The text with its mentions, and before it, where it is inline, who wrote it.
+    fn paragraph(
+        &self,
+        planner: &Planner<'_>,
+        looks: &Looks,
+        message: &ChatMessage,
+        text: &str,
+        width: f32,
+    ) -> TextRaster {
+        let mut parts: Vec<(String, TextLook)> = Vec::new();
+        if self.layout == ChatLayout::Inline {
+            let badge = |badge: &ChatBadge| (format!("{} ", badge.text), looks.badge.look(Some(badge.color)));
+            parts.extend(message.badges.iter().map(badge));
+            let author = format!("{}: ", self.censored(&message.author));
+            parts.push((author, looks.author.look(Some(message.colour()))));
+        }
+        let mut done = 0;
+        for name in mentions(text, &self.mentions) {
+            let strong = Style { weight: 700, ..looks.text.clone() };
+            parts.push((text[done..name.start].to_owned(), looks.text.look(None)));
+            parts.push((text[name.clone()].to_owned(), strong.look(Some(Rgba { a: 255, ..self.highlight_color }))));
+            done = name.end;
+        }
+        if parts.is_empty() {
+            return looks.text.raster(planner, text.to_owned(), Some(self.text_width(width)), true);
+        }
+        parts.push((text[done..].to_owned(), looks.text.look(None)));
+        let whole = parts.iter().map(|(part, _)| part.as_str()).collect();
+        let mut end = 0;
+        let spans = parts.into_iter().map(|(part, look)| {
+            end += part.len();
+            TextSpan { end, look }
+        });
+        let raster = looks.text.raster(planner, whole, Some(self.text_width(width)), true);
+        looks.text.spanned(planner, raster, spans.collect())
+    }
+
     fn card(
         &self,
         planner: &mut Planner<'_>,
@@ -483,18 +538,20 @@ impl Chat {
     ) -> Option<Card> {
         let author_style = Style { color: message.colour(), ..looks.author.clone() };
         let name = self.censored(&message.author);
-        let author = Label::line(planner, &author_style, &name)?;
-        let text = Label::paragraph(planner, &looks.text, text, self.text_width(width))?;
+        let raster = self.paragraph(planner, looks, message, text, width);
+        let block = Label::measured(planner, raster)?;
+        let is_stacked = self.layout == ChatLayout::Stacked;
+        let author = if is_stacked { Some(Label::line(planner, &author_style, &name)?) } else { None };
         let badge = |badge: &ChatBadge| Some((Label::line(planner, &looks.badge, &badge.text)?, badge.color));
-        let badges = message.badges.iter().filter_map(badge).collect();
+        let badges = message.badges.iter().filter(|_| is_stacked).filter_map(badge).collect();
         let initial = name.chars().next().filter(|_| self.avatars).map(|first| first.to_uppercase().to_string());
         let initial = initial.and_then(|initial| Label::line(planner, &author_style, &initial));
-        let texts = author.block[1] + text.block[1];
+        let texts = author.as_ref().map_or(0.0, |author| author.block[1]) + block.block[1];
         let beside = if self.avatars { self.avatar() } else { 0.0 };
         let height = texts.max(beside) + 2.0 * self.message_padding as f32;
-        let is_highlighted = message.highlight || message.mentions(&self.mentions);
+        let is_highlighted = message.highlight || !mentions(text, &self.mentions).is_empty();
         let initial = initial.map(|initial| (initial, message.colour()));
-        Some(Card { author, badges, text, initial, is_highlighted, height })
+        Some(Card { author, badges, text: block, initial, is_highlighted, height })
     }
 
     fn plan_card(&self, planner: &mut Planner<'_>, size: [f32; 2], part: Part, card: &Card, place: Rect) {
@@ -519,23 +576,24 @@ impl Chat {
             initial.plan(planner, size, part, [disc.x + (disc.w - w) / 2.0, disc.y + (disc.h - h) / 2.0]);
         }
         let x = place.x + self.indent();
-        card.author.plan(planner, size, part, [x, y]);
-        self.plan_badges(planner, size, part, card, [x + card.author.block[0], y]);
-        card.text.plan(planner, size, part, [x, y + card.author.block[1]]);
+        let mut below = y;
+        if let Some(author) = &card.author {
+            author.plan(planner, size, part, [x, y]);
+            let line = Rect::new(x + author.block[0], y, 0.0, author.block[1]);
+            self.plan_badges(planner, size, part, &card.badges, line);
+            below += author.block[1];
+        }
+        card.text.plan(planner, size, part, [x, below]);
     }
 
-    /// Draws the badges after the name, whose line ends at `at`.
-    fn plan_badges(&self, planner: &mut Planner<'_>, size: [f32; 2], part: Part, card: &Card, at: [f32; 2]) {
-        let mut x = at[0] + self.size as f32 * 0.4;
-        for (label, colour) in &card.badges {
-            let margin = label.block[1] * 0.3;
-            let place = Rect::new(
-                x,
-                at[1] + (card.author.block[1] - label.block[1]) / 2.0,
-                label.block[0] + 2.0 * margin,
-                label.block[1],
-            );
-            part.draw(planner, size, filled(place, label.block[1] * 0.25, draw::Fill::Solid(*colour)));
+    /// Draws the badges to the right of the name's line.
+    fn plan_badges(&self, planner: &mut Planner<'_>, size: [f32; 2], part: Part, badges: &[(Label, Rgba)], line: Rect) {
+        let mut x = line.x + self.size as f32 * 0.4;
+        for (label, colour) in badges {
+            let [width, height] = label.block;
+            let margin = height * 0.3;
+            let place = Rect::new(x, line.y + (line.h - height) / 2.0, width + 2.0 * margin, height);
+            part.draw(planner, size, filled(place, height * 0.25, draw::Fill::Solid(*colour)));
             label.plan(planner, size, part, [x + margin, place.y]);
             x += place.w + margin;
         }
@@ -669,12 +727,40 @@ mod tests {
     #[test]
     fn names_after_an_at_are_mentions() {
         let names = ["Saleroom".to_owned(), "@host".to_owned()];
-        let mentions = |text: &str| {
-            let message: ChatMessage = serde_json::from_value(message("a", text, 0)).unwrap();
-            message.mentions(&names)
+        let found = |text: &str| mentions(text, &names).into_iter().map(|at| text[at].to_owned()).collect::<Vec<_>>();
+        assert_eq!(found("hi @saleroom! And @HOST, a@b"), ["@saleroom", "@HOST"]);
+        assert_eq!(found("saleroom, @salerooms, @ host, @"), [""; 0]);
+    }
+
+    /// The parts of the only message's text, each with its colour.
+    fn parts(fields: Value) -> Vec<(String, Option<Rgba>)> {
+        let (_, evaluation) = shelf(chat(fields), json!({ "width": 300, "height": 300 }), 9000, 0);
+        let item = evaluation.draw_list.items.into_iter().last().unwrap();
+        let draw::Paint::Raster { raster: Raster::Text(raster), .. } = item.paint else { panic!("a text") };
+        let mut start = 0;
+        let part = |span: &TextSpan| {
+            let part = raster.text[start..span.end].to_owned();
+            start = span.end;
+            (part, span.look.colour)
         };
-        assert!(mentions("hi @saleroom!") && mentions("@HOST") && mentions("a@b @host, yes"));
-        assert!(!mentions("saleroom") && !mentions("@salerooms") && !mentions("@ host"));
+        raster.spans.iter().map(part).collect()
+    }
+
+    #[test]
+    fn mentions_and_inline_authors_are_part_of_the_text() {
+        let one = json!([{ "id": "a", "author": "Ada", "authorColor": "#00ff00", "text": "hi @host\nok", "atMs": 0,
+            "badges": [{ "text": "MOD", "color": "#0000ff" }] }]);
+        let gold = Rgba { a: 255, ..default_highlight() };
+        let mention = [("hi ".to_owned(), None), ("@host".to_owned(), Some(gold)), (" ok".to_owned(), None)];
+        let stacked = parts(json!({ "messages": one, "mentions": ["host"] }));
+        assert_eq!(stacked, mention);
+        let inline = parts(json!({ "messages": one, "mentions": ["host"], "layout": "inline" }));
+        let who = [
+            ("MOD ".to_owned(), Some(Rgba::new(0, 0, 255, 255))),
+            ("Ada: ".to_owned(), Some(Rgba::new(0, 255, 0, 255))),
+        ];
+        assert_eq!((&inline[..2], &inline[2..]), (&who[..], &mention[..]));
+        assert_eq!(parts(json!({ "messages": one })), [], "a plain text has one style");
     }
 
     #[test]

@@ -62,16 +62,8 @@ impl Label {
         Self::line(planner, &smaller, text)
     }
 
-    /// A text that is broken between words at `width`.
-    pub(super) fn paragraph(planner: &mut Planner<'_>, style: &Style, text: &str, width: f32) -> Option<Self> {
-        if text.is_empty() {
-            return None;
-        }
-        let raster = style.raster(planner, text.to_owned(), Some(width.max(1.0)), true);
-        Self::measured(planner, raster)
-    }
-
-    fn measured(planner: &mut Planner<'_>, raster: TextRaster) -> Option<Self> {
+    /// A text as its raster says; nothing while it cannot be measured.
+    pub(super) fn measured(planner: &mut Planner<'_>, raster: TextRaster) -> Option<Self> {
         let raster = Arc::new(raster);
         let block = planner.extent(&Raster::Text(raster.clone()))?;
         Some(Self { raster, block })

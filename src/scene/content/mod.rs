@@ -39,7 +39,7 @@ pub use self::{
     action::{Action, Refused},
     character::{Blink, Breathing, Character, Figure, PreviousState},
     chart::{Chart, ChartKind, Series},
-    chat::{BanMode, Chat, ChatBadge, ChatMessage},
+    chat::{BanMode, Chat, ChatBadge, ChatLayout, ChatMessage},
     clock::{Clock, Zone},
     color::Color,
     fill::{Fill, Gradient, GradientKind, Stop},

@@ -327,9 +327,8 @@ impl Text {
                 end += part.len();
                 TextSpan { end, look: run.look(style) }
             };
-            raster.spans = runs.iter().zip(&parts).map(span).collect();
-            raster.effects.get_or_insert_with(|| Arc::new(style.effects(planner)));
-            raster.scale = raster.scale.min(style.raster_scale(planner, &raster));
+            let spans = runs.iter().zip(&parts).map(span).collect();
+            return style.spanned(planner, raster, spans);
         }
         raster
     }
@@ -488,6 +487,26 @@ impl Style {
         };
         raster.scale = self.raster_scale(planner, &raster);
         raster
+    }
+
+    /// The same text with parts that look different.
+    pub(super) fn spanned(&self, planner: &Planner<'_>, raster: TextRaster, spans: Vec<TextSpan>) -> TextRaster {
+        let mut raster = TextRaster { spans, ..raster };
+        raster.effects.get_or_insert_with(|| Arc::new(self.effects(planner)));
+        raster.scale = raster.scale.min(self.raster_scale(planner, &raster));
+        raster
+    }
+
+    /// How its letters look, in this colour or as it is filled.
+    pub(super) fn look(&self, colour: Option<Rgba>) -> TextLook {
+        TextLook {
+            font: self.font.clone(),
+            size: self.size as f32,
+            weight: self.weight,
+            is_italic: self.italic,
+            colour,
+            letter_spacing: self.letter_spacing as f32,
+        }
     }
 
     fn effects(&self, planner: &Planner<'_>) -> TextEffects {
