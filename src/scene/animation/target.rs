@@ -7,7 +7,8 @@
 //!
 //! On air the layer's document is written, the values are put in and it is read again: all that a content checks is
 //! checked, and nothing need be known of the types. That costs some tens of microseconds a frame while such an animation
-//! is in effect; the fourteen properties that have names cost nothing of the kind.
+//! is in effect; the fourteen properties that have names cost nothing of the kind. A content is only read again when
+//! something in it moves, and that of a group never: its layers have animations of their own.
 
 use std::{cell::OnceCell, ops::RangeInclusive};
 
@@ -18,8 +19,9 @@ use super::keyframes::{Keyframes, Quantity};
 use crate::{
     base::colour::Rgba,
     scene::{
-        COORDINATE_MAX, Layer, SIDE_MAX, Transform,
+        COORDINATE_MAX, Content, Layer, SIDE_MAX, Transform,
         check::{Check, Problem, Problems, Range},
+        content::Color,
     },
 };
 
@@ -183,7 +185,14 @@ impl<'a> Ground<'a> {
             let mut check = Check::noting_ranges();
             self.layer.check(&mut check);
             // A layer that was read is written without an error; if not, nothing in it is animated.
-            (document_of(self.layer).unwrap_or_default(), check.into_ranges())
+            let mut document = document_of(self.layer, self.layer.content.clone()).unwrap_or_default();
+            // Layers within it are animated themselves. Read again for each other's sake they would cost without bound.
+            if matches!(self.layer.content, Content::Group(_))
+                && let Some(fields) = document.as_object_mut()
+            {
+                fields.remove("content");
+            }
+            (document, check.into_ranges())
         })
     }
 
@@ -193,9 +202,10 @@ impl<'a> Ground<'a> {
     }
 }
 
-/// The document of `layer` without what moves in it.
-fn document_of(layer: &Layer) -> Result<Value, Problems> {
+/// The document of `layer` without what moves in it, and with `content` in place of its own.
+fn document_of(layer: &Layer, content: Content) -> Result<Value, Problems> {
     let still = Layer {
+        content,
         animations: Vec::new(),
         enter: None,
         exit: None,
@@ -205,6 +215,11 @@ fn document_of(layer: &Layer) -> Result<Value, Problems> {
         ..layer.clone()
     };
     serde_json::to_value(still).map_err(|error| Problem { pointer: String::new(), message: error.to_string() }.into())
+}
+
+/// A content that costs nothing to write and read.
+fn stand_in() -> Content {
+    Content::Color(Color { color: Rgba::CLEAR })
 }
 
 /// What of a value can be animated.
@@ -260,7 +275,8 @@ impl Target {
         let numbers = || keyframes.0.iter().filter_map(|keyframe| number(keyframe.value));
         let extremes = [numbers().reduce(f64::min), numbers().reduce(f64::max)].map(|v| v.map(Quantity::Number));
         let first = keyframes.0.first().map(|keyframe| keyframe.value);
-        for value in extremes.into_iter().flatten().chain(first) {
+        let colour = first.filter(|first| matches!(first, Quantity::Colour(_)));
+        for value in extremes.into_iter().flatten().chain(colour) {
             if let Err(problems) = changed(ground.layer, &[(part, value)]) {
                 check.that("/keyframes", false, || format!("the layer is not right with them: {problems}"));
                 return;
@@ -300,9 +316,11 @@ impl Part {
                 Kind::Number { range, is_whole: !value.is_f64() }
             }
             None => {
-                let allowed = places(document).join("`, `");
-                let message = format!("`{text}` is no number and no colour in this layer, expected one of `{allowed}`");
-                return Err(problem(message));
+                let allowed = match places(document) {
+                    places if places.is_empty() => "one of the layer's own properties".into(),
+                    places => format!("one of `{}`", places.join("`, `")),
+                };
+                return Err(problem(format!("`{text}` is no number and no colour in this layer, expected {allowed}")));
             }
         };
         Ok(Self { pointer, kind })
@@ -352,7 +370,9 @@ fn places(document: &Value) -> Vec<String> {
 
 /// The layer with these values in its document, without what moves in it.
 pub(super) fn changed(layer: &Layer, changes: &[(&Part, Quantity)]) -> Result<Layer, Problems> {
-    let mut document = document_of(layer)?;
+    let is_content_changed = changes.iter().any(|(part, _)| part.pointer.starts_with("/content/"));
+    let content = if is_content_changed { layer.content.clone() } else { stand_in() };
+    let mut document = document_of(layer, content)?;
     for (part, value) in changes {
         let Some(slot) = document.pointer_mut(&part.pointer) else {
             let message = format!("`{}` is animated, but is not there", &part.pointer[1..]);
@@ -360,5 +380,9 @@ pub(super) fn changed(layer: &Layer, changes: &[(&Part, Quantity)]) -> Result<La
         };
         *slot = part.written(*value);
     }
-    Layer::read(document)
+    let mut changed = Layer::read(document)?;
+    if !is_content_changed {
+        changed.content = layer.content.clone();
+    }
+    Ok(changed)
 }

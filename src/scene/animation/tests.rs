@@ -264,6 +264,17 @@ fn places_that_cannot_be_animated_are_refused_with_those_that_can() {
 }
 
 #[test]
+fn the_layers_of_a_group_are_animated_themselves() {
+    let child = json!({ "id": "child", "content": { "type": "color", "color": "#ffffff" } });
+    let layer = ground(json!({ "type": "group", "staggerMs": 5, "layers": [child] }));
+    for place in ["content/layers/0/opacity", "content/staggerMs"] {
+        let animation = json!({ "property": place, "keyframes": [{ "atMs": 0, "value": 1 }] });
+        let problems = read(vec![animation], &Ground::new(&layer)).unwrap_err();
+        assert_eq!(problems.0[0].pointer, "/0/property", "{problems}");
+    }
+}
+
+#[test]
 fn what_is_wrong_only_together_is_said_and_the_layer_stays_as_it_is() {
     let stops = json!([{ "offset": 0.2, "color": "#000000" }, { "offset": 0.8, "color": "#ff0000" }]);
     let shape = json!({ "type": "shape", "shape": "rectangle", "fill": { "type": "radial", "stops": stops } });
