@@ -1,7 +1,7 @@
 //! The HTTP interface: REST under `/api/v1`, health, metrics, and a page for a first look.
 //!
 //! JSON in camelCase; errors are problem documents (RFC 9457) with a stable code; mutations answer with the revision
-//! and, while the stream runs, the first frame that shows them. WebSocket, OpenAPI, authentication, assets, scenes and
+//! and, while the stream runs, the first frame that shows them. WebSocket, OpenAPI, authentication, assets and
 //! transactions are not here yet.
 
 mod body;
@@ -9,6 +9,7 @@ mod overlay;
 mod parts;
 mod path;
 mod problem;
+mod scenes;
 mod streams;
 
 use std::sync::Arc;
@@ -55,7 +56,12 @@ pub fn router(app: App) -> Router {
         .route("/", get(streams::get).patch(streams::patch).delete(streams::delete))
         .route("/status", get(streams::status))
         .route("/program.png", get(streams::program_png))
+        .route("/scenes", get(scenes::list).post(scenes::create))
+        .route("/scenes/{scene_id}", get(scenes::get).put(scenes::put).patch(scenes::patch).delete(scenes::delete))
         .nest("/scenes/{scene_id}", layers.clone())
+        .route("/take", post(scenes::take))
+        .route("/preview", get(scenes::get_preview).put(scenes::put_preview))
+        .route("/preview.png", get(scenes::preview_png))
         .merge(layers)
         .route("/outputs", get(parts::list_outputs).post(parts::create_output))
         .route("/outputs/{output_id}", get(parts::get_output).patch(parts::patch_output).delete(parts::delete_output))

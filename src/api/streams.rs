@@ -131,10 +131,13 @@ pub(super) async fn program_png(
     if let Some(overlay) = wanted.overlay {
         overlay.draw(&mut still);
     }
+    png_answer(still.picture).await
+}
+
+/// A picture of the moment.
+pub(super) async fn png_answer(image: RgbaImage) -> Answer {
     let internal = |detail: String| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail);
-    let png = tokio::task::spawn_blocking(move || png_of(&still.picture))
-        .await
-        .map_err(|error| internal(error.to_string()))?;
+    let png = tokio::task::spawn_blocking(move || png_of(&image)).await.map_err(|error| internal(error.to_string()))?;
     let png = png.map_err(|error| internal(error.to_string()))?;
     Ok(([(header::CONTENT_TYPE, "image/png"), (header::CACHE_CONTROL, "no-store")], png).into_response())
 }

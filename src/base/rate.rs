@@ -84,6 +84,12 @@ impl FrameRate {
         if self.time_of(frames.saturating_add(1)) <= time { frames.saturating_add(1) } else { frames }
     }
 
+    /// The first frame that does not start before `time`.
+    pub fn first_frame_at(self, time: Duration) -> u64 {
+        let frame = self.frame_at(time);
+        if self.time_of(frame) < time { frame.saturating_add(1) } else { frame }
+    }
+
     /// How many frames come closest to `span`, at least one.
     pub fn frames_in(self, span: Duration) -> u64 {
         let unit = u128::from(self.den) * NANOS_PER_SECOND;

@@ -83,6 +83,14 @@ pub fn still(devices: &Devices, show: &Show, time: Duration) -> Result<RgbaImage
     Ok(compositor.capture()?)
 }
 
+/// The frame of `show` at `moment` as it would be on air: without what is broken, or not there within `timeout`.
+pub fn picture(devices: &Devices, show: &Show, moment: Moment, timeout: Duration) -> Result<RgbaImage, gpu::Error> {
+    let list = prepare(show, moment, &devices.library, timeout).draw_list;
+    let mut compositor = Compositor::new(devices.gpu()?, devices.library.clone(), show.canvas.size, COLOUR)?;
+    compositor.render(0, &list)?;
+    compositor.capture()
+}
+
 fn plan(devices: &Devices, show: &Show, elapsed: Duration) -> Result<Evaluation, Error> {
     let moment = Moment { elapsed, utc_ms: START_UTC_MS + elapsed.as_millis() as i64 };
     let evaluation = prepare(show, moment, &devices.library, MEDIA_TIMEOUT);

@@ -43,6 +43,18 @@ impl Problems {
     }
 }
 
+impl Problems {
+    /// The same problems, seen from the part that hangs at `prefix`; those of other parts stay as they are.
+    pub fn within(mut self, prefix: &str) -> Self {
+        for problem in &mut self.0 {
+            if let Some(rest) = problem.pointer.strip_prefix(prefix).filter(|rest| rest.starts_with('/')) {
+                problem.pointer = rest.to_owned();
+            }
+        }
+        self
+    }
+}
+
 impl From<Problem> for Problems {
     fn from(problem: Problem) -> Self {
         Self(vec![problem])

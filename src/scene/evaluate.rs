@@ -10,7 +10,7 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    BlendMode, Layer, LayerErrors, Show,
+    BlendMode, Layer, LayerErrors, SCENES_DEEP_MAX, Show, Transform,
     animation::Pose,
     draw::{
         BlendSpace, DrawItem, DrawList, Extent, Fill, Group, Media, Outline, Paint, Raster, SURFACE_SIDE_MAX, Shape,
@@ -19,6 +19,7 @@ use super::{
     geometry::{Affine, Rect},
     in_z_order,
     playback::Timing,
+    transition::Studio,
 };
 use crate::base::{colour::Rgba, id::Id};
 
@@ -78,6 +79,11 @@ impl Evaluation {
         }
     }
 
+    /// Notes that the list is another one at this time.
+    pub(super) fn change_at(&mut self, time: Duration) {
+        self.changes_at = Some(self.changes_at.map_or(time, |other| other.min(time)));
+    }
+
     /// Whether a later frame of the same show, at `time`, is known to give the same list without being planned.
     pub fn holds_at(&self, time: Duration) -> bool {
         !self.is_pending && self.errors.is_empty() && self.changes_at.is_none_or(|change| time < change)
@@ -87,11 +93,24 @@ impl Evaluation {
 /// Plans the frame of `show` at `moment`.
 pub fn evaluate(show: &Show, moment: Moment, media: &dyn Media) -> Evaluation {
     let mut evaluation = Evaluation::new(show);
-    let stage = Stage { show, moment, media, scale: 1.0, late: Duration::ZERO, is_ahead: false };
-    plan_layers(&show.on_air().layers, Duration::ZERO, &stage, &mut evaluation);
+    Studio { show, moment, media }.plan(show.program(), &mut evaluation);
     let whole = Rect::at_origin(show.canvas.size.sides().map(|side| side as f32));
     evaluation.draw_list.items.retain(|item| !item.place.bounds_of(item.clip).intersect(whole).is_empty());
     evaluation
+}
+
+/// Adds the items of these layers, on the canvas, to the plan.
+pub(super) fn plan_canvas(studio: Studio<'_>, layers: &[Layer], evaluation: &mut Evaluation) {
+    plan_layers(layers, Duration::ZERO, &Stage::of(studio), evaluation);
+}
+
+/// Adds the items of one layer that has a content alone and is as large as the canvas to the plan. Its time begins at
+/// `start`.
+pub(super) fn plan_over_canvas(studio: Studio<'_>, layer: &Layer, start: Duration, evaluation: &mut Evaluation) {
+    let [width, height] = studio.show.canvas.size.sides().map(f64::from);
+    let transform = Transform { width: Some(width), height: Some(height), ..Transform::default() };
+    let pose = Pose { transform, opacity: 1.0, layer: None, changes_at: None };
+    Planner::new(Stage::of(studio).later(start), layer, pose, evaluation).run();
 }
 
 /// Where and when layers are planned.
@@ -106,9 +125,15 @@ struct Stage<'a> {
     late: Duration,
     /// Whether it is planned only for the rasters it will need.
     is_ahead: bool,
+    /// How many scenes deep it may still go.
+    scenes: usize,
 }
 
-impl Stage<'_> {
+impl<'a> Stage<'a> {
+    fn of(Studio { show, moment, media }: Studio<'a>) -> Self {
+        Self { show, moment, media, scale: 1.0, late: Duration::ZERO, is_ahead: false, scenes: SCENES_DEEP_MAX }
+    }
+
     /// The same on the first frame after `time`.
     fn ahead(&self, time: Duration) -> Self {
         let rate = self.show.canvas.fps;
@@ -159,8 +184,7 @@ fn plan_layer(layer: &Layer, stage: &Stage<'_>, evaluation: &mut Evaluation) -> 
         None
     });
     let layer = moved.as_deref().unwrap_or(layer);
-    let first = evaluation.draw_list.items.len();
-    Planner { stage: *stage, layer, pose, evaluation, first, size: [0.0; 2], clip: None }.run();
+    Planner::new(*stage, layer, pose, evaluation).run();
     changes_at
 }
 
@@ -196,7 +220,12 @@ impl std::fmt::Debug for Planner<'_> {
     }
 }
 
-impl Planner<'_> {
+impl<'a> Planner<'a> {
+    fn new(stage: Stage<'a>, layer: &'a Layer, pose: Pose, evaluation: &'a mut Evaluation) -> Self {
+        let first = evaluation.draw_list.items.len();
+        Self { stage, layer, pose, evaluation, first, size: [0.0; 2], clip: None }
+    }
+
     /// A clear layer is not planned, but says when it will be there.
     fn run(&mut self) {
         if let Some(time) = self.pose.changes_at {
@@ -278,6 +307,23 @@ impl Planner<'_> {
         plan_layers(layers, stagger, &stage, self.evaluation);
     }
 
+    /// Plans another scene of the show, stretched over the layer's box and cut at it.
+    pub(super) fn plan_scene(&mut self, id: &Id) {
+        let show = self.stage.show;
+        let Some(scenes) = self.stage.scenes.checked_sub(1) else { return };
+        let Some(scene) = show.scene(id.as_str()) else { return };
+        let canvas = show.canvas.size.sides().map(|side| side as f32);
+        self.size = self.size_or(canvas);
+        let stretched = Affine { a: self.size[0] / canvas[0], d: self.size[1] / canvas[1], ..Affine::IDENTITY };
+        let first = self.evaluation.draw_list.items.len();
+        let stage = Stage { scale: self.scale() * stretched.scale(), scenes, ..self.stage };
+        plan_layers(&scene.layers, Duration::ZERO, &stage, self.evaluation);
+        for item in &mut self.evaluation.draw_list.items[first..] {
+            item.place = stretched.after(item.place);
+        }
+        self.clip_to(self.size);
+    }
+
     /// Cuts off what the layer draws outside its box of `size`.
     pub fn clip_to(&mut self, size: [f32; 2]) {
         self.clip = Some(Rect::at_origin(size));
@@ -291,8 +337,7 @@ impl Planner<'_> {
     /// Says that the layer looks the same until this time elapsed, exclusively. A content that does not say so never
     /// changes by itself.
     pub fn changes_at(&mut self, time: Duration) {
-        let earliest = self.evaluation.changes_at.map_or(time, |other| other.min(time));
-        self.evaluation.changes_at = Some(earliest);
+        self.evaluation.change_at(time);
     }
 
     /// Says that the layer looks the same for this long, which may be 0: it changes on every frame.
@@ -327,10 +372,10 @@ impl Planner<'_> {
         }
     }
 
-    /// Only pictures keep their proportion; the height of a text follows from its lines.
+    /// Only pictures and scenes keep their proportion; the height of a text follows from its lines.
     fn is_proportional(&self) -> bool {
-        use super::Content::{Character, Image, Sequence, Sprite, Svg};
-        matches!(self.layer.content, Character(_) | Image(_) | Sequence(_) | Sprite(_) | Svg(_))
+        use super::Content::{Character, Image, Scene, Sequence, Sprite, Svg};
+        matches!(self.layer.content, Character(_) | Image(_) | Scene(_) | Sequence(_) | Sprite(_) | Svg(_))
     }
 
     /// The layer's box, or the canvas.

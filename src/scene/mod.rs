@@ -2,7 +2,7 @@
 //!
 //! Documents are JSON in camelCase, read strictly: an unknown field, an unknown name or a number out of range is a
 //! [`check::Problem`] with a JSON pointer. What is written back reads as the same document.
-//! Pure: no GPU, no clock, no files. Effects and transitions are not here yet.
+//! Pure: no GPU, no clock, no files. Effects are not here yet.
 
 pub mod animation;
 mod blend;
@@ -16,6 +16,7 @@ pub mod geometry;
 pub mod playback;
 mod show;
 mod strict;
+pub mod transition;
 
 use std::collections::HashSet;
 
@@ -30,7 +31,8 @@ pub use self::{
     easing::Easing,
     evaluate::{Evaluation, LayerError, Moment, Planner, evaluate},
     playback::Playback,
-    show::{SCENES_MAX, SHOW_LAYERS_MAX, Scene, Show, ShowDocument},
+    show::{SCENES_DEEP_MAX, SCENES_MAX, SHOW_LAYERS_MAX, Scene, Show, ShowDocument},
+    transition::{OnAir, Take},
 };
 use self::{
     animation::{Approach, Ground, Passage, Property, Switched, Transition},

@@ -1,26 +1,35 @@
 //! A show: a canvas and the scenes that may be on it, one of them on air.
 //!
 //! A document of one scene may give `layers` alone: that scene's id is `main`. With several it gives `scenes`, and
-//! `program` names the one on air, or the first is. What is written back has the same form.
+//! `program` says what is on air: the id of a scene, or a take between some; without it, the first scene. What is written
+//! back has the same form.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    Canvas, Layer, LayerErrors,
+    Canvas, Layer, LayerErrors, OnAir,
     check::{self, Check, Problem, Problems},
     read_layers,
+    transition::Transition,
 };
 use crate::base::id::Id;
 
 /// Most scenes of a show.
 pub const SCENES_MAX: usize = 64;
-/// Most layers of all scenes together.
+/// Most layers of all scenes together, those within groups included; of one scene with those that scenes within it show,
+/// too.
 pub const SHOW_LAYERS_MAX: usize = 2048;
+/// How deep scenes may lie within scenes.
+pub const SCENES_DEEP_MAX: usize = 4;
 
-/// A canvas, the scenes for it, and which one is on air.
+/// A canvas, the scenes for it, and what is on air.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Show {
     /// Size, rate and colour.
@@ -29,8 +38,8 @@ pub struct Show {
     pub layer_errors: LayerErrors,
     /// In the order of the document, at least one; ids are unique.
     scenes: Vec<Arc<Scene>>,
-    /// The one on air; always one of them.
-    program: Id,
+    /// What is on air; names none but them.
+    program: OnAir,
 }
 
 /// An ordered set of layers.
@@ -57,8 +66,8 @@ pub struct ShowDocument {
     pub layers: Option<Vec<Value>>,
     /// All scenes.
     pub scenes: Option<Vec<Value>>,
-    /// Which of them is on air.
-    pub program: Option<Id>,
+    /// What is on air.
+    pub program: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -86,6 +95,16 @@ impl Scene {
         self.layers.iter().find(|layer| layer.id.as_str() == id)
     }
 
+    /// All its layers, those within others included.
+    fn with_children(&self) -> impl Iterator<Item = &Layer> {
+        self.layers.iter().flat_map(Layer::with_children)
+    }
+
+    /// The scenes that its layers show.
+    fn scenes(&self) -> impl Iterator<Item = &Id> {
+        self.with_children().filter_map(|layer| layer.content.scene())
+    }
+
     /// The id of a show's scene when it has but one.
     pub fn main_id() -> Id {
         Id::new("main").unwrap_or_else(|_| unreachable!("four letters are an id"))
@@ -96,7 +115,7 @@ impl Show {
     /// A show of one scene, `main`.
     pub fn of_layers(canvas: Canvas, layer_errors: LayerErrors, layers: Vec<Layer>) -> Self {
         let scene = Scene { id: Scene::main_id(), name: String::new(), layers };
-        Self { canvas, layer_errors, program: scene.id.clone(), scenes: vec![Arc::new(scene)] }
+        Self { canvas, layer_errors, program: OnAir::Scene(scene.id.clone()), scenes: vec![Arc::new(scene)] }
     }
 
     /// Reads and checks a show's document.
@@ -119,39 +138,151 @@ impl Show {
         self.scenes.iter_mut().find(|scene| scene.id.as_str() == id).map(Arc::make_mut)
     }
 
-    /// This show after a run that ended at `elapsed`: whatever was under way in its layers has arrived.
+    /// This show after a run that ended at `elapsed`: takes are over, and whatever was under way in its layers has
+    /// arrived.
     pub fn settled(&self, elapsed: Duration) -> Self {
         let settle = |scene: &Arc<Scene>| {
             let layers = scene.layers.iter().map(|layer| layer.clone().settled(elapsed)).collect();
             Arc::new(Scene { id: scene.id.clone(), name: scene.name.clone(), layers })
         };
-        Self { scenes: self.scenes.iter().map(settle).collect(), ..self.clone() }
+        let program = OnAir::Scene(self.program.target().clone());
+        Self { scenes: self.scenes.iter().map(settle).collect(), program, ..self.clone() }
     }
 
-    /// The scene on air.
+    /// What is on air.
+    pub fn program(&self) -> &OnAir {
+        &self.program
+    }
+
+    /// The scene on air; while a take is under way, the one it leads to.
     pub fn on_air(&self) -> &Arc<Scene> {
-        self.scene(self.program.as_str()).unwrap_or_else(|| unreachable!("the scene on air is one of the show's"))
+        let target = self.program.target();
+        self.scene(target.as_str()).unwrap_or_else(|| unreachable!("what is on air is a scene of the show"))
     }
 
     /// The same show with this scene, which must be one of its own, on air.
     pub fn showing(&self, id: &Id) -> Self {
         debug_assert!(self.scene(id.as_str()).is_some(), "{id} is no scene of the show");
-        Self { program: id.clone(), ..self.clone() }
+        Self { program: OnAir::Scene(id.clone()), ..self.clone() }
+    }
+
+    /// The same show when, at `start`, a take to this scene, which must be one of its own, begins.
+    pub fn taking(&self, to: &Id, transition: Arc<Transition>, start: Duration) -> Self {
+        debug_assert!(self.scene(to.as_str()).is_some(), "{to} is no scene of the show");
+        Self { program: self.program.taking(to.clone(), transition, start), ..self.clone() }
+    }
+
+    /// The same show at `elapsed`, without the takes that are over by then; `None` if there are none.
+    pub fn caught_up(&self, elapsed: Duration) -> Option<Self> {
+        let program = self.program.settled(elapsed);
+        (program != self.program).then(|| Self { program, ..self.clone() })
+    }
+
+    /// Adds a scene, in place of the one of its id if there is one.
+    pub fn put(&mut self, scene: Scene) {
+        match self.scene_mut(scene.id.as_str()) {
+            Some(place) => *place = scene,
+            None => self.scenes.push(Arc::new(scene)),
+        }
+    }
+
+    /// Takes a scene away that is not on air.
+    pub fn remove(&mut self, id: &Id) {
+        debug_assert!(!self.program.scenes().contains(&id), "{id} is on air");
+        self.scenes.retain(|scene| scene.id != *id);
     }
 
     /// What no scene says alone: how many there are, and of what.
-    fn check(self) -> Result<Self, Problems> {
+    pub fn check(&self) -> Result<(), Problems> {
         let mut check = Check::default();
         check.count("/scenes", "scenes", self.scenes.len(), 1..=SCENES_MAX);
-        let layers = self.scenes.iter().map(|scene| scene.layers.len()).sum();
+        let layers = self.scenes.iter().map(|scene| scene.with_children().count()).sum();
         check.count("/scenes", "layers in all", layers, 0..=SHOW_LAYERS_MAX);
         let mut ids = HashSet::new();
         for (i, scene) in self.scenes.iter().enumerate() {
             let is_new = ids.insert(&scene.id);
             check.that(&format!("/scenes/{i}/id"), is_new, || format!("`{}` is another scene's id already", scene.id));
         }
-        check.that("/program", ids.contains(&self.program), || format!("there is no scene `{}`", self.program));
-        check.finish().map(|()| self)
+        self.check_nesting(&mut check);
+        for id in self.program.scenes() {
+            check.that("/program", ids.contains(id), || format!("there is no scene `{id}`"));
+        }
+        check.finish()
+    }
+}
+
+/// A scene with those within it.
+#[derive(Clone, Copy)]
+struct Extent {
+    layers: usize,
+    /// How deep scenes lie within it.
+    depth: usize,
+}
+
+impl Show {
+    /// Scenes that layers show must be there, not within themselves, and not be too much together.
+    fn check_nesting(&self, check: &mut Check) {
+        let mut known = HashMap::new();
+        for (i, scene) in self.scenes.iter().enumerate() {
+            for (j, layer) in scene.layers.iter().enumerate() {
+                let pointer = format!("/scenes/{i}/layers/{j}/content");
+                for id in layer.with_children().into_iter().filter_map(|layer| layer.content.scene()) {
+                    check.that(&pointer, self.scene(id.as_str()).is_some(), || format!("there is no scene `{id}`"));
+                    check.that(&pointer, !self.leads_to(id, &scene.id), || {
+                        format!("scene `{}` would be within itself", scene.id)
+                    });
+                }
+            }
+            let Extent { layers, depth } = self.extent(scene, &mut known);
+            let pointer = format!("/scenes/{i}");
+            check.that(&pointer, depth <= SCENES_DEEP_MAX, || {
+                format!("scenes within scenes are too deep: {SCENES_DEEP_MAX} at most")
+            });
+            check.that(&pointer, layers <= SHOW_LAYERS_MAX, || {
+                format!("{layers} layers, those of scenes within it included, are too many: {SHOW_LAYERS_MAX} at most")
+            });
+        }
+    }
+
+    /// Whether the scene `from` is, or shows, however far down, the scene `to`.
+    fn leads_to(&self, from: &Id, to: &Id) -> bool {
+        let mut found = vec![from];
+        let mut next = 0;
+        while let Some(id) = found.get(next).copied() {
+            if id == to {
+                return true;
+            }
+            let within = self.scene(id.as_str()).into_iter().flat_map(|scene| scene.scenes());
+            within.for_each(|id| {
+                if !found.contains(&id) {
+                    found.push(id)
+                }
+            });
+            next += 1;
+        }
+        false
+    }
+
+    /// What a scene comes to. One that is within itself counts nothing there; it is refused.
+    fn extent<'a>(&'a self, scene: &'a Scene, known: &mut HashMap<&'a Id, Extent>) -> Extent {
+        if let Some(&extent) = known.get(&scene.id) {
+            return extent;
+        }
+        known.insert(&scene.id, Extent { layers: 0, depth: 0 });
+        let mut all = Extent { layers: scene.with_children().count(), depth: 0 };
+        for inner in scene.scenes().filter_map(|id| self.scene(id.as_str())) {
+            let inner = self.extent(inner, known);
+            all.layers = all.layers.saturating_add(inner.layers);
+            all.depth = all.depth.max(inner.depth + 1);
+        }
+        known.insert(&scene.id, all);
+        all
+    }
+
+    /// Another scene and layer that show this scene.
+    pub fn shown_by(&self, id: &Id) -> Option<(&Id, &Id)> {
+        let layers = self.scenes.iter().flat_map(|scene| scene.with_children().map(|layer| (&scene.id, layer)));
+        layers.into_iter().find(|(_, layer)| layer.content.scene() == Some(id)).map(|(scene, layer)| (scene, &layer.id))
     }
 }
 
@@ -159,6 +290,7 @@ impl ShowDocument {
     /// The show it describes.
     pub fn check(self) -> Result<Show, Problems> {
         let Self { canvas, layer_errors, layers, scenes, program } = self;
+        let is_short = scenes.is_none();
         let scenes = match (layers, scenes) {
             (Some(_), Some(_)) => {
                 let message = "give `layers` of the only scene, or `scenes`, not both".into();
@@ -170,8 +302,13 @@ impl ShowDocument {
                 vec![Arc::new(Scene { id: Scene::main_id(), name: String::new(), layers })]
             }
         };
-        let program = program.or_else(|| scenes.first().map(|scene| scene.id.clone())).unwrap_or_else(Scene::main_id);
-        Show { canvas, layer_errors, scenes, program }.check()
+        let program = match program {
+            Some(program) => OnAir::read(program).map_err(|problems| problems.under("/program"))?,
+            None => OnAir::Scene(scenes.first().map_or_else(Scene::main_id, |scene| scene.id.clone())),
+        };
+        let show = Show { canvas, layer_errors, scenes, program };
+        show.check().map_err(|problems| if is_short { problems.within("/scenes/0") } else { problems })?;
+        Ok(show)
     }
 }
 
@@ -196,10 +333,12 @@ impl Serialize for Show {
         #[serde(untagged)]
         enum Scenes<'a> {
             One { layers: &'a [Layer] },
-            Many { scenes: Vec<&'a Scene>, program: &'a Id },
+            Many { scenes: Vec<&'a Scene>, program: &'a OnAir },
         }
         let scenes = match &self.scenes[..] {
-            [only] if only.name.is_empty() && only.id == Scene::main_id() => Scenes::One { layers: &only.layers },
+            [only] if self.program == OnAir::Scene(Scene::main_id()) && only.name.is_empty() => {
+                Scenes::One { layers: &only.layers }
+            }
             scenes => Scenes::Many { scenes: scenes.iter().map(|scene| &**scene).collect(), program: &self.program },
         };
         Fields { canvas: &self.canvas, layer_errors: self.layer_errors, scenes }.serialize(serializer)

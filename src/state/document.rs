@@ -18,6 +18,7 @@ use crate::{
     scene::{
         Canvas, LayerErrors, Show, ShowDocument,
         check::{self, Check, Problem, Problems},
+        transition::Transition,
     },
 };
 
@@ -37,6 +38,11 @@ pub struct Document {
     /// Canvas, what broken layers show, and the scenes; written as fields of the document.
     #[serde(flatten, serialize_with = "write_show")]
     pub show: Arc<Show>,
+    /// The scene that is looked at before it goes on air.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub preview: Option<Id>,
+    /// How a scene goes on air when a take does not say.
+    pub default_transition: Transition,
     /// How the picture is encoded.
     pub encoder: Encoder,
     /// How the sound is made.
@@ -258,10 +264,21 @@ struct Raw {
     layer_errors: LayerErrors,
     layers: Option<Vec<Value>>,
     scenes: Option<Vec<Value>>,
-    program: Option<Id>,
+    program: Option<Value>,
+    preview: Option<Id>,
+    default_transition: Option<Value>,
     #[serde(default)]
     outputs: Vec<Value>,
 }
+
+/// What a patch of a stream does not change, and where that is done.
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("layers", "layers are changed one by one, at .../layers"),
+    ("scenes", "scenes are changed one by one, at .../scenes"),
+    ("outputs", "outputs are changed one by one, at .../outputs"),
+    ("program", "a scene goes on air by .../take"),
+    ("preview", "the scene in preview is put at .../preview"),
+];
 
 impl Document {
     /// Reads and checks a stream's document.
@@ -269,10 +286,15 @@ impl Document {
         let raw: Raw = check::read(value)?;
         let Raw { canvas, layer_errors, layers, scenes, program, .. } = raw;
         let show = ShowDocument { canvas, layer_errors, layers, scenes, program }.check()?;
+        let default_transition = raw.default_transition.map(Transition::read).transpose();
+        let default_transition = default_transition.map_err(|problems| problems.under("/defaultTransition"))?;
+        let default_transition = default_transition.unwrap_or_default();
         let document = Self {
             id: raw.id,
             name: raw.name,
             show: Arc::new(show),
+            preview: raw.preview,
+            default_transition,
             encoder: raw.encoder,
             audio: raw.audio,
             auto_start: raw.auto_start,
@@ -280,6 +302,10 @@ impl Document {
         };
         let mut check = Check::default();
         check.count("/name", "bytes", document.name.len(), 0..=256);
+        if let Some(scene) = &document.preview {
+            let is_there = document.show.scene(scene.as_str()).is_some();
+            check.that("/preview", is_there, || format!("there is no scene `{scene}`"));
+        }
         check.part("/encoder", |check| document.encoder.check(check));
         check.part("/audio", |check| document.audio.check(check));
         check.finish().map(|()| document)
@@ -287,10 +313,9 @@ impl Document {
 
     /// The document with this merge patch applied; keys of outputs it does not name stay.
     pub fn patched(&self, patch: &Value) -> Result<Self, Problems> {
-        for owned in ["layers", "scenes", "outputs"] {
+        for (owned, place) in ELSEWHERE {
             if patch.get(owned).is_some() {
-                let message = format!("{owned} are changed one by one, at .../{owned}");
-                return Err(Problem { pointer: format!("/{owned}"), message }.into());
+                return Err(Problem { pointer: format!("/{owned}"), message: (*place).into() }.into());
             }
         }
         let as_value = |error: serde_json::Error| Problem { pointer: String::new(), message: error.to_string() };

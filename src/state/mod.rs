@@ -5,6 +5,7 @@
 //! Documents live in memory; a store that survives the process is not here yet.
 
 pub mod document;
+mod scenes;
 
 use std::{
     collections::BTreeMap,
@@ -16,10 +17,13 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::{
     runtime::Handle,
-    sync::{Mutex as WriterLock, OwnedMutexGuard},
+    sync::{Mutex as WriterLock, OwnedMutexGuard, Semaphore},
 };
 
-pub use self::document::Document;
+pub use self::{
+    document::Document,
+    scenes::{Preview, Taken},
+};
 use crate::{
     base::{clock::Clock, id::Id},
     output::Stats,
@@ -40,6 +44,8 @@ use crate::{
 pub const STREAMS_MAX: usize = 16;
 /// How long a change waits for its pictures and texts. One that comes later shows when it is there.
 const MEDIA_TIMEOUT: Duration = Duration::from_secs(5);
+/// Pictures of scenes in preview that are rendered at the same time; more are refused.
+const PREVIEWS_MAX: usize = 2;
 
 /// Why nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -91,6 +97,19 @@ pub enum Error {
         /// What to do about it.
         fix: &'static str,
     },
+    /// Something else needs it.
+    #[error("{what} `{id}` is in use: {by}")]
+    InUse {
+        /// `scene`.
+        what: &'static str,
+        /// Its id.
+        id: Id,
+        /// What needs it, and what to do about it.
+        by: String,
+    },
+    /// There is no scene to show before it goes on air.
+    #[error("no scene is in preview: put one there first")]
+    NoPreview,
     /// The pipeline did not start.
     #[error("stream `{id}` did not start: {source}")]
     Start {
@@ -193,6 +212,7 @@ pub struct Services {
 pub struct Streams {
     services: Services,
     entries: Mutex<BTreeMap<Id, Arc<Entry>>>,
+    previews: Semaphore,
 }
 
 #[derive(Debug)]
@@ -238,6 +258,15 @@ impl Current {
         }
     }
 
+    /// The document as it is now, without the takes that are over.
+    fn document(&self) -> Arc<Document> {
+        let elapsed = self.stream.as_ref().map(pipeline::Stream::elapsed);
+        match elapsed.and_then(|elapsed| self.document.show.caught_up(elapsed)) {
+            None => self.document.clone(),
+            Some(show) => Arc::new(Document { show: Arc::new(show), ..(*self.document).clone() }),
+        }
+    }
+
     fn receipt<T>(&self, item: T) -> Receipt<T> {
         Receipt { revision: self.revision, applied: self.stream.as_ref().map(pipeline::Stream::next_frame), item }
     }
@@ -270,7 +299,7 @@ impl Current {
 impl Streams {
     /// No streams yet.
     pub fn new(services: Services) -> Self {
-        Self { services, entries: Mutex::default() }
+        Self { services, entries: Mutex::default(), previews: Semaphore::new(PREVIEWS_MAX) }
     }
 
     /// What streams are made with.
@@ -349,7 +378,7 @@ impl Streams {
     /// canvas's background and the bitrate can be changed.
     pub async fn patch(&self, id: &str, patch: &Value) -> Result<Receipt<Snapshot>, Error> {
         let (entry, _writing) = self.write(id).await?;
-        let before = entry.lock().document.clone();
+        let before = entry.lock().document();
         let document = before.patched(patch)?;
         if document.id != before.id {
             return Err(fixed("/id", "the id of a stream does not change"));
@@ -493,12 +522,14 @@ impl Streams {
         edit: impl FnOnce(&mut Vec<Layer>) -> Result<Option<Id>, Error>,
     ) -> Result<Receipt<Option<Layer>>, Error> {
         let (entry, _writing) = self.write(of.stream).await?;
-        let mut document = (*entry.lock().document).clone();
+        let mut document = (*entry.lock().document()).clone();
         let before = document.show.clone();
         let mut show = (*before).clone();
         let scene_id = of.scene_in(&show)?.id.clone();
         let scene = show.scene_mut(scene_id.as_str()).ok_or_else(|| not_found("scene", scene_id.as_str()))?;
         let edited = edit(&mut scene.layers)?;
+        // The layer's own place is all that a layer's document has.
+        show.check().map_err(|problems| fixed("/content", &problems.0[0].message))?;
         let moment = self.moment(&entry.lock());
         self.admit(&show, &scene_id, edited.as_ref(), moment).await?;
         let is_on_air = show.on_air().id == scene_id;
@@ -550,7 +581,7 @@ impl Streams {
         let layer_id = layer_id.to_owned();
         self.edit_layers(of, move |layers| {
             let layer = find_layer(layers, &layer_id)?;
-            let changed = Layer::read(change.apply(layer)?)?;
+            let changed = Layer::read(change.apply(layer, &layer.id)?)?;
             if changed.id != layer.id {
                 return Err(fixed("/id", "the id of a layer does not change"));
             }
@@ -573,7 +604,7 @@ impl Streams {
         let (entry, _writing) = self.write(of.stream).await?;
         let (before, moment) = {
             let current = entry.lock();
-            (current.document.clone(), self.moment(&current))
+            (current.document(), self.moment(&current))
         };
         let mut action = Action { name: name.into(), arguments, moment };
         let scene_id = of.scene_in(&before.show)?.id.clone();
@@ -608,7 +639,7 @@ impl Streams {
         edit: impl FnOnce(&mut Vec<document::Output>) -> Result<(Id, T), Error>,
     ) -> Result<Receipt<T>, Error> {
         let (entry, _writing) = self.write(id).await?;
-        let mut document = (*entry.lock().document).clone();
+        let mut document = (*entry.lock().document()).clone();
         let (edited, item) = edit(&mut document.outputs)?;
         let output = document.outputs.iter().find(|output| output.id == edited && output.enabled);
         let spec = output.map(document::Output::spec).transpose();
@@ -719,17 +750,17 @@ pub enum Change {
 }
 
 impl Change {
-    fn apply(self, layer: &Layer) -> Result<Value, Error> {
+    fn apply(self, item: &impl Serialize, id: &Id) -> Result<Value, Error> {
         match self {
             Self::Replace(mut value) => {
-                // The path has said which layer it is.
+                // The path has said which one it is.
                 if let Some(fields) = value.as_object_mut() {
-                    fields.entry("id").or_insert_with(|| layer.id.as_str().into());
+                    fields.entry("id").or_insert_with(|| id.as_str().into());
                 }
                 Ok(value)
             }
             Self::Merge(patch) => {
-                let mut value = serde_json::to_value(layer).map_err(|error| Error::Internal(error.to_string()))?;
+                let mut value = serde_json::to_value(item).map_err(|error| Error::Internal(error.to_string()))?;
                 json_patch::merge(&mut value, &patch);
                 Ok(value)
             }
@@ -738,7 +769,7 @@ impl Change {
 }
 
 fn snapshot(current: &Current) -> Snapshot {
-    Snapshot { document: current.document.clone(), revision: current.revision, state: current.state() }
+    Snapshot { document: current.document(), revision: current.revision, state: current.state() }
 }
 
 /// The receipt of a change that was about a layer.

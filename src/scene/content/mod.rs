@@ -17,6 +17,7 @@ mod label;
 mod lower_third;
 mod progress;
 mod qr;
+mod scene;
 mod scoreboard;
 mod sequence;
 mod shape;
@@ -26,7 +27,7 @@ mod sprite;
 mod svg;
 mod table;
 #[cfg(test)]
-mod testing;
+pub(super) mod testing;
 mod text;
 mod ticker;
 mod timer;
@@ -48,6 +49,7 @@ pub use self::{
     lower_third::{LowerThird, LowerThirdDesign, LowerThirdStep, LowerThirdTexts},
     progress::{Progress, ProgressDirection},
     qr::{ErrorCorrection, Qr},
+    scene::Scene,
     scoreboard::{Scoreboard, Team},
     sequence::Sequence,
     shape::{Outline, Shape, Stroke},
@@ -66,6 +68,7 @@ use super::{
     check::{self, Check, Problem, Problems},
     evaluate::Planner,
 };
+use crate::base::id::Id;
 
 /// How a content's document, without `type`, is read. Whatever serde can read is read by it.
 pub trait Read: Sized {
@@ -92,6 +95,10 @@ pub trait Kind: Read {
     /// The layers within it; most types have none.
     fn children(&self) -> &[Layer] {
         &[]
+    }
+    /// The scene it shows; most types show none.
+    fn scene(&self) -> Option<&Id> {
+        None
     }
     /// Draws it at the planner's time.
     fn plan(&self, planner: &mut Planner<'_>);
@@ -132,6 +139,11 @@ macro_rules! registry {
                 match self { $(Self::$name(content) => content.children()),+ }
             }
 
+            /// The scene it shows, if that is its type.
+            pub fn scene(&self) -> Option<&Id> {
+                match self { $(Self::$name(content) => content.scene()),+ }
+            }
+
             /// Draws it.
             pub fn plan(&self, planner: &mut Planner<'_>) {
                 match self { $(Self::$name(content) => content.plan(planner)),+ }
@@ -164,7 +176,7 @@ macro_rules! registry {
 }
 
 registry!(
-    Character, Chart, Chat, Clock, Color, Group, Image, LowerThird, Progress, Qr, Scoreboard, Sequence, Shape,
+    Character, Chart, Chat, Clock, Color, Group, Image, LowerThird, Progress, Qr, Scene, Scoreboard, Sequence, Shape,
     Slideshow, Sprite, Svg, Table, Text, Ticker, Timer, VisualFeed
 );
 

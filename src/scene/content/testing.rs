@@ -15,7 +15,7 @@ use crate::scene::{
 /// Texts have letters half as wide as the size, on one line 1.2 times as high; every picture that is asked for is there
 /// and has 80 x 40 pixels. What is asked for is noted.
 #[derive(Debug, Default)]
-pub(super) struct Shelf(RefCell<Vec<Raster>>);
+pub(in crate::scene) struct Shelf(RefCell<Vec<Raster>>);
 
 impl Shelf {
     /// The texts asked for, in order.

@@ -1,0 +1,101 @@
+//! `/api/v1/streams/{id}/scenes`, `.../take` and `.../preview`.
+
+use axum::{
+    Json,
+    extract::State,
+    http::{StatusCode, header},
+    response::IntoResponse,
+};
+use serde_json::json;
+
+use super::{Answer, App, body::Body, path::Path, receipt, streams::png_answer};
+use crate::{
+    scene::Scene,
+    state::{Change, Error, Preview, Receipt},
+};
+
+/// `GET .../scenes`: all scenes, what is on air and what is in preview.
+pub(super) async fn list(State(app): State<App>, Path(id): Path<String>) -> Answer {
+    let snapshot = app.streams.get(&id)?;
+    let document = &snapshot.document;
+    let scenes: Vec<&Scene> = document.show.scenes().iter().map(|scene| &**scene).collect();
+    let mut value = json!({ "revision": snapshot.revision, "preview": document.preview });
+    value["scenes"] = super::to_value(&scenes)?;
+    value["program"] = super::to_value(document.show.program())?;
+    Ok(Json(value).into_response())
+}
+
+/// `POST .../scenes`
+pub(super) async fn create(State(app): State<App>, Path(id): Path<String>, Body(value): Body) -> Answer {
+    let done = app.streams.create_scene(&id, value).await?;
+    let location = format!("/api/v1/streams/{id}/scenes/{}", done.item.id);
+    let answer = answer(&done)?;
+    Ok((StatusCode::CREATED, [(header::LOCATION, location)], answer).into_response())
+}
+
+/// `GET .../scenes/{sceneId}`
+pub(super) async fn get(State(app): State<App>, Path((id, scene_id)): Path<(String, String)>) -> Answer {
+    let snapshot = app.streams.get(&id)?;
+    let not_found = || Error::NotFound { what: "scene", id: scene_id.clone() };
+    let scene = snapshot.document.show.scene(&scene_id).ok_or_else(not_found)?;
+    Ok(Json(super::to_value(&**scene)?).into_response())
+}
+
+/// `PUT .../scenes/{sceneId}`
+pub(super) async fn put(
+    State(app): State<App>,
+    Path((id, scene_id)): Path<(String, String)>,
+    Body(value): Body,
+) -> Answer {
+    answer(&app.streams.change_scene(&id, &scene_id, Change::Replace(value)).await?)
+}
+
+/// `PATCH .../scenes/{sceneId}`
+pub(super) async fn patch(
+    State(app): State<App>,
+    Path((id, scene_id)): Path<(String, String)>,
+    Body(patch): Body,
+) -> Answer {
+    answer(&app.streams.change_scene(&id, &scene_id, Change::Merge(patch)).await?)
+}
+
+/// `DELETE .../scenes/{sceneId}`
+pub(super) async fn delete(State(app): State<App>, Path((id, scene_id)): Path<(String, String)>) -> Answer {
+    Ok(Json(receipt(&app.streams.delete_scene(&id, &scene_id).await?)).into_response())
+}
+
+/// `POST .../take`: with the first frame that shows the scene alone.
+pub(super) async fn take(State(app): State<App>, Path(id): Path<String>, Body(value): Body) -> Answer {
+    let done = app.streams.take(&id, value).await?;
+    let mut value = receipt(&done);
+    value["endFrame"] = json!(done.item.end.map(|end| end.frame));
+    value["endPtsMs"] = json!(done.item.end.map(|end| end.pts_ms));
+    value["scene"] = json!(done.item.scene);
+    value["preview"] = json!(done.item.preview);
+    Ok(Json(value).into_response())
+}
+
+/// `GET .../preview`
+pub(super) async fn get_preview(State(app): State<App>, Path(id): Path<String>) -> Answer {
+    let scene = app.streams.get(&id)?.document.preview.clone();
+    Ok(Json(super::to_value(&Preview { scene })?).into_response())
+}
+
+/// `PUT .../preview`
+pub(super) async fn put_preview(State(app): State<App>, Path(id): Path<String>, Body(value): Body) -> Answer {
+    let done = app.streams.set_preview(&id, value).await?;
+    let mut value = receipt(&done);
+    value["scene"] = json!(done.item.scene);
+    Ok(Json(value).into_response())
+}
+
+/// `GET .../preview.png`
+pub(super) async fn preview_png(State(app): State<App>, Path(id): Path<String>) -> Answer {
+    png_answer(app.streams.preview_picture(&id).await?).await
+}
+
+fn answer(done: &Receipt<Scene>) -> Answer {
+    let mut value = receipt(done);
+    value["scene"] = super::to_value(&done.item)?;
+    Ok(Json(value).into_response())
+}

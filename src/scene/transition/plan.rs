@@ -1,0 +1,138 @@
+//! What is seen of a take at one moment, as draw items.
+//!
+//! A side that stands still below the other is planned as ever, straight onto the canvas. One that moves or fades is a
+//! picture of its own: a group as large as the canvas, with the canvas's background under its layers.
+
+use std::sync::Arc;
+
+use super::{Direction, Kind, OnAir, Stinger, Take};
+use crate::{
+    base::{colour::Rgba, id::Id},
+    scene::{
+        BlendMode, Evaluation, Moment, Show,
+        draw::{DrawItem, Group, Media, Paint},
+        evaluate::{plan_canvas, plan_over_canvas},
+        geometry::{Affine, Rect},
+    },
+};
+
+/// Where and when what is on air is planned.
+#[derive(Clone, Copy)]
+pub(in crate::scene) struct Studio<'a> {
+    pub(in crate::scene) show: &'a Show,
+    pub(in crate::scene) moment: Moment,
+    pub(in crate::scene) media: &'a dyn Media,
+}
+
+impl Studio<'_> {
+    /// Adds what is on air to the plan.
+    pub(in crate::scene) fn plan(&self, on_air: &OnAir, plan: &mut Evaluation) {
+        match on_air {
+            OnAir::Scene(id) => self.scene(id, plan),
+            OnAir::Take(take) => match take.progress(self.moment.elapsed) {
+                Some(progress) => self.take(take, progress as f32, plan),
+                None => self.scene(&take.to, plan),
+            },
+        }
+    }
+
+    fn scene(&self, id: &Id, plan: &mut Evaluation) {
+        if let Some(scene) = self.show.scene(id.as_str()) {
+            plan_canvas(*self, &scene.layers, plan);
+        }
+    }
+
+    fn take(&self, take: &Take, progress: f32, plan: &mut Evaluation) {
+        plan.change_at(take.start().max(self.moment.elapsed));
+        match &take.transition.kind {
+            Kind::Cut(_) => self.plan(&take.from, plan),
+            Kind::Fade(_) => {
+                self.plan(&take.from, plan);
+                let next = self.next(take, plan);
+                self.add(DrawItem { opacity: progress, ..next }, plan);
+            }
+            Kind::FadeColor(fade) => {
+                self.side(take, progress >= 0.5, plan);
+                let opacity = 1.0 - (2.0 * progress - 1.0).abs();
+                self.add(DrawItem { opacity, ..self.item(&take.to, Paint::Solid(fade.color)) }, plan);
+            }
+            Kind::Slide(slide) => {
+                self.plan(&take.from, plan);
+                let next = self.next(take, plan);
+                self.add(self.moved(next, slide.direction, progress, true), plan);
+            }
+            Kind::Swipe(swipe) => {
+                self.scene(&take.to, plan);
+                let last = self.last(take, plan);
+                self.add(self.moved(last, swipe.direction, progress, false), plan);
+            }
+            Kind::Push(push) => {
+                let (last, next) = (self.last(take, plan), self.next(take, plan));
+                self.add(self.moved(last, push.direction, progress, false), plan);
+                self.add(self.moved(next, push.direction, progress, true), plan);
+            }
+            Kind::Stinger(stinger) => self.stinger(take, stinger, plan),
+        }
+    }
+
+    /// Both sides on their own, one after the other.
+    fn side(&self, take: &Take, is_next: bool, plan: &mut Evaluation) {
+        if is_next { self.scene(&take.to, plan) } else { self.plan(&take.from, plan) }
+    }
+
+    /// What was on air, as one picture.
+    fn last(&self, take: &Take, plan: &mut Evaluation) -> DrawItem {
+        self.picture(take.from.target(), plan, |plan| self.plan(&take.from, plan))
+    }
+
+    /// What follows, as one picture.
+    fn next(&self, take: &Take, plan: &mut Evaluation) -> DrawItem {
+        self.picture(&take.to, plan, |plan| self.scene(&take.to, plan))
+    }
+
+    /// The items that `make` adds, as an opaque picture of the canvas's size.
+    fn picture(&self, id: &Id, plan: &mut Evaluation, make: impl FnOnce(&mut Evaluation)) -> DrawItem {
+        let first = plan.draw_list.items.len();
+        let Rgba { r, g, b, .. } = self.show.canvas.background;
+        plan.draw_list.items.push(self.item(id, Paint::Solid(Rgba::new(r, g, b, 255))));
+        make(plan);
+        let items = plan.draw_list.items.split_off(first);
+        let size = self.show.canvas.size.sides();
+        let group = Group { size, dest: self.whole(), items, blend: BlendMode::Normal };
+        self.item(id, Paint::Group(Arc::new(group)))
+    }
+
+    /// The stinger plays from its beginning, so its time is the take's.
+    fn stinger(&self, take: &Take, stinger: &Stinger, plan: &mut Evaluation) {
+        let elapsed = self.moment.elapsed.saturating_sub(take.start());
+        self.side(take, elapsed.as_millis() >= stinger.trigger_ms.into(), plan);
+        let changes_at = plan.changes_at;
+        plan_over_canvas(*self, &stinger.layer, take.start(), plan);
+        // What it says of its own time says nothing here: a take is planned on every frame.
+        plan.changes_at = changes_at;
+    }
+
+    fn whole(&self) -> Rect {
+        Rect::at_origin(self.show.canvas.size.sides().map(|side| side as f32))
+    }
+
+    /// An item over the whole canvas. It goes by the name of a scene, as layers' items do by theirs.
+    fn item(&self, id: &Id, paint: Paint) -> DrawItem {
+        DrawItem { layer: id.clone(), place: Affine::IDENTITY, clip: self.whole(), opacity: 1.0, paint }
+    }
+
+    /// The item on its way from the canvas, or to it. Whole pixels, so that it stays crisp and two sides stay side by side.
+    fn moved(&self, item: DrawItem, direction: Direction, progress: f32, is_next: bool) -> DrawItem {
+        let Rect { w, h, .. } = self.whole();
+        let way =
+            |share: f32, side: f32| (share * progress * side).floor() - f32::from(u8::from(is_next)) * share * side;
+        let [x, y] = direction.vector();
+        DrawItem { place: item.place.moved(way(x, w), way(y, h)), ..item }
+    }
+
+    /// What is clear or off the canvas is not drawn.
+    fn add(&self, item: DrawItem, plan: &mut Evaluation) {
+        let is_seen = item.opacity > 0.0 && !item.place.bounds_of(item.clip).intersect(self.whole()).is_empty();
+        plan.draw_list.items.extend(is_seen.then_some(item));
+    }
+}
