@@ -101,6 +101,8 @@ fn live_status(live: &Live) -> Value {
         "renderUnchangedFrames": metrics.frames_unchanged.get(),
         "renderRepeatedFrames": metrics.frames_repeated.get(),
         "encodedFrames": metrics.frames_encoded.get(),
+        "encodeRefinedFrames": metrics.frames_refined.get(),
+        "encodeStillFrames": metrics.frames_still.get(),
         "encodeDroppedFrames": metrics.frames_dropped.get(),
         "averageFrameRenderMs": (render_ms * 100.0).round() / 100.0,
         "outputSkippedFrames": skipped,

@@ -13,6 +13,8 @@
 //! and the `avc1` sample entry into which servers and recorders put these access units forbids them in band (ISO/IEC
 //! 14496-15, 5.4.2.1). OBS sends streams of the same shape to every ingest.
 //!
+//! A picture that does not change is not coded again and again: see `still.rs`, which is around every encoder.
+//!
 //! Keyframes stand on the grid of frame numbers divisible by the length of a group, so that encoders started at different
 //! times agree on it and a dropped frame does not move it; a forced one is extra and does not move it either.
 //!
@@ -24,6 +26,7 @@ mod gop;
 mod level;
 mod openh264;
 mod planar;
+mod still;
 
 #[cfg(test)]
 mod tests;
@@ -32,6 +35,7 @@ use std::{error::Error as StdError, fmt};
 
 use bytes::Bytes;
 
+use self::still::Still;
 use crate::base::{nv12::Picture, size::Size};
 
 pub use self::config::{
@@ -86,6 +90,8 @@ pub struct Request {
     pub frame: u64,
     /// Whether it has to be an IDR even off the grid: for an output that has just (re)connected.
     pub is_idr_forced: bool,
+    /// Whether the picture is, bit for bit, that of the request before.
+    pub is_unchanged: bool,
 }
 
 /// NAL units that describe the sequence, without start codes; what an AVC sequence header is made of.
@@ -93,8 +99,8 @@ pub struct Request {
 pub struct ParameterSets {
     /// Sequence parameter set, with size, colour, chroma location and frame rate in it.
     pub sps: Bytes,
-    /// Picture parameter set.
-    pub pps: Bytes,
+    /// Picture parameter sets: the encoder's own, and that of repeated pictures.
+    pub pps: Vec<Bytes>,
 }
 
 /// One coded frame.
@@ -104,8 +110,21 @@ pub struct AccessUnit {
     pub frame: u64,
     /// Whether it is an IDR, where decoding can start.
     pub is_key: bool,
+    /// How it came to be.
+    pub origin: Origin,
     /// Its slices, each behind its length as four bytes, big-endian; the body of an FLV video tag.
     pub nalus: Bytes,
+}
+
+/// How an access unit came to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// The encoder coded a picture.
+    Coded,
+    /// The encoder coded the picture before once more, finer.
+    Refined,
+    /// The picture before is repeated; the encoder was not asked.
+    Repeated,
 }
 
 /// Why a picture was not coded or a setting not taken.
@@ -193,7 +212,7 @@ pub fn open(wanted: Backend, config: &Config) -> Result<Opened, OpenError> {
     let mut refusals = Vec::new();
     for candidate in wanted.candidates() {
         match (candidate.open)(config) {
-            Ok(encoder) => return Ok(Opened { encoder, refusals }),
+            Ok(encoder) => return Ok(Opened { encoder: Still::around(encoder, config.gop_frames), refusals }),
             Err(source) => refusals.push(Refusal { backend: candidate.name, source }),
         }
     }

@@ -21,8 +21,8 @@
 use bytes::Bytes;
 
 use super::{
-    AccessUnit, BITRATE_KBPS_MIN, Candidate, Config, Encoder, Error, ParameterSets, Request, gop::Gop, level::Level,
-    planar::Planar,
+    AccessUnit, BITRATE_KBPS_MIN, Candidate, Config, Encoder, Error, Origin, ParameterSets, Request, gop::Gop,
+    level::Level, planar::Planar,
 };
 use crate::{
     base::{
@@ -51,7 +51,7 @@ struct OpenH264 {
     gop: Gop,
     planar: Planar,
     /// SPS and PPS as the library repeats them in front of each IDR.
-    written: ParameterSets,
+    written: [Bytes; 2],
     parameter_sets: ParameterSets,
 }
 
@@ -101,7 +101,7 @@ impl Encoder for OpenH264 {
             self.gop.handle_keyframe(request.frame);
         }
         let nalus = length_prefixed(nalus, &self.written)?;
-        Ok(Some(AccessUnit { frame: request.frame, is_key: is_idr, nalus }))
+        Ok(Some(AccessUnit { frame: request.frame, is_key: is_idr, origin: Origin::Coded, nalus }))
     }
 
     fn set_bitrate_kbps(&mut self, bitrate_kbps: u32) -> Result<(), Error> {
@@ -114,7 +114,7 @@ impl Encoder for OpenH264 {
 }
 
 /// Picks SPS and PPS out of what the library wrote.
-fn read_parameter_sets(nalus: Nalus<'_>) -> Result<ParameterSets, Error> {
+fn read_parameter_sets(nalus: Nalus<'_>) -> Result<[Bytes; 2], Error> {
     let (mut sps, mut pps) = (None, None);
     for nalu in nalus {
         match NalKind::of(nalu) {
@@ -123,23 +123,23 @@ fn read_parameter_sets(nalus: Nalus<'_>) -> Result<ParameterSets, Error> {
             _ => {}
         }
     }
-    sps.zip(pps).map(|(sps, pps)| ParameterSets { sps, pps }).ok_or_else(|| bitstream("no parameter sets".into()))
+    sps.zip(pps).map(|(sps, pps)| [sps, pps]).ok_or_else(|| bitstream("no parameter sets".into()))
 }
 
 /// Has the SPS say what the library cannot: chroma location and frame rate.
-fn describe(written: &ParameterSets, config: &Config) -> Result<ParameterSets, Error> {
-    let sps = sps::described(&written.sps, config.colour, config.rate).map_err(|error| bitstream(error.to_string()))?;
-    Ok(ParameterSets { sps: sps.into(), pps: written.pps.clone() })
+fn describe([sps, pps]: &[Bytes; 2], config: &Config) -> Result<ParameterSets, Error> {
+    let sps = sps::described(sps, config.colour, config.rate).map_err(|error| bitstream(error.to_string()))?;
+    Ok(ParameterSets { sps: sps.into(), pps: vec![pps.clone()] })
 }
 
 /// Puts the slices of one frame into one buffer, each behind its length, and leaves out what stands elsewhere.
-fn length_prefixed(nalus: Nalus<'_>, written: &ParameterSets) -> Result<Bytes, Error> {
+fn length_prefixed(nalus: Nalus<'_>, [sps, pps]: &[Bytes; 2]) -> Result<Bytes, Error> {
     let mut len = 0;
     for nalu in nalus.clone() {
         match NalKind::of(nalu) {
             NalKind::Slice | NalKind::Idr => len += LENGTH_BYTES + nalu.len(),
-            NalKind::Sps if nalu != written.sps => return Err(bitstream("another SPS than it opened with".into())),
-            NalKind::Pps if nalu != written.pps => return Err(bitstream("another PPS than it opened with".into())),
+            NalKind::Sps if nalu != sps => return Err(bitstream("another SPS than it opened with".into())),
+            NalKind::Pps if nalu != pps => return Err(bitstream("another PPS than it opened with".into())),
             _ => {}
         }
     }

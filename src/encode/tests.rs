@@ -29,7 +29,10 @@ fn opened(config: &Config) -> Box<dyn Encoder> {
 }
 
 fn coded(encoder: &mut dyn Encoder, picture: &Picture, frame: u64) -> AccessUnit {
-    let unit = encoder.encode(picture, Request { frame, is_idr_forced: false }).unwrap().expect("no frame is left out");
+    let unit = encoder
+        .encode(picture, Request { frame, is_idr_forced: false, is_unchanged: false })
+        .unwrap()
+        .expect("no frame is left out");
     assert_eq!(unit.frame, frame);
     unit
 }
@@ -90,7 +93,12 @@ fn nalus(unit: &AccessUnit) -> Vec<&[u8]> {
 fn annex_b(encoder: &dyn Encoder, units: &[AccessUnit]) -> Vec<u8> {
     let ParameterSets { sps, pps } = encoder.parameter_sets();
     let slices = units.iter().flat_map(nalus);
-    [&sps[..], &pps[..]].into_iter().chain(slices).flat_map(|nalu| [&START_CODE[..], nalu].concat()).collect()
+    [&sps[..]]
+        .into_iter()
+        .chain(pps.iter().map(|pps| &pps[..]))
+        .chain(slices)
+        .flat_map(|nalu| [&START_CODE[..], nalu].concat())
+        .collect()
 }
 
 fn tool(name: &str, arguments: &[&str]) -> Vec<u8> {
@@ -181,7 +189,7 @@ fn parameter_sets_say_what_was_configured() {
         assert_eq!((timing.num_units_in_tick, timing.time_scale), (config.rate.den(), 2 * config.rate.num()), "{fps}");
         assert!(timing.is_fixed_frame_rate);
         assert_eq!(vui.restriction.unwrap().max_num_reorder_frames, 0);
-        let mut bits = Reader::new(&pps[1..]);
+        let mut bits = Reader::new(&pps[0][1..]);
         let (_pps_id, _sps_id) = (bits.ue().unwrap(), bits.ue().unwrap());
         assert!(bits.flag().unwrap(), "entropy_coding_mode_flag: CABAC");
     }
@@ -225,7 +233,7 @@ fn keyframes_stand_on_the_grid_and_where_they_are_forced() {
     let mut encoder = opened(&config);
     let mut keys = Vec::new();
     for frame in (7..25).filter(|frame| ![15, 16].contains(frame)) {
-        let request = Request { frame, is_idr_forced: [13, 22].contains(&frame) };
+        let request = Request { frame, is_idr_forced: [13, 22].contains(&frame), is_unchanged: false };
         let unit = encoder.encode(&noise(config.size, frame, 64), request).unwrap().unwrap();
         let kinds: Vec<_> = nalus(&unit).into_iter().map(NalKind::of).collect();
         assert_eq!(kinds, [if unit.is_key { NalKind::Idr } else { NalKind::Slice }], "one slice and nothing else");
@@ -357,7 +365,10 @@ fn what_is_out_of_range_is_refused_with_its_limit() {
     assert!(encoder.set_bitrate_kbps(49).is_err());
     let other = Picture::black(Size::new(638, 360).unwrap());
     assert_eq!(
-        encoder.encode(&other, Request { frame: 0, is_idr_forced: false }).unwrap_err().to_string(),
+        encoder
+            .encode(&other, Request { frame: 0, is_idr_forced: false, is_unchanged: false })
+            .unwrap_err()
+            .to_string(),
         "a picture of 638x360 was given to an encoder of 640x360"
     );
     assert!(coded(&mut *encoder, &card(good.size, 0), 0).is_key, "and the encoder goes on");
@@ -394,4 +405,34 @@ fn frame_rates_up_to_the_limit_open() {
         let config = Config { rate: rate.unwrap(), ..config(64, 48, "30", 100) };
         assert!(coded(&mut *opened(&config), &card(config.size, 0), 0).is_key);
     }
+}
+
+/// A picture that stands still is made finer, then repeated, and coded anew on the keyframe's place in the grid; what a
+/// decoder shows of a repeat is what it showed before.
+#[test]
+fn a_still_picture_is_refined_then_repeated() {
+    let config = Config { gop_frames: 40, ..config(320, 192, "30", 1_000) };
+    let mut encoder = opened(&config);
+    let (a, b) = (card(config.size, 1), card(config.size, 2));
+    let mut units = Vec::new();
+    for frame in 0..60 {
+        let picture = if frame < 25 { &a } else { &b };
+        let request = Request { frame, is_idr_forced: frame == 50, is_unchanged: ![0, 25].contains(&frame) };
+        units.push(encoder.encode(picture, request).unwrap().unwrap());
+    }
+    let origins: Vec<_> = units.iter().map(|unit| unit.origin).collect();
+    assert_eq!((origins[0], origins[25]), (Origin::Coded, Origin::Coded));
+    assert_eq!(
+        (units[40].is_key, units[50].is_key, origins[40], origins[50]),
+        (true, true, Origin::Refined, Origin::Refined)
+    );
+    let repeated = origins.iter().filter(|&&origin| origin == Origin::Repeated).count();
+    assert!(repeated >= 30, "{origins:?}");
+    let frames = decoded(encoder.as_ref(), &units, config.size);
+    assert_eq!(frames.len(), units.len());
+    for i in (1..units.len()).filter(|&i| origins[i] == Origin::Repeated) {
+        assert!(frames[i] == frames[i - 1], "frame {i}");
+    }
+    // What is repeated for long has become as fine as it gets at this bitrate.
+    assert!(psnr(&a, &frames[24]) > 40.0 && psnr(&b, &frames[59]) > 40.0);
 }

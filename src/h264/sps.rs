@@ -106,6 +106,8 @@ pub struct Sps {
     pub num_ref_frames: u8,
     /// Whether all pictures are frames, none are fields.
     pub is_frame_mbs_only: bool,
+    /// Macroblocks of a picture.
+    pub picture_mbs: u32,
     /// Pixels from left to right, after cropping.
     pub width: u32,
     /// Pixels from top to bottom, after cropping.
@@ -154,6 +156,7 @@ impl Sps {
             pic_order,
             num_ref_frames,
             is_frame_mbs_only,
+            picture_mbs: width_mbs * height_map_units * rows_per_unit,
             width,
             height,
             vui,

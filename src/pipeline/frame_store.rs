@@ -110,6 +110,8 @@ pub(super) struct Taken {
     pub(super) picture: Arc<Picture>,
     /// Whether the producer published this frame; otherwise it is the last picture again.
     pub(super) is_published: bool,
+    /// Whether it is the picture that was taken before.
+    pub(super) is_unchanged: bool,
 }
 
 impl Consumer {
@@ -125,6 +127,7 @@ impl Consumer {
 
         let has_moved_on = held.len() == CAPACITY && held.front().is_some_and(|oldest| oldest.number > number);
         let number = if has_moved_on { held.front().map_or(number, |oldest| oldest.number) } else { number };
+        let before = Arc::as_ptr(&self.current);
         let mut is_published = false;
         while held.front().is_some_and(|frame| frame.number <= number) {
             if let Some(frame) = held.pop_front() {
@@ -132,7 +135,8 @@ impl Consumer {
                 self.current = frame.picture;
             }
         }
-        Taken { number, picture: self.current.clone(), is_published }
+        let is_unchanged = before == Arc::as_ptr(&self.current);
+        Taken { number, picture: self.current.clone(), is_published, is_unchanged }
     }
 }
 

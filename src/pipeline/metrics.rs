@@ -58,6 +58,9 @@ families! {
     frames_unchanged: IntCounterVec => IntCounter, "frames_unchanged_total", "Frames equal to the one before, for which nothing was drawn.";
     frames_repeated: IntCounterVec => IntCounter, "frames_repeated_total", "Frames for which the last picture was sent again because none was ready in time.";
     frames_dropped: IntCounterVec => IntCounter, "frames_dropped_total", "Frames never encoded because the encoder was behind or skipped them.";
+    frames_coded: IntCounterVec => IntCounter, "frames_coded_total", "Changed pictures that were encoded.";
+    frames_refined: IntCounterVec => IntCounter, "frames_refined_total", "Unchanged pictures that were encoded once more, finer.";
+    frames_still: IntCounterVec => IntCounter, "frames_still_total", "Unchanged pictures that were repeated without being encoded.";
     frames_encoded: IntCounterVec => IntCounter, "frames_encoded_total", "Video access units made.";
     audio_frames: IntCounterVec => IntCounter, "audio_frames_encoded_total", "AAC frames made.";
     encoded_bytes: IntCounterVec => IntCounter, "encoded_bytes_total", "Bytes of video and audio made, without container.";

@@ -17,7 +17,7 @@ use std::{
 use super::{EncoderSettings, frame_store, metrics::StreamMetrics, mux::ToMux, panic_text, timeline::Timeline};
 use crate::{
     base::clock::Clock,
-    encode::{self, AccessUnit, Encoder, OpenError, ParameterSets, Request},
+    encode::{self, AccessUnit, Encoder, OpenError, Origin, ParameterSets, Request},
     flv,
     h264::AvcConfig,
     output::{Kind, Packet},
@@ -53,7 +53,10 @@ pub(super) fn open(settings: &EncoderSettings) -> Result<Box<dyn Encoder>, OpenE
 
 /// Body of the video sequence header for these parameter sets.
 pub(super) fn sequence_header(sets: &ParameterSets) -> Result<bytes::Bytes, crate::h264::Error> {
-    Ok(flv::video_sequence_header(&AvcConfig::new(&sets.sps, &sets.pps)?.to_bytes()))
+    let (first, others) = sets.pps.split_first().ok_or(crate::h264::Error::NoPps)?;
+    let config = AvcConfig::new(&sets.sps, first)?;
+    let config = others.iter().try_fold(config, |config, pps| config.and_pps(pps))?;
+    Ok(flv::video_sequence_header(&config.to_bytes()))
 }
 
 impl VideoEncoder {
@@ -96,7 +99,7 @@ impl VideoEncoder {
     fn encode(&mut self, encoder: &mut dyn Encoder, taken: &frame_store::Taken) -> Result<(), String> {
         self.follow_bitrate(encoder);
         let started = self.clock.now();
-        let request = Request { frame: taken.number, is_idr_forced: false };
+        let request = Request { frame: taken.number, is_idr_forced: false, is_unchanged: taken.is_unchanged };
         let outcome = catch_unwind(AssertUnwindSafe(|| encoder.encode(&taken.picture, request)));
         let unit = outcome.map_err(|panic| panic_text(&*panic))?.map_err(|error| error.to_string())?;
         self.metrics.encode_seconds.observe((self.clock.now() - started).as_secs_f64());
@@ -125,6 +128,12 @@ impl VideoEncoder {
     }
 
     fn send(&mut self, unit: AccessUnit) {
+        match unit.origin {
+            Origin::Coded => &self.metrics.frames_coded,
+            Origin::Refined => &self.metrics.frames_refined,
+            Origin::Repeated => &self.metrics.frames_still,
+        }
+        .inc();
         self.metrics.frames_encoded.inc();
         self.metrics.encoded_bytes.inc_by(unit.nalus.len() as u64);
         // The mux thread ends only after this one.

@@ -243,7 +243,9 @@ impl<'a> Studio<'a> {
         for _ in 0..frames {
             self.frame();
             if let Some(encoder) = &mut encoder {
-                encoder.encode(&self.picture, Request { frame: self.number, is_idr_forced: false }).unwrap();
+                encoder
+                    .encode(&self.picture, Request { frame: self.number, is_idr_forced: false, is_unchanged: false })
+                    .unwrap();
             }
             self.number += 1;
         }

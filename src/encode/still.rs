@@ -1,0 +1,99 @@
+//! Around every encoder: a picture that does not change is not encoded again and again.
+//!
+//! After a change the encoder goes on for a few frames, each of which makes the picture finer, until its quantiser is fine
+//! enough or it had its chances; from then on the frames are repeats that [`Splicer`] writes, some 16 bytes each, at no
+//! cost. Keyframes stay on their grid and are always the encoder's own. The numbers of the frames it is asked for show it
+//! the gap.
+//!
+//! A stream in which nothing can be repeated goes through as it is; why is said once.
+
+use super::{AccessUnit, Encoder, Error, Origin, ParameterSets, Request, gop::Gop};
+use crate::{base::nv12::Picture, h264::Splicer};
+
+/// The quantiser from which on a picture is as good as it needs to be; steps of 24 are hardly seen.
+const QP_FINE: i32 = 24;
+/// Frames that make a picture finer, at most, before it is repeated: a third of a second.
+const REFINED_MAX: u32 = 10;
+
+/// An encoder that is not asked for what does not change.
+#[derive(Debug)]
+pub(super) struct Still {
+    encoder: Box<dyn Encoder>,
+    splicer: Splicer,
+    sets: ParameterSets,
+    gop: Gop,
+    /// Frames coded since the picture changed.
+    refined: u32,
+    /// Quantiser of the last one.
+    qp: i32,
+    /// Whether the picture sent last is the one that was asked for last.
+    is_shown: bool,
+}
+
+impl Still {
+    /// Wraps an encoder whose stream qualifies; the others come back as they are.
+    pub(super) fn around(encoder: Box<dyn Encoder>, gop_frames: u32) -> Box<dyn Encoder> {
+        let sets = encoder.parameter_sets();
+        let [pps] = &sets.pps[..] else { return encoder };
+        match Splicer::new(&sets.sps, pps) {
+            Ok(splicer) => {
+                let pps = vec![pps.clone(), splicer.repeat_pps().clone()];
+                let sets = ParameterSets { sps: sets.sps.clone(), pps };
+                let gop = Gop::new(gop_frames);
+                Box::new(Self { encoder, splicer, sets, gop, refined: 0, qp: i32::MAX, is_shown: false })
+            }
+            Err(reason) => {
+                tracing::info!(backend = encoder.backend(), %reason, "unchanged frames are encoded");
+                encoder
+            }
+        }
+    }
+
+    fn repeat(&mut self, frame: u64) -> Option<AccessUnit> {
+        let nalus = self.splicer.repeat()?;
+        Some(AccessUnit { frame, is_key: false, origin: Origin::Repeated, nalus })
+    }
+
+    fn code(&mut self, picture: &Picture, request: Request) -> Result<Option<AccessUnit>, Error> {
+        self.is_shown = false;
+        let Some(unit) = self.encoder.encode(picture, request)? else { return Ok(None) };
+        let coded = self.splicer.coded(&unit.nalus).map_err(|error| Error::Bitstream {
+            backend: self.encoder.backend(),
+            what: format!("what cannot be followed: {error}"),
+        })?;
+        if unit.is_key {
+            self.gop.handle_keyframe(request.frame);
+        }
+        self.is_shown = true;
+        self.refined = if request.is_unchanged { self.refined + 1 } else { 0 };
+        self.qp = coded.qp;
+        let origin = if request.is_unchanged { Origin::Refined } else { Origin::Coded };
+        Ok(Some(AccessUnit { origin, nalus: coded.nalus, ..unit }))
+    }
+}
+
+impl Encoder for Still {
+    fn backend(&self) -> &'static str {
+        self.encoder.backend()
+    }
+
+    fn parameter_sets(&self) -> &ParameterSets {
+        &self.sets
+    }
+
+    fn encode(&mut self, picture: &Picture, request: Request) -> Result<Option<AccessUnit>, Error> {
+        // What was never sent cannot be repeated.
+        let request = Request { is_unchanged: request.is_unchanged && self.is_shown, ..request };
+        let is_due = request.is_idr_forced || self.gop.is_due(request.frame);
+        let is_fine = self.qp <= QP_FINE || self.refined >= REFINED_MAX;
+        let may_repeat = request.is_unchanged && is_fine && !is_due;
+        match may_repeat.then(|| self.repeat(request.frame)).flatten() {
+            Some(unit) => Ok(Some(unit)),
+            None => self.code(picture, request),
+        }
+    }
+
+    fn set_bitrate_kbps(&mut self, bitrate_kbps: u32) -> Result<(), Error> {
+        self.encoder.set_bitrate_kbps(bitrate_kbps)
+    }
+}
