@@ -30,7 +30,7 @@ const BYTES_MAX: usize = 1 << 20;
 const NODES_MAX: u32 = 100_000;
 /// Deepest nesting of elements, references followed.
 const DEPTH_MAX: u32 = 64;
-/// Most elements once all references are followed; 64 bytes of attributes or text count as one more.
+/// Most elements once all references are followed; a letter, or 64 bytes of attributes or other text, count as one more.
 const ELEMENTS_MAX: u64 = 100_000;
 /// Bytes of text that count as an element.
 const ELEMENT_BYTES: usize = 64;
@@ -40,10 +40,10 @@ const DASHED_ELEMENTS: u64 = 1000;
 const NATURAL_MAX: f32 = 65_536.0;
 /// Longest side in pixels of what stands in for a picture until it is drawn for the size at which it is shown.
 const STAND_IN_SIDE: f32 = 512.0;
-/// Most pixels touched, layers and filters included: 64 layers of 4096 x 4096.
-const COST_MAX: f64 = (1u64 << 30) as f64;
-/// Passes over the pixels of a layer that a filter primitive takes.
-const FILTER_PASSES: f64 = 4.0;
+/// Most pixels touched, layers and filters included: 16 times 4096 x 4096, some seconds of one core.
+const COST_MAX: f64 = (1u64 << 28) as f64;
+/// What a filter primitive takes for each pixel, beside filling it: a blur of 4096 x 4096 as measured.
+const FILTER_PASSES: f64 = 16.0;
 /// Elements that cannot be shown, and why.
 const REFUSED: &[(&str, &str)] = &[
     ("image", "embedded pictures are not drawn; put the picture into a layer of its own"),
@@ -247,9 +247,12 @@ impl<'a, 'input> Census<'a, 'input> {
 /// What an element counts for, without its children.
 fn own_elements(node: Node<'_, '_>) -> u64 {
     let text: usize = node.children().filter(Node::is_text).filter_map(|text| text.text()).map(str::len).sum();
+    let is_set = matches!(node.tag_name().name(), "text" | "tspan" | "textPath" | "a");
+    // Each letter that is set becomes a path.
+    let letters = if is_set { text as u64 } else { 0 };
     let attributes: usize = node.attributes().map(|attribute| attribute.value().len()).sum();
     let is_dashed = node.attributes().any(|a| a.name() == "stroke-dasharray" || a.value().contains("stroke-dasharray"));
-    1 + ((text + attributes) / ELEMENT_BYTES) as u64 + if is_dashed { DASHED_ELEMENTS } else { 0 }
+    1 + letters + ((text + attributes) / ELEMENT_BYTES) as u64 + if is_dashed { DASHED_ELEMENTS } else { 0 }
 }
 
 /// The ids in all `url(#id)` of an attribute or a style sheet.
@@ -274,18 +277,20 @@ impl Canvas {
             + group.clip_path().map_or(0.0, |_| 1.0)
             + group.mask().map_or(0.0, |_| 2.0)
             + group.filters().iter().map(|filter| filter.primitives().len() as f64 * FILTER_PASSES).sum::<f64>();
-        let behind = group.clip_path().map_or(0.0, |clip| self.clip_cost(clip))
-            + group.mask().map_or(0.0, |mask| self.mask_cost(mask));
-        // Layers are made for the whole picture.
-        layers * self.pixels + behind + group.children().iter().map(|node| self.node_cost(node)).sum::<f64>()
+        let area = self.area(group.abs_layer_bounding_box().to_rect());
+        let behind = group.clip_path().map_or(0.0, |clip| self.clip_cost(clip, area))
+            + group.mask().map_or(0.0, |mask| self.mask_cost(mask, area));
+        layers * area + behind + group.children().iter().map(|node| self.node_cost(node)).sum::<f64>()
     }
 
-    fn clip_cost(&self, clip: &usvg::ClipPath) -> f64 {
-        self.pixels + clip.clip_path().map_or(0.0, |clip| self.clip_cost(clip)) + self.cost(clip.root())
+    /// `area`: pixels of the group that is clipped.
+    fn clip_cost(&self, clip: &usvg::ClipPath, area: f64) -> f64 {
+        area + clip.clip_path().map_or(0.0, |clip| self.clip_cost(clip, area)) + self.cost(clip.root())
     }
 
-    fn mask_cost(&self, mask: &usvg::Mask) -> f64 {
-        2.0 * self.pixels + mask.mask().map_or(0.0, |mask| self.mask_cost(mask)) + self.cost(mask.root())
+    /// `area`: pixels of the group that is masked.
+    fn mask_cost(&self, mask: &usvg::Mask, area: f64) -> f64 {
+        2.0 * area + mask.mask().map_or(0.0, |mask| self.mask_cost(mask, area)) + self.cost(mask.root())
     }
 
     fn node_cost(&self, node: &usvg::Node) -> f64 {
@@ -409,6 +414,13 @@ mod tests {
         let pixels =
             draw(&format!("<style>{rules}</style>{gradients}<rect class='c3' width='20' height='10'/>"), None).unwrap();
         assert_eq!(pixel(&pixels, 3, 3), [0, 255, 0, 255]);
+    }
+
+    #[test]
+    fn endless_texts_are_refused() {
+        assert!(refused(&format!("<text>{}</text>", "M".repeat(100_000))).contains("unfolds to more than"));
+        let uses = "<use href='#t'/>".repeat(300);
+        assert!(refused(&format!("<text id='t'>{}</text>{uses}", "M".repeat(400))).contains("unfolds to more than"));
     }
 
     #[test]
