@@ -194,6 +194,15 @@ fn check_and_render_name_layers_that_cannot_be_shown() {
 }
 
 #[test]
+fn check_warns_of_signs_that_no_font_has() {
+    let desk = Desk::with(&json!({ "id": "main", "canvas": { "width": 64, "height": 64 }, "layers": [
+        { "id": "title", "content": { "type": "text", "text": "\u{6F22}" } },
+    ] }));
+    desk.run(&["check", "show.json"]).says(0, &["layer title: warning: ", "U+6F22", "ok: 64x64"]);
+    desk.run(&["render", "show.json", "-o", "a.png"]).expect(0);
+}
+
+#[test]
 fn render_writes_a_frame_with_the_right_pixels() {
     let desk = Desk::with(&show(64, 48, "25"));
     for at in [&[][..], &["--at", "0s"], &["--at", "2.5s"], &["--at", "1h"]] {

@@ -63,6 +63,7 @@ golden!(
     text_stroke_shadow,
     text_fit_ellipsis,
     text_rtl_emoji,
+    text_reveal,
     shape_rectangle,
     shape_gradient,
     shape_outlines,

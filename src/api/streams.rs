@@ -23,7 +23,10 @@ use super::{
     problem::Problem,
     receipt,
 };
-use crate::state::{Document, Live, Receipt, Snapshot};
+use crate::{
+    scene::LayerError,
+    state::{Document, Live, Receipt, Snapshot},
+};
 
 /// `GET /streams`
 pub(super) async fn list(State(app): State<App>) -> Answer {
@@ -77,7 +80,7 @@ pub(super) async fn status(State(app): State<App>, Path(id): Path<String>) -> An
     let snapshot = app.streams.get(&id)?;
     let mut status = match app.streams.live(&id)? {
         Some(live) => live_status(&live),
-        None => json!({ "uptimeMs": 0, "activeFps": 0.0, "outputs": [], "layerErrors": [] }),
+        None => json!({ "uptimeMs": 0, "activeFps": 0.0, "outputs": [], "layerErrors": [], "layerWarnings": [] }),
     };
     let gpu = app.streams.services().devices.report();
     status["state"] = json!(snapshot.state);
@@ -92,8 +95,9 @@ fn live_status(live: &Live) -> Value {
     let renders = metrics.render_seconds.get_sample_count();
     let render_ms = metrics.render_seconds.get_sample_sum() * 1000.0 / renders.max(1) as f64;
     let skipped: u64 = live.outputs.iter().map(|output| output.output_skipped_frames).sum();
-    let errors: Vec<Value> =
-        live.layer_errors.iter().map(|error| json!({ "layer": error.layer, "message": &*error.message })).collect();
+    let told = |said: &[LayerError]| -> Vec<Value> {
+        said.iter().map(|error| json!({ "layer": error.layer, "message": &*error.message })).collect()
+    };
     json!({
         "uptimeMs": live.uptime.as_millis() as u64,
         "activeFps": (metrics.active_fps.get() * 100.0).round() / 100.0,
@@ -108,7 +112,8 @@ fn live_status(live: &Live) -> Value {
         "outputSkippedFrames": skipped,
         "encoder": { "backend": live.backend, "bitrateKbps": metrics.bitrate_bps.get() / 1000 },
         "outputs": live.outputs,
-        "layerErrors": errors,
+        "layerErrors": told(&live.layer_errors),
+        "layerWarnings": told(&live.layer_warnings),
         "animationEvents": live.animation_events,
     })
 }

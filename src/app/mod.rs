@@ -174,6 +174,9 @@ fn check(config: Config) -> anyhow::Result<ExitCode> {
     for error in &evaluation.errors {
         complain(&format!("layer {}: {}", error.layer, error.message));
     }
+    for warning in &evaluation.warnings {
+        complain(&format!("layer {}: warning: {}", warning.layer, warning.message));
+    }
     let unknown: Vec<_> =
         document.show.on_air().layers.iter().filter_map(|l| Some((&l.id, missing_fonts(l, &library)?))).collect();
     for (layer, message) in &unknown {

@@ -35,7 +35,7 @@ use crate::{
     base::clock::{Clock, SystemClock},
     scene::{
         Moment, Show,
-        draw::{Extent, Media, Raster, TextRaster, VectorRaster, VectorSource},
+        draw::{Extent, Letters, Media, Raster, TextPart, TextRaster, VectorRaster, VectorSource},
         evaluate,
         playback::{Rhythm, Timing},
     },
@@ -49,6 +49,8 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 const KNOWN_BYTES_MAX: u64 = 16 << 20;
 /// Bookkeeping of an entry beside its text, in bytes.
 const ENTRY_BYTES: u64 = 256;
+/// Where a part of a text lies, in bytes.
+const PART_BYTES: u64 = size_of::<TextPart>() as u64;
 /// A part of a text in another style, in bytes.
 const SPAN_BYTES: usize = 128;
 /// Unknown families that are reported; beyond, somebody is guessing.
@@ -144,6 +146,8 @@ struct Known {
     extent: Extent,
     /// Of a moving picture.
     timing: Option<Arc<Timing>>,
+    /// What is to be said of a text beyond its extent, if anything.
+    letters: Option<Arc<Letters>>,
     /// When the extent was learnt.
     since: Duration,
     /// Changes whenever the pixels may have.
@@ -368,6 +372,10 @@ impl Media for Library {
         // What is wrong with it is said when it is shown.
         let _ = self.load(&mut self.shared.lock(), raster);
     }
+
+    fn letters(&self, text: &Raster) -> Option<Arc<Letters>> {
+        self.shared.lock().known.peek(text)?.letters.clone()
+    }
 }
 
 /// Answers as the library does and notes what it was asked for.
@@ -385,6 +393,16 @@ impl Media for Wanted<'_> {
     fn timing(&self, asset: &Arc<str>) -> Option<Arc<Timing>> {
         self.library.timing(asset)
     }
+
+    fn letters(&self, text: &Raster) -> Option<Arc<Letters>> {
+        self.library.letters(text)
+    }
+}
+
+/// What must be known of a text as long as its extent is; most have nothing.
+fn letters_of(shaped: &ShapedText) -> Option<Arc<Letters>> {
+    let letters = shaped.letters();
+    (!letters.missing.is_empty() || !letters.parts.is_empty()).then(|| Arc::new(letters.clone()))
 }
 
 impl Drop for Library {
@@ -399,11 +417,13 @@ impl Drop for Library {
 
 impl Known {
     fn new(extent: Extent, since: Duration, revision: u64) -> Self {
-        Self { extent, timing: None, since, revision, is_queued: false, is_stale: false }
+        Self { extent, timing: None, letters: None, since, revision, is_queued: false, is_stale: false }
     }
 
     fn cost(&self) -> u64 {
-        ENTRY_BYTES + self.timing.as_ref().map_or(0, |timing| u64::from(timing.count()) * 8)
+        let frames = self.timing.as_ref().map_or(0, |timing| u64::from(timing.count()) * 8);
+        let parts = self.letters.as_ref().map_or(0, |letters| letters.parts.len() as u64 * PART_BYTES);
+        ENTRY_BYTES + frames + parts
     }
 }
 
@@ -434,6 +454,10 @@ impl Tables {
             Ok(Loaded::Text(shaped)) => Extent::Ready(shaped.block()),
             Err(message) => Extent::Failed(message.clone()),
         };
+        let letters = match &made {
+            Ok(Loaded::Text(shaped)) => letters_of(shaped),
+            _ => None,
+        };
         let timing = match &made {
             Ok(Loaded::Picture(Picture::Moving(moving))) => Some(moving.timing.clone()),
             _ => None,
@@ -442,7 +466,7 @@ impl Tables {
             Ok(loaded) => self.keep(raster, loaded),
             Err(_) => drop(self.loaded.remove(raster)),
         }
-        self.know(raster, Known { timing, ..Known::new(extent, now, revision) });
+        self.know(raster, Known { timing, letters, ..Known::new(extent, now, revision) });
     }
 }
 
@@ -771,5 +795,24 @@ mod tests {
         let library = library(Config::default());
         assert!(library.has_family("inter") && !library.has_family("Comic Sans MS"));
         assert!(library.families().contains(&"Playfair Display".to_owned()));
+    }
+
+    #[test]
+    fn a_sign_that_no_font_has_is_a_warning_and_the_layer_is_drawn() {
+        let library = library(Config::default());
+        let layer = |text: &str| serde_json::json!({ "id": "a", "content": { "type": "text", "text": text } });
+        let evaluated = |text: &str| {
+            let layers = crate::scene::read_layers(vec![layer(text)]).unwrap();
+            let canvas = serde_json::from_value(serde_json::json!({ "width": 640, "height": 360 })).unwrap();
+            let show = Show::of_layers(canvas, crate::scene::LayerErrors::Hide, layers);
+            assert!(library.prepare_show(&show, Moment::START, WAIT).is_complete());
+            evaluate(&show, Moment::START, &*library)
+        };
+        let warned = evaluated("one \u{6F22}");
+        assert_eq!((warned.draw_list.items.len(), warned.errors.len()), (1, 0));
+        let expected = "no font has a sign for \u{6F22} (U+6F22); use other words, or a font that has it";
+        assert_eq!(warned.warnings.iter().map(|warning| &*warning.message).collect::<Vec<_>>(), [expected]);
+        assert!(warned.holds_at(Duration::MAX), "it need not be planned again");
+        assert_eq!(evaluated("one two").warnings, []);
     }
 }

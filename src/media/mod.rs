@@ -12,6 +12,7 @@
 //! dropped when not used, made again on demand). CPU only; textures are the GPU floor's. Not here: video, fonts that are
 //! uploaded, the network.
 
+mod apart;
 mod assets;
 mod blur;
 mod builtin;

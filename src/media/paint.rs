@@ -18,7 +18,11 @@ use glyphon::{
 };
 use zeno::{Join, Mask, Origin, Placement, Scratch, Vector};
 
-use super::{blur::blur, picture::Pixels};
+use super::{
+    apart::{Apart, Part},
+    blur::blur,
+    picture::Pixels,
+};
 use crate::{
     base::colour::Rgba,
     scene::{
@@ -36,6 +40,27 @@ pub(super) struct Job<'a> {
     pub(super) block: [f32; 2],
     /// The lines in texture pixels.
     pub(super) buffer: &'a Buffer,
+    /// Where its parts go, if it is taken apart.
+    pub(super) apart: Option<&'a Apart>,
+}
+
+impl Job<'_> {
+    fn size(&self) -> [u32; 2] {
+        self.apart.map_or_else(|| self.raster.texture_size(self.block), |apart| apart.size)
+    }
+
+    /// How far a glyph is moved; `None` for one that is in no part.
+    fn shift(&self, line: usize, glyph: usize) -> Option<[i32; 2]> {
+        self.apart.map_or(Some([0, 0]), |apart| apart.part(line, glyph).map(Part::shift))
+    }
+
+    /// What is painted, and how far it is moved.
+    fn regions(&self) -> Vec<(Area, [i32; 2])> {
+        let area = |[left, top]: [i32; 2], [width, height]: [u32; 2]| Area { left, top, width, height };
+        let Some(apart) = self.apart else { return vec![(area([0, 0], self.size()), [0, 0])] };
+        let region = |part: &Part| (area(part.at, part.size.map(|side| side as u32)), part.shift());
+        apart.parts.iter().map(region).collect()
+    }
 }
 
 /// What rasterises glyphs.
@@ -53,14 +78,14 @@ impl Default for Painter {
 impl Painter {
     /// The text's texture.
     pub(super) fn paint(&mut self, job: &Job<'_>, system: &mut FontSystem) -> Pixels {
-        let size = job.raster.texture_size(job.block);
-        let mut planes = Planes::new(size);
+        let mut planes = Planes::new(job.size());
         let start = job.raster.overhang() * job.raster.scale;
         let stroke = job.effects.stroke.map(|stroke| 2.0 * stroke.width * job.raster.scale);
-        for run in job.buffer.layout_runs() {
-            for glyph in run.glyphs {
+        for (line, run) in job.buffer.layout_runs().enumerate() {
+            for (i, glyph) in run.glyphs.iter().enumerate() {
+                let Some([dx, dy]) = job.shift(line, i) else { continue };
                 let physical = glyph.physical((start, start), 1.0);
-                let place = [physical.x, physical.y + run.line_y.round() as i32];
+                let place = [physical.x + dx, physical.y + run.line_y.round() as i32 + dy];
                 self.fill(&mut planes, system, physical.cache_key, place, glyph.metadata as u8);
                 if let Some(width) = stroke {
                     self.stroke(&mut planes, system, physical.cache_key, place, width);
@@ -191,24 +216,24 @@ fn mix(job: &Job<'_>, planes: &Planes) -> Pixels {
     let stroke = job.effects.stroke.map(|stroke| premultiplied(stroke.colour, space));
     let shadow = job.effects.shadow.map(|shadow| (premultiplied(shadow.colour, space), shade(job, planes)));
     let start = job.raster.overhang();
-    let mut bytes = Vec::with_capacity(width * height * 4);
-    for y in 0..height {
-        for x in 0..width {
-            let i = y * width + x;
+    let mut bytes = vec![0; width * height * 4];
+    for (area, [dx, dy]) in job.regions() {
+        for (_, i) in area.pixels(planes.size) {
             let mut paint = shadow.as_ref().map_or([0.0; 4], |(colour, shade)| scaled(*colour, shade[i]));
             if let Some(stroke) = stroke {
                 // Under the whole letter, so that nothing shines through where fill and stroke meet.
                 paint = over(scaled(stroke, either(planes.stroke[i], planes.fill[i])), paint);
             }
             if planes.fill[i] > 0 {
-                let at = [x, y].map(|v| (v as f32 + 0.5) / job.raster.scale - start);
+                let place = [(i % width) as i32 - dx, (i / width) as i32 - dy];
+                let at = place.map(|v| (v as f32 + 0.5) / job.raster.scale - start);
                 let ink = inks.get(usize::from(planes.owner[i])).unwrap_or(&inks[0]);
                 paint = over(scaled(ink.at(at), planes.fill[i]), paint);
             }
             if let Some(&[r, g, b, a]) = planes.picture.get(i) {
                 paint = over(premultiplied(Rgba::new(r, g, b, a), space), paint);
             }
-            bytes.extend(straight(paint, space));
+            bytes[i * 4..][..4].copy_from_slice(&straight(paint, space));
         }
     }
     Pixels::new(width as u32, height as u32, bytes)
@@ -332,7 +357,7 @@ mod tests {
         },
         scene::{
             content::{Gradient, GradientKind, Stop as GradientStop},
-            draw::{Stroke, TextLook, TextShadow, TextSpan},
+            draw::{Stroke, TextLook, TextShadow, TextSpan, TextUnit},
         },
     };
 
@@ -348,7 +373,9 @@ mod tests {
         let fonts = Fonts::bundled();
         let shaped = Shaper::new(&fonts).shape(&raster, &fonts);
         let Shaped::Pixels(pixels) = shaped.ink() else { panic!("painted") };
-        assert_eq!([pixels.width(), pixels.height()], raster.texture_size(shaped.block()));
+        if raster.unit.is_none() {
+            assert_eq!([pixels.width(), pixels.height()], raster.texture_size(shaped.block()));
+        }
         (pixels.clone(), raster)
     }
 
@@ -425,5 +452,38 @@ mod tests {
         });
         let row = middle_row(&pixels);
         assert!(count(&row, [255, 0, 0, 255]) > 20 && count(&row, [255; 4]) > 20);
+    }
+
+    /// Put together again, the parts are the text: each pixel of the whole is a pixel of the one part that has it.
+    #[test]
+    fn parts_are_painted_as_the_whole_is() {
+        let stops = [(0.0, RED), (1.0, BLUE)].map(|(offset, color)| GradientStop { offset, color }).to_vec();
+        let gradient = Gradient { kind: GradientKind::Linear, angle: 90.0, stops };
+        let edit = |unit| {
+            let gradient = gradient.clone();
+            move |raster: &mut TextRaster, effects: &mut TextEffects| {
+                raster.unit = unit;
+                effects.gradient = Some(gradient);
+            }
+        };
+        let text = "two \u{2588}\nlines";
+        let (whole, _) = painted(text, edit(None));
+        let (apart, raster) = painted(text, edit(Some(TextUnit::Word)));
+        let fonts = Fonts::bundled();
+        let shaped = Shaper::new(&fonts).shape(&raster, &fonts);
+        let mut built = vec![0; whole.bytes().len()];
+        for part in &shaped.letters().parts {
+            let rest = part.rest.map(|v| (v + raster.overhang()).round() as usize);
+            for y in 0..part.cell.h as usize {
+                for x in 0..part.cell.w as usize {
+                    let from = pixel(&apart, part.cell.x as usize + x, part.cell.y as usize + y);
+                    let at = ((rest[1] + y) * whole.width() as usize + rest[0] + x) * 4;
+                    if from[3] > 0 {
+                        built[at..at + 4].copy_from_slice(&from);
+                    }
+                }
+            }
+        }
+        assert!(built == whole.bytes(), "the parts are not the whole");
     }
 }

@@ -19,17 +19,23 @@ use glyphon::{
 use unicode_segmentation::UnicodeSegmentation;
 
 use super::{
+    apart::Apart,
     emoji,
     fonts::{DEFAULT_FAMILY, EMOJI_FAMILY, Fonts},
     paint::{self, Painter},
     picture::Pixels,
 };
-use crate::scene::draw::{Align, Direction, TextLook, TextRaster};
+use crate::scene::{
+    BlendSpace,
+    draw::{Align, Direction, Letters, TextEffects, TextLook, TextRaster},
+};
 
 /// Steps of the sizes that are tried to fit a text, in layer pixels.
 const FIT_STEP: f32 = 0.5;
 /// What a line may be longer than its room, in texture pixels: rounding of sums.
 const SLACK: f32 = 0.01;
+/// A text of one colour, painted because it is taken apart; there is nothing to mix.
+const PLAIN: TextEffects = TextEffects { gradient: None, stroke: None, shadow: None, blend_space: BlendSpace::Srgb };
 /// Signs without a glyph that are named.
 const MISSING_MAX: usize = 16;
 
@@ -39,7 +45,7 @@ pub struct ShapedText {
     ink: Ink,
     block: [f32; 2],
     glyphs: usize,
-    missing: String,
+    letters: Letters,
 }
 
 /// What there is to draw of a text.
@@ -63,9 +69,9 @@ impl ShapedText {
         self.block
     }
 
-    /// The signs for which no font has a glyph, each once.
-    pub fn missing(&self) -> &str {
-        &self.missing
+    /// What is known of it beyond its size.
+    pub fn letters(&self) -> &Letters {
+        &self.letters
     }
 
     /// Roughly the bytes it occupies.
@@ -99,15 +105,19 @@ impl Shaper {
         let lines = setting.align(lines);
         let block = [raster.width.unwrap_or(lines.longest / raster.scale), lines.height];
         let glyphs = lines.buffer.layout_runs().map(|run| run.glyphs.len()).sum();
-        let missing = missing(&lines.buffer);
-        let ink = match &raster.effects {
-            None => Ink::Lines(lines.buffer),
-            Some(effects) => {
-                let job = paint::Job { raster, effects, block, buffer: &lines.buffer };
-                Ink::Pixels(self.painter.paint(&job, &mut self.system))
-            }
+        let mut letters = Letters { missing: missing(&lines.buffer), ..Letters::default() };
+        let apart = raster.unit.and_then(|unit| Apart::of(raster, unit, &lines.buffer));
+        let ink = if raster.effects.is_none() && apart.is_none() {
+            Ink::Lines(lines.buffer)
+        } else {
+            let effects = raster.effects.as_deref().unwrap_or(&PLAIN);
+            let job = paint::Job { raster, effects, block, buffer: &lines.buffer, apart: apart.as_ref() };
+            Ink::Pixels(self.painter.paint(&job, &mut self.system))
         };
-        ShapedText { ink, block, glyphs, missing }
+        if let Some(apart) = &apart {
+            (letters.parts, letters.texture) = apart.in_layer_pixels(raster);
+        }
+        ShapedText { ink, block, glyphs, letters }
     }
 }
 
@@ -375,7 +385,7 @@ fn alignment(align: Align) -> Option<Alignment> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::scene::draw::TextSpan;
+    use crate::scene::draw::{TextPart, TextSpan, TextUnit};
 
     /// A text as plain as possible.
     pub(crate) fn plain(text: &str) -> TextRaster {
@@ -590,7 +600,7 @@ pub(crate) mod tests {
         assert!(first("\u{5E9}\u{5DC}", Align::Start, Direction::Ltr) < 1.0);
         let rtl = shaped(&TextRaster { direction: Direction::Rtl, ..plain("abc") });
         assert_eq!(
-            (rtl.missing(), rtl.block()[0].round()),
+            (rtl.letters().missing.as_str(), rtl.block()[0].round()),
             ("", block(&plain("abc"))[0].round()),
             "the mark is not seen"
         );
@@ -604,7 +614,7 @@ pub(crate) mod tests {
             "\u{5E9}\u{5DC}\u{5D5}\u{5DD}",
             "\u{1F600}\u{1F469}\u{200D}\u{1F4BB}",
         ] {
-            assert_eq!(shaped(&plain(text)).missing(), "", "{text}");
+            assert_eq!(shaped(&plain(text)).letters().missing, "", "{text}");
         }
         let glyphs = |text| lines(&shaped(&plain(text))).layout_runs().map(|run| run.glyphs.len()).sum::<usize>();
         assert_eq!(glyphs("\u{1F469}\u{200D}\u{1F4BB}"), 1, "a woman, a joiner and a computer are one picture");
@@ -613,7 +623,36 @@ pub(crate) mod tests {
 
     #[test]
     fn signs_without_a_glyph_are_named_once() {
-        assert_eq!(shaped(&plain("caf\u{e9}\t\n \u{3}")).missing(), "");
-        assert_eq!(shaped(&plain("\u{6F22}a\u{5B57}\u{6F22}")).missing(), "\u{6F22}\u{5B57}");
+        assert_eq!(shaped(&plain("caf\u{e9}\t\n \u{3}")).letters().missing, "");
+        assert_eq!(shaped(&plain("\u{6F22}a\u{5B57}\u{6F22}")).letters().missing, "\u{6F22}\u{5B57}");
+    }
+
+    fn parts(text: &str, unit: TextUnit) -> Vec<TextPart> {
+        shaped(&TextRaster { unit: Some(unit), ..plain(text) }).letters().parts.clone()
+    }
+
+    #[test]
+    fn a_text_is_taken_apart() {
+        let text = "To be,\nor not";
+        assert_eq!([TextUnit::Glyph, TextUnit::Word, TextUnit::Line].map(|unit| parts(text, unit).len()), [10, 4, 2]);
+        let overhang = plain(text).overhang();
+        let words = parts(text, TextUnit::Word);
+        assert_eq!(words[0].rest, [-overhang, -overhang]);
+        assert!(words[1].rest[0] > 15.0 && words[2].rest == [-overhang, 24.0 - overhang], "{words:?}");
+        for (i, a) in words.iter().enumerate() {
+            assert!(words[i + 1..].iter().all(|b| a.cell.intersect(b.cell).is_empty()), "they lie side by side");
+        }
+        assert!(parts("\u{1F469}\u{200D}\u{1F4BB}e\u{301}", TextUnit::Glyph).len() == 2);
+        // Read from right to left, the first word is on the right.
+        let hebrew = parts("\u{5E9}\u{5DC}\u{5D5}\u{5DD} \u{5E2}\u{5D5}\u{5DC}\u{5DD}", TextUnit::Word);
+        assert!(hebrew[0].rest[0] > hebrew[1].rest[0]);
+        assert_eq!(parts(" \n ", TextUnit::Word), []);
+    }
+
+    #[test]
+    fn what_no_texture_has_room_for_stays_whole() {
+        let raster = TextRaster { size: 1000.0, unit: Some(TextUnit::Glyph), ..plain("too large to be taken apart") };
+        let shaped = shaped(&raster);
+        assert!(shaped.letters().parts.is_empty() && matches!(shaped.ink(), Ink::Lines(_)));
     }
 }

@@ -263,6 +263,7 @@ impl Stream {
             is_stopping: is_stopping.clone(),
             reported: Vec::new(),
             told_until: None,
+            warned: Vec::new(),
         };
         let video = video::VideoEncoder {
             settings: config.encoder,
@@ -378,6 +379,11 @@ impl Stream {
     /// What animations told last, oldest first.
     pub fn animation_events(&self) -> Vec<Event> {
         self.program.events()
+    }
+
+    /// Layers that are shown, but not as they should be.
+    pub fn layer_warnings(&self) -> Vec<LayerError> {
+        self.program.layer_warnings()
     }
 
     /// The stream's counters.

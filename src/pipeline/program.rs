@@ -35,6 +35,7 @@ struct State {
     captures: Vec<CaptureReply>,
     layer_errors: Vec<LayerError>,
     events: VecDeque<Event>,
+    layer_warnings: Vec<LayerError>,
 }
 
 /// What the render thread gets for a frame.
@@ -57,6 +58,7 @@ impl Program {
             captures: Vec::new(),
             layer_errors: Vec::new(),
             events: VecDeque::new(),
+            layer_warnings: Vec::new(),
         }))
     }
 
@@ -122,6 +124,14 @@ impl Program {
 
     pub(super) fn set_layer_errors(&self, errors: Vec<LayerError>) {
         self.lock().layer_errors = errors;
+    }
+
+    pub(super) fn set_layer_warnings(&self, warnings: Vec<LayerError>) {
+        self.lock().layer_warnings = warnings;
+    }
+
+    pub(super) fn layer_warnings(&self) -> Vec<LayerError> {
+        self.lock().layer_warnings.clone()
     }
 
     pub(super) fn layer_errors(&self) -> Vec<LayerError> {

@@ -52,6 +52,7 @@ pub(super) struct Renderer {
     pub(super) reported: Vec<LayerError>,
     /// Up to which time elapsed the animations have told what happens.
     pub(super) told_until: Option<Duration>,
+    pub(super) warned: Vec<LayerError>,
 }
 
 /// What lives as long as a compositor.
@@ -176,7 +177,7 @@ impl Renderer {
     /// The picture is that of `next`, which is drawn only if it differs.
     fn show(&mut self, canvas: &mut Canvas, number: u64, planned_at: Duration, next: Shown) -> Result<(), gpu::Error> {
         let list = &next.evaluation.draw_list;
-        let mut errors = next.evaluation.errors.clone();
+        let (mut errors, warnings) = (next.evaluation.errors.clone(), next.evaluation.warnings.clone());
         if canvas.shown.as_ref().is_some_and(|shown| shown.evaluation.draw_list == *list) {
             errors.extend_from_slice(canvas.compositor.problems());
             canvas.shown = Some(next);
@@ -195,6 +196,7 @@ impl Renderer {
             self.count(canvas, number);
         }
         self.report(errors);
+        self.report_warnings(warnings);
         Ok(())
     }
 
@@ -222,6 +224,18 @@ impl Renderer {
         self.metrics.layer_errors.set(errors.len() as i64);
         self.program.set_layer_errors(errors.clone());
         self.reported = errors;
+    }
+
+    /// Says once what is shown, but not as it should be.
+    fn report_warnings(&mut self, warnings: Vec<LayerError>) {
+        if warnings == self.warned {
+            return;
+        }
+        for warning in warnings.iter().filter(|warning| !self.warned.contains(warning)) {
+            tracing::warn!(layer = %warning.layer, reason = %warning.message, "a layer is not shown as it should be");
+        }
+        self.program.set_layer_warnings(warnings.clone());
+        self.warned = warnings;
     }
 
     /// Moves finished pictures to the store, in order, until none is awaited or it is `deadline`.

@@ -285,6 +285,8 @@ pub struct TextRaster {
     pub has_ellipsis: bool,
     /// What is painted besides letters of one colour.
     pub effects: Option<Arc<TextEffects>>,
+    /// Taken apart into these, laid side by side so that each can be drawn alone; where they lie, [`Media::letters`] says.
+    pub unit: Option<TextUnit>,
     /// Texture pixels for each layer pixel: the scale at which the text is shown, so that it stays crisp.
     pub scale: f32,
 }
@@ -339,6 +341,42 @@ pub struct TextShadow {
     pub blur: f32,
 }
 
+/// What a text can be taken apart into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum TextUnit {
+    /// Letters, each with its marks.
+    Glyph,
+    /// What stands between white space.
+    #[default]
+    Word,
+    /// Lines, as they are broken.
+    Line,
+}
+
+/// What is known of a set text beyond its size.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Letters {
+    /// The signs for which no font has a glyph, each once.
+    pub missing: String,
+    /// Its parts in the order in which they are read, if it was taken apart.
+    pub parts: Vec<TextPart>,
+    /// Width and height of the texture in layer pixels, if it was taken apart.
+    pub texture: [f32; 2],
+}
+
+/// A part of a text that was taken apart, in layer pixels.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct TextPart {
+    /// Where it lies in the texture.
+    pub cell: Rect,
+    /// Where its top left corner lies in the whole text, from the top left corner of the block.
+    pub rest: [f32; 2],
+}
+
+/// Longest side of a text's texture in pixels; what would be larger is set at a smaller scale.
+pub const TEXTURE_SIDE_MAX: f32 = 4096.0;
+
 /// Horizontal alignment of lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -392,6 +430,7 @@ impl TextRaster {
             lines_max: None,
             has_ellipsis: false,
             effects: None,
+            unit: None,
             scale: 1.0,
         }
     }
@@ -431,7 +470,7 @@ impl Eq for TextRaster {}
 impl Hash for TextRaster {
     fn hash<H: Hasher>(&self, state: &mut H) {
         // What tells texts apart in practice; the rest is left to equality.
-        (&self.text, &self.font, self.weight, self.colour, self.spans.len()).hash(state);
+        (&self.text, &self.font, self.weight, self.colour, self.spans.len(), self.unit).hash(state);
         [self.size, self.scale, self.letter_spacing, self.width.unwrap_or(-1.0)].map(f32::to_bits).hash(state);
     }
 }
@@ -464,5 +503,10 @@ pub trait Media {
     fn prefetch(&self, raster: &Raster) {
         // What is wrong with it is said when it is shown.
         let _ = self.extent(raster);
+    }
+
+    /// What is to be said of a text that is ready; `None` when there is nothing.
+    fn letters(&self, _text: &Raster) -> Option<Arc<Letters>> {
+        None
     }
 }

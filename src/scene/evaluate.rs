@@ -13,8 +13,8 @@ use super::{
     BlendMode, Layer, LayerErrors, SCENES_DEEP_MAX, Show, Transform,
     animation::Pose,
     draw::{
-        BlendSpace, DrawItem, DrawList, Extent, Fill, Group, Media, Outline, Paint, Raster, SURFACE_SIDE_MAX, Shape,
-        Stroke, TextRaster,
+        BlendSpace, DrawItem, DrawList, Extent, Fill, Group, Letters, Media, Outline, Paint, Raster, SURFACE_SIDE_MAX,
+        Shape, Stroke, TextRaster,
     },
     geometry::{Affine, Rect},
     in_z_order,
@@ -40,7 +40,7 @@ impl Moment {
     pub const START: Self = Self { elapsed: Duration::ZERO, utc_ms: 0 };
 }
 
-/// A layer that could not be drawn, and why.
+/// A layer that could not be drawn, or not well, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LayerError {
     /// Which layer.
@@ -56,6 +56,8 @@ pub struct Evaluation {
     pub draw_list: DrawList,
     /// Layers whose media failed.
     pub errors: Vec<LayerError>,
+    /// Layers that are drawn, but not as they should be.
+    pub warnings: Vec<LayerError>,
     /// Whether some layer's media is not there yet.
     pub is_pending: bool,
     /// Until which time elapsed, exclusively, the same show gives the same list; `None`: for ever. Says nothing while media is pending
@@ -74,6 +76,7 @@ impl Evaluation {
                 items: Vec::with_capacity(show.on_air().layers.len() * 2),
             },
             errors: Vec::new(),
+            warnings: Vec::new(),
             is_pending: false,
             changes_at: None,
         }
@@ -391,7 +394,10 @@ impl<'a> Planner<'a> {
     /// The natural size of a raster; `None` (noted) when it is not there.
     pub fn extent(&mut self, raster: &Raster) -> Option<[f32; 2]> {
         match self.stage.media.extent(raster) {
-            Extent::Ready(size) => Some(size),
+            Extent::Ready(size) => {
+                self.warn_of_missing(raster);
+                Some(size)
+            }
             Extent::Pending => {
                 self.evaluation.is_pending = true;
                 None
@@ -420,6 +426,25 @@ impl<'a> Planner<'a> {
         self.stage.media.timing(asset)
     }
 
+    /// What is known of the letters of a text beyond its size.
+    pub fn letters(&self, text: &Raster) -> Option<Arc<Letters>> {
+        self.stage.media.letters(text)
+    }
+
+    /// A text with signs that no font has is drawn all the same.
+    fn warn_of_missing(&mut self, raster: &Raster) {
+        if !matches!(raster, Raster::Text(_)) {
+            return;
+        }
+        let Some(letters) = self.letters(raster).filter(|letters| !letters.missing.is_empty()) else { return };
+        let signs: Vec<_> = letters.missing.chars().map(|sign| format!("{sign} (U+{:04X})", u32::from(sign))).collect();
+        let message = format!("no font has a sign for {}; use other words, or a font that has it", signs.join(", "));
+        let warning = LayerError { layer: self.layer.id.clone(), message: message.into() };
+        if !self.evaluation.warnings.contains(&warning) {
+            self.evaluation.warnings.push(warning);
+        }
+    }
+
     /// Asks for a raster that will be shown soon, so that it is there in time.
     pub fn prefetch(&self, raster: &Raster) {
         self.stage.media.prefetch(raster);
@@ -444,7 +469,19 @@ impl<'a> Planner<'a> {
     /// Draws what of `paint` lies in `clip`, faded and moved by a map of its own within the layer. Of the clip, what stands
     /// out of the layer's cropped box before it is moved is not drawn.
     pub fn draw_placed(&mut self, size: [f32; 2], place: Affine, clip: Rect, opacity: f32, paint: Paint) {
-        let clip = clip.intersect(self.cropped(size, 0.0));
+        self.draw_placed_beyond((size, 0.0), place, clip, opacity, paint);
+    }
+
+    /// The same, but for `room` layer pixels around the layer's box of `size`.
+    pub fn draw_placed_beyond(
+        &mut self,
+        (size, room): ([f32; 2], f32),
+        place: Affine,
+        clip: Rect,
+        opacity: f32,
+        paint: Paint,
+    ) {
+        let clip = clip.intersect(self.cropped(size, room));
         self.push(size, place, clip, opacity, paint);
     }
 

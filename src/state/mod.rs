@@ -192,6 +192,8 @@ pub struct Live {
     pub layer_errors: Vec<LayerError>,
     /// What animations told last, oldest first.
     pub animation_events: Vec<Event>,
+    /// Layers that are shown, but not as they should be.
+    pub layer_warnings: Vec<LayerError>,
 }
 
 /// What all streams are made with.
@@ -348,6 +350,7 @@ impl Streams {
             outputs: stream.output_stats(),
             layer_errors: stream.layer_errors(),
             animation_events: stream.animation_events(),
+            layer_warnings: stream.layer_warnings(),
         }))
     }
 

@@ -29,6 +29,7 @@ mod table;
 #[cfg(test)]
 pub(super) mod testing;
 mod text;
+mod text_animation;
 mod ticker;
 mod timer;
 mod visual_feed;
@@ -59,6 +60,7 @@ pub use self::{
     svg::Svg,
     table::{Column, Table, TableLine},
     text::{Overflow, Shadow, Style, TEXT_LEN_MAX, Text, TextFit, TextRun, VerticalAlign},
+    text_animation::{Away, TextAnimation, TextMotion, TextOrder},
     ticker::{Ticker, TickerDirection, TickerItem},
     timer::{OnZero, Timer, TimerMode, UtcTime},
     visual_feed::{FeedEntry, FeedStrip, StripPosition, VisualFeed},

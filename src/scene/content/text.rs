@@ -8,14 +8,17 @@ use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Fill, Kind, Planner};
+use super::{
+    Fill, Kind, Planner,
+    text_animation::{self, TextAnimation},
+};
 use crate::{
     base::colour::Rgba,
     scene::{
         check::Check,
         draw::{
-            self, Align, Direction, Outline, Paint, Raster, Shape, TextEffects, TextLook, TextRaster, TextShadow,
-            TextSpan,
+            self, Align, Direction, Letters, Outline, Paint, Raster, Shape, TEXTURE_SIDE_MAX, TextEffects, TextLook,
+            TextPart, TextRaster, TextShadow, TextSpan,
         },
         geometry::Rect,
     },
@@ -32,8 +35,9 @@ const SPACINGS: RangeInclusive<f64> = -100.0..=1000.0;
 const MIN_SIZE: f64 = 8.0;
 /// Most runs of one text.
 const RUNS_MAX: usize = 64;
-/// Texture pixels a text may be high and wide; beyond, it is set at a smaller scale.
-pub(super) const TEXTURE_SIDE_MAX: f32 = 4096.0;
+/// Most animations of one text, and the longest text that has any, in bytes: each letter may be an item of its own.
+const ANIMATIONS_MAX: usize = 4;
+const ANIMATED_LEN_MAX: usize = 1000;
 
 /// Declares a document with its own fields and those of a text style beside them; serde's `flatten` would lose both the
 /// path of an error and the names that are allowed.
@@ -157,6 +161,9 @@ styled! {
         /// Whether long lines are broken between words.
         #[serde(default = "default_wrap")]
         pub wrap: bool,
+        /// How its letters, words or lines come and go.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        pub text_animations: Vec<TextAnimation>,
     }
 }
 
@@ -300,6 +307,7 @@ impl Kind for Text {
                 check.part(&format!("/runs/{i}"), |check| run.check(check));
             }
         }
+        self.check_animations(check);
         self.style().check(check);
     }
 
@@ -310,11 +318,69 @@ impl Kind for Text {
 
     fn plan(&self, planner: &mut Planner<'_>) {
         let style = self.style();
-        style.plan_block(planner, self.raster(planner, &style));
+        let raster = self.raster(planner, &style);
+        if text_animation::is_whole(&self.text_animations, planner.moment().elapsed, raster.text.len()) {
+            self.announce(planner, raster.text.len());
+            return style.plan_block(planner, raster);
+        }
+        self.plan_parts(planner, &style, raster);
     }
 }
 
 impl Text {
+    fn check_animations(&self, check: &mut Check) {
+        let animations = &self.text_animations;
+        check.count("/textAnimations", "animations", animations.len(), 0..=ANIMATIONS_MAX);
+        for (i, animation) in animations.iter().enumerate() {
+            check.part(&format!("/textAnimations/{i}"), |check| animation.check(check));
+        }
+        let is_one = animations.windows(2).all(|pair| pair[0].unit == pair[1].unit);
+        check.that("/textAnimations", is_one, || "all animations of a text have the same unit".into());
+        let runs = self.runs.iter().flatten().map(|run| run.text.len()).sum::<usize>();
+        let bytes = self.text.as_ref().map_or(runs, String::len);
+        let is_short = animations.is_empty() || bytes <= ANIMATED_LEN_MAX;
+        let refused = || format!("{bytes} bytes of text are too many to be animated: 0 to {ANIMATED_LEN_MAX}");
+        check.that("/textAnimations", is_short, refused);
+    }
+
+    /// Says when a text of so many parts changes.
+    fn announce(&self, planner: &mut Planner<'_>, parts: usize) {
+        if let Some(time) = text_animation::changes_at(&self.text_animations, planner.moment().elapsed, parts) {
+            planner.changes_at(time);
+        }
+    }
+
+    /// Draws each part of the text where it is, on the background.
+    fn plan_parts(&self, planner: &mut Planner<'_>, style: &Style, whole: TextRaster) {
+        let unit = self.text_animations.first().map(|animation| animation.unit);
+        let apart = Raster::Text(Arc::new(TextRaster { unit, ..whole.clone() }));
+        let Some(block) = planner.extent(&apart) else { return };
+        let whole = Arc::new(whole);
+        // What is drawn as soon as all is at rest.
+        planner.prefetch(&Raster::Text(whole.clone()));
+        let [size, origin] = style.lay(planner, block);
+        let origin = whole.snapped(origin);
+        style.plan_background(planner, size);
+        let letters = planner.letters(&apart).filter(|letters| !letters.parts.is_empty());
+        let parts: Vec<(Rect, Rect, Raster)> = match &letters {
+            Some(letters) => letters.parts.iter().map(|part| part.drawn(origin, letters, &apart)).collect(),
+            // Too large to be taken apart: all of it is one part.
+            None => {
+                let rect = texture_rect(&whole, block, origin);
+                vec![(rect, rect, Raster::Text(whole.clone()))]
+            }
+        };
+        self.announce(planner, parts.len());
+        let elapsed = planner.moment().elapsed;
+        let count = parts.len();
+        for (i, (clip, dest, raster)) in parts.into_iter().enumerate() {
+            let stance = text_animation::stance(&self.text_animations, elapsed, i, count);
+            let (place, opacity) = (stance.place(clip), stance.opacity as f32);
+            let paint = Paint::Raster { raster, dest };
+            planner.draw_placed_beyond((size, whole.reach()), place, clip, opacity, paint);
+        }
+    }
+
     fn raster(&self, planner: &Planner<'_>, style: &Style) -> TextRaster {
         // One way to break lines, for texts that come from Windows too.
         let parts = self.text.iter().map(String::as_str).chain(self.runs.iter().flatten().map(|run| run.text.as_str()));
@@ -373,10 +439,9 @@ impl VerticalAlign {
     }
 }
 
-/// A measured text whose block starts at `origin`, moved to whole texture pixels: they keep the glyphs as crisp as they
-/// were drawn.
+/// A measured text whose block starts at `origin`, moved to whole texture pixels.
 pub(super) fn set(raster: Arc<TextRaster>, block: [f32; 2], origin: [f32; 2]) -> Paint {
-    let origin = origin.map(|v| (v * raster.scale).round() / raster.scale);
+    let origin = raster.snapped(origin);
     let dest = texture_rect(&raster, block, origin);
     Paint::Raster { raster: Raster::Text(raster), dest }
 }
@@ -388,7 +453,21 @@ pub(super) fn texture_rect(raster: &TextRaster, block: [f32; 2], origin: [f32; 2
     Rect::new(origin[0] - raster.overhang(), origin[1] - raster.overhang(), texture[0], texture[1])
 }
 
+impl TextPart {
+    /// Where the part is seen and where its texture lies, in layer pixels, when the text's block starts at `origin`.
+    fn drawn(&self, origin: [f32; 2], letters: &Letters, raster: &Raster) -> (Rect, Rect, Raster) {
+        let [x, y] = [origin[0] + self.rest[0], origin[1] + self.rest[1]];
+        let dest = Rect::new(x - self.cell.x, y - self.cell.y, letters.texture[0], letters.texture[1]);
+        (Rect::new(x, y, self.cell.w, self.cell.h), dest, raster.clone())
+    }
+}
+
 impl TextRaster {
+    /// The nearest place on whole texture pixels: they keep the glyphs as crisp as they were drawn.
+    fn snapped(&self, origin: [f32; 2]) -> [f32; 2] {
+        origin.map(|v| (v * self.scale).round() / self.scale)
+    }
+
     /// Width and height in pixels of the texture for a measured block of `block` layer pixels.
     pub fn texture_size(&self, block: [f32; 2]) -> [u32; 2] {
         block.map(|side| ((side + 2.0 * self.overhang()) * self.scale).ceil().clamp(1.0, TEXTURE_SIDE_MAX) as u32)
@@ -418,15 +497,21 @@ impl Style {
 
     /// Draws a text that fills the layer's box, on its background.
     pub(super) fn plan_block(&self, planner: &mut Planner<'_>, raster: TextRaster) {
-        let padding = self.padding as f32;
         let raster = Arc::new(raster);
         let Some(block) = planner.extent(&Raster::Text(raster.clone())) else { return };
-        let size = planner.size_or(block.map(|side| (side + 2.0 * padding).ceil()));
+        let [size, origin] = self.lay(planner, block);
         self.plan_background(planner, size);
+        let reach = raster.reach();
+        planner.draw_beyond(size, reach, set(raster, block, origin));
+    }
+
+    /// Size of the layer's box, and where the block of a text starts that fills it.
+    fn lay(&self, planner: &Planner<'_>, block: [f32; 2]) -> [[f32; 2]; 2] {
+        let padding = self.padding as f32;
+        let size = planner.size_or(block.map(|side| (side + 2.0 * padding).ceil()));
         // The block is as wide as the box's inside when that is known, and the lines are aligned within it.
         let y = self.vertical_align.offset(size[1] - 2.0 * padding - block[1]);
-        let reach = raster.reach();
-        planner.draw_beyond(size, reach, set(raster, block, [padding, padding + y]));
+        [size, [padding, padding + y]]
     }
 
     /// Draws a text that becomes another one after a time; that one's raster is asked for already, so that the layer
@@ -483,6 +568,7 @@ impl Style {
             lines_max: self.max_lines,
             has_ellipsis: self.overflow == Overflow::Ellipsis,
             effects: is_painted.then(|| Arc::new(self.effects(planner))),
+            unit: None,
             scale: 1.0,
         };
         raster.scale = self.raster_scale(planner, &raster);
@@ -551,8 +637,9 @@ mod tests {
 
     use super::*;
     use crate::scene::{
-        content::testing::{plan, problem},
+        content::testing::{plan, problem, shelf},
         draw::DrawItem,
+        geometry::Affine,
     };
 
     fn text(fields: Value) -> Value {
@@ -618,9 +705,32 @@ mod tests {
         assert_eq!((b.weight, b.is_italic, b.colour), (700, true, Some(Rgba::new(0, 255, 0, 255))));
     }
 
+    /// The shelf takes no text apart, so all of it is one part.
+    #[test]
+    fn an_animated_text_is_drawn_part_by_part_until_it_is_whole() {
+        let animations = json!([{ "startMs": 1000, "durationMs": 200, "staggerMs": 0, "easing": "linear",
+            "from": { "opacity": 0, "offsetX": 50 } }]);
+        let at = |ms| {
+            let (shelf, evaluation) = shelf(text(json!({ "textAnimations": animations })), json!({}), ms, 0);
+            (shelf.asked().len(), evaluation.draw_list.items, evaluation.changes_at.map(|time| time.as_millis()))
+        };
+        let (asked, items, next) = at(500);
+        assert_eq!((asked, items.len(), next), (2, 0, Some(1000)), "the whole text is prepared already");
+        let (_, items, next) = at(1050);
+        assert_eq!((items.len(), items[0].opacity, items[0].place.e, next), (1, 0.25, 37.5, Some(1050)));
+        // Five letters, each of which could be a part: by then all are there.
+        let (asked, items, next) = at(1200);
+        assert_eq!((asked, items[0].opacity, items[0].place, next), (1, 1.0, Affine::IDENTITY, None));
+    }
+
     #[test]
     fn what_is_wrong_is_named() {
         for (fields, pointer) in [
+            (json!({ "textAnimations": [{ "durationMs": 0 }] }), "/content/textAnimations/0/durationMs"),
+            (json!({ "textAnimations": [{ "from": { "opacity": 2 } }] }), "/content/textAnimations/0/from/opacity"),
+            (json!({ "textAnimations": [{ "unit": "word" }, { "unit": "line" }] }), "/content/textAnimations"),
+            (json!({ "text": "x".repeat(1001), "textAnimations": [{}] }), "/content/textAnimations"),
+            (json!({ "textAnimations": [{ "easing": "wobble" }] }), "/content/textAnimations/0/easing"),
             (json!({ "runs": [{ "text": "b" }] }), "/content/text"),
             (json!({ "text": null }), "/content/text"),
             (json!({ "text": null, "runs": [] }), "/content/runs"),

@@ -30,13 +30,13 @@ use super::{
     Action, Kind, Planner, Refused, Style, TEXT_LEN_MAX,
     action::wrong,
     label::Part,
-    text::{TEXTURE_SIDE_MAX, styled, texture_rect},
+    text::{styled, texture_rect},
 };
 use crate::{
     base::colour::Rgba,
     scene::{
         check::Check,
-        draw::{Paint, Raster, TextRaster},
+        draw::{Paint, Raster, TEXTURE_SIDE_MAX, TextRaster},
         geometry::Rect,
     },
 };
