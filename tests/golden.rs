@@ -82,6 +82,7 @@ golden!(
     blend_modes_linear,
     group,
     layer_errors,
+    shader,
 );
 
 fn dir() -> PathBuf {
@@ -288,6 +289,7 @@ fn compositor(show: &Show) -> Compositor {
 /// Draws a list; its picture, and that as the encoder gets it.
 fn paint(compositor: &mut Compositor, list: &DrawList) -> (RgbaImage, Picture) {
     let mut picture = Picture::black(compositor.size());
+    compositor.prepare(list, WAIT).unwrap();
     compositor.render(0, list).unwrap();
     assert_eq!(compositor.collect(WAIT, &mut picture), Ok(Some(0)));
     assert_eq!((compositor.problems(), compositor.is_pending(), gpu().faults_total()), (&[][..], false, 0));

@@ -113,10 +113,7 @@ impl Compositor {
         if self.readback.is_full() {
             return Err(Error::RingFull);
         }
-        if self.painter.space() != list.blend_space {
-            let make = || easel(&self.gpu, &self.library, self.size, self.colour, list.blend_space);
-            (self.painter, self.target, self.nv12) = self.gpu.scoped("the pipelines", make)?;
-        }
+        self.use_space(list.blend_space)?;
         self.painter.begin_frame();
         let damage = self.painter.prepare(&mut self.target, &list.items, Some(list.background));
         let submission = self.record(&damage, frame);
@@ -124,6 +121,15 @@ impl Compositor {
         self.damage = damage;
         // What was planned was not drawn.
         submission.inspect_err(|_| self.forget())
+    }
+
+    /// Waits, at most `wait` for each, until the users' shaders in `list` are made or have failed. Blocks: for stills and
+    /// for rendering without a clock; on air they are made while the layer is pending.
+    pub fn prepare(&mut self, list: &DrawList, wait: Duration) -> Result<(), Error> {
+        self.gpu.check()?;
+        self.use_space(list.blend_space)?;
+        self.painter.wait(&list.items, wait);
+        self.gpu.check()
     }
 
     /// Draws the next frame whole, whatever the last one was.
@@ -202,6 +208,14 @@ impl Compositor {
         let report = self.painter.report();
         let (items, culled, cache) = (report.items, report.culled, self.painter.cache());
         Stats { items, culled, in_flight: self.in_flight(), cache, ..self.stats }
+    }
+
+    fn use_space(&mut self, space: BlendSpace) -> Result<(), Error> {
+        if self.painter.space() != space {
+            let make = || easel(&self.gpu, &self.library, self.size, self.colour, space);
+            (self.painter, self.target, self.nv12) = self.gpu.scoped("the pipelines", make)?;
+        }
+        Ok(())
     }
 
     fn record(&mut self, damage: &Damage, frame: u64) -> Result<(), Error> {

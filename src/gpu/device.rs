@@ -8,7 +8,7 @@ use std::{
     future::Future,
     pin::pin,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll, Waker},
@@ -103,6 +103,8 @@ pub struct Gpu {
     report: AdapterReport,
     adapters: Vec<AdapterReport>,
     health: Arc<Health>,
+    /// Held while something is timed: what others time meanwhile would wait for it in the queue.
+    pub(crate) stopwatch: Mutex<()>,
 }
 
 /// Set by the driver's callbacks, on whatever thread they run.
@@ -151,7 +153,7 @@ impl Gpu {
             .map_err(|error| Error::NoDevice { adapter: report.name.clone(), reason: error.to_string() })?;
         let health = Arc::new(Health::default());
         watch(&device, &health);
-        Ok(Arc::new(Self { device, queue, report, adapters, health }))
+        Ok(Arc::new(Self { device, queue, report, adapters, health, stopwatch: Mutex::default() }))
     }
 
     /// The adapter in use.

@@ -36,6 +36,7 @@ mod surface;
 mod text;
 mod textures;
 mod upload;
+mod user;
 
 pub use self::{
     compositor::{Compositor, Stats},

@@ -13,7 +13,7 @@
 //!
 //! Everything that belongs to one blend space is here: the pipelines, the textures, what surfaces are made with.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::{
     Error,
@@ -28,6 +28,7 @@ use super::{
     surface::{self, Backdrop, Child, Key, Maker, Shown, Surface},
     textures::{CacheStats, Found, Texture, Textures},
     upload,
+    user::{self, Unready, User},
 };
 use crate::{
     base::{colour::Rgba, id::Id},
@@ -35,7 +36,7 @@ use crate::{
     scene::{
         BlendMode, BlendSpace, LayerError,
         damage::{self, Damage, PixelRect},
-        draw::{DrawItem, Fill, Group, Paint, Shape as ShapeDocument},
+        draw::{DrawItem, Fill, Group, Paint, Shader, Shape as ShapeDocument},
         geometry::{Affine, Rect},
     },
 };
@@ -60,6 +61,7 @@ enum Draw {
     Shape(shape::Draw),
     Raster(raster::Draw),
     Blend(blend::Draw),
+    User(user::Draw),
 }
 
 /// What becomes of an item.
@@ -116,6 +118,7 @@ pub(crate) struct Painter {
     shape: Shape,
     raster: Raster,
     blend: Blend,
+    user: User,
     textures: Textures,
     jobs: Vec<Job>,
     surface_bytes: u64,
@@ -149,6 +152,7 @@ impl Painter {
             ground: Id::new("ground").unwrap_or_else(|_| unreachable!("letters make an id")),
             solid: Solid::new(device, &maker.frame, &items, space),
             shape: Shape::new(device, &maker.frame, &items, space),
+            user: User::new(gpu, &maker, textures.layout(), &items, space),
             blend: Blend::new(device, [&maker.frame, raster.layout(), textures.layout()], space),
             raster,
             maker,
@@ -188,6 +192,7 @@ impl Painter {
         self.jobs.clear();
         self.report = Report::default();
         self.textures.begin_frame();
+        self.user.begin_frame();
     }
 
     /// A frame is over, whether anything was drawn or not. Drops what is old or too much.
@@ -227,7 +232,7 @@ impl Painter {
         for (index, (key, item)) in damage::keys(items).zip(items).enumerate() {
             let mut changed = Damage::none();
             found.push(match &item.paint {
-                Paint::Solid(_) | Paint::Shape(_) => None,
+                Paint::Solid(_) | Paint::Shape(_) | Paint::Shader(_) => None,
                 Paint::Raster { raster, .. } => {
                     let (texture, is_new) = self.textures.find(raster);
                     let bounds = damage::bounds(item, size).filter(|_| is_new);
@@ -333,6 +338,7 @@ impl Painter {
         match (&item.paint, texture) {
             (Paint::Solid(colour), _) => self.plan_solid(surface, item, item.clip, *colour),
             (Paint::Shape(shape), _) => self.plan_shape(surface, item, shape),
+            (Paint::Shader(shader), _) => self.plan_shader(surface, item, shader),
             (Paint::Raster { dest, .. }, Some(texture)) => self.plan_raster(surface, item, texture, *dest),
             (Paint::Group(group), Some(texture)) => self.plan_group(surface, item, texture, group),
             (Paint::Raster { .. } | Paint::Group(_), None) => Planned::Pending,
@@ -376,6 +382,29 @@ impl Painter {
         match self.blend.of(&self.gpu, raster, group.blend) {
             Ok(draw) => Planned::Draw(Draw::Blend(draw), None),
             Err(error) => Planned::Failed(error.to_string().into()),
+        }
+    }
+
+    fn plan_shader(&mut self, surface: &Surface, item: &DrawItem, shader: &Shader) -> Planned {
+        let clip = item.clip.intersect(shader.area);
+        let Some(placed) = Placed::of(item, clip, surface.canvas()) else { return Planned::Unseen };
+        let seen = item.place.bounds_of(clip).intersect(surface.canvas());
+        let pixels = (f64::from(seen.w) * f64::from(seen.h)).ceil();
+        match self.user.push(&mut self.items, placed, item.opacity, shader, pixels, Vec::new()) {
+            Ok(draw) => Planned::Draw(Draw::User(draw), None),
+            Err(Unready::Pending) => Planned::Pending,
+            Err(Unready::Failed(message)) => Planned::Failed(message),
+        }
+    }
+
+    /// Waits, at most so long for each, until the shaders among `items` are made or have failed. Blocks.
+    pub(crate) fn wait(&mut self, items: &[DrawItem], wait: Duration) {
+        for item in items {
+            match &item.paint {
+                Paint::Shader(shader) => self.user.wait(shader, wait),
+                Paint::Group(group) => self.wait(&group.items, wait),
+                Paint::Solid(_) | Paint::Shape(_) | Paint::Raster { .. } => {}
+            }
         }
     }
 
@@ -425,6 +454,7 @@ impl Painter {
             self.solid.rebind(device, &self.items);
             self.shape.rebind(device, &self.items);
             self.raster.rebind(device, &self.items);
+            self.user.rebind(device, &self.items);
         }
         for job in std::mem::take(&mut self.jobs) {
             self.record_job(encoder, &job);
@@ -461,6 +491,7 @@ impl Painter {
                     (Draw::Solid(draw), _) => self.solid.draw(&mut pass, draw),
                     (Draw::Shape(draw), _) => self.shape.draw(&mut pass, draw),
                     (Draw::Raster(draw), _) => self.raster.draw(&mut pass, draw),
+                    (Draw::User(draw), _) => self.user.draw(&mut pass, draw),
                     (Draw::Blend(draw), Some(backdrop)) => {
                         drop(pass);
                         copy(encoder, &job.texture, &backdrop.texture, rect);

@@ -43,7 +43,8 @@ pub fn shaders() -> Vec<(&'static str, String)> {
         super::upload::SOURCE,
         super::nv12::SOURCE,
     ];
-    sources.iter().map(|source| (source.name, source.full())).chain([("common.wgsl", COMMON.into())]).collect()
+    let own = sources.iter().map(|source| (source.name, source.full()));
+    own.chain(super::user::sources()).chain([("common.wgsl", COMMON.into())]).collect()
 }
 
 /// A member of a struct that Rust and WGSL share.
@@ -79,6 +80,7 @@ pub fn layouts() -> Vec<Layout> {
         super::shape::layouts(),
         super::raster::layouts(),
         super::nv12::layouts(),
+        super::user::layouts(),
     ]
     .concat()
 }

@@ -74,7 +74,7 @@ pub(crate) struct Backdrop {
 }
 
 /// What surfaces are made with.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Maker {
     device: wgpu::Device,
     queue: wgpu::Queue,

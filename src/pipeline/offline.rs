@@ -104,6 +104,7 @@ fn plan(devices: &Devices, show: &Show, elapsed: Duration) -> Result<Evaluation,
 }
 
 fn draw(compositor: &mut Compositor, number: u64, list: &DrawList) -> Result<(), Error> {
+    compositor.prepare(list, MEDIA_TIMEOUT)?;
     compositor.render(number, list)?;
     if compositor.is_pending() {
         return Err(Error::MediaTimeout);

@@ -19,6 +19,7 @@ use super::{
     content::Gradient,
     geometry::{Affine, Rect},
     playback::Timing,
+    shader::Program,
 };
 use crate::base::{colour::Rgba, id::Id, size::Size};
 
@@ -78,6 +79,23 @@ pub enum Paint {
     },
     /// Items that are drawn apart and laid in as one picture.
     Group(Arc<Group>),
+    /// What a user's shader says.
+    Shader(Arc<Shader>),
+}
+
+/// A user's shader and what it is given.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Shader {
+    /// What is run for each pixel.
+    pub program: Arc<Program>,
+    /// The box over which `uv` goes from 0 to 1, in layer pixels.
+    pub area: Rect,
+    /// Seconds; 0 for a program that does not use them.
+    pub time: f32,
+    /// 0 to 1 in a transition.
+    pub progress: f32,
+    /// Its parameters, in the program's order: a colour is straight sRGB, a number stands first.
+    pub values: Vec<[f32; 4]>,
 }
 
 /// Longest side of a group's surface in pixels: what every GPU takes as a texture.

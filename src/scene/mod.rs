@@ -14,6 +14,7 @@ pub mod easing;
 mod evaluate;
 pub mod geometry;
 pub mod playback;
+pub mod shader;
 mod show;
 mod strict;
 pub mod transition;

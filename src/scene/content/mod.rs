@@ -20,6 +20,7 @@ mod qr;
 mod scene;
 mod scoreboard;
 mod sequence;
+mod shader;
 mod shape;
 mod slides;
 mod slideshow;
@@ -53,6 +54,7 @@ pub use self::{
     scene::Scene,
     scoreboard::{Scoreboard, Team},
     sequence::Sequence,
+    shader::{Param, Shader},
     shape::{Outline, Shape, Stroke},
     slides::{KenBurns, SlideDirection, SlideTransition, SlideTransitionKind},
     slideshow::{Slideshow, SlideshowItem},
@@ -178,8 +180,8 @@ macro_rules! registry {
 }
 
 registry!(
-    Character, Chart, Chat, Clock, Color, Group, Image, LowerThird, Progress, Qr, Scene, Scoreboard, Sequence, Shape,
-    Slideshow, Sprite, Svg, Table, Text, Ticker, Timer, VisualFeed
+    Character, Chart, Chat, Clock, Color, Group, Image, LowerThird, Progress, Qr, Scene, Scoreboard, Sequence, Shader,
+    Shape, Slideshow, Sprite, Svg, Table, Text, Ticker, Timer, VisualFeed
 );
 
 impl Content {
