@@ -18,7 +18,7 @@ use stream_manager::{
         Devices,
         prepare::{missing_fonts, prepare},
     },
-    scene::{Moment, check::Problems},
+    scene::{Moment, Scene, Show, check::Problems},
     state::Document,
     telemetry::log,
 };
@@ -170,29 +170,36 @@ fn open_devices(config: &Config) -> anyhow::Result<Arc<Devices>> {
 fn check(config: Config) -> anyhow::Result<ExitCode> {
     let document = read_show(&config)?;
     let library = Library::new(config.media_config())?;
-    let evaluation = prepare(&document.show, Moment::START, &library, Duration::from_secs(30));
+    let show = &document.show;
+    let bad = show.scenes().iter().filter(|scene| !check_scene(show, scene, &library)).count();
+    if bad > 0 {
+        return Ok(ExitCode::FAILURE);
+    }
+    let canvas = &show.canvas;
+    let (width, height) = (canvas.size.width(), canvas.size.height());
+    let layers: usize = show.scenes().iter().map(|scene| scene.layers.len()).sum();
+    let outputs = document.outputs.len();
+    complain(&format!("ok: {width}x{height} at {} fps, {layers} layers, {outputs} outputs", canvas.fps));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Whether a scene of the show can be shown whole; says what is wrong with it.
+fn check_scene(show: &Show, scene: &Scene, library: &Library) -> bool {
+    let evaluation = prepare(&show.showing(&scene.id), Moment::START, library, Duration::from_secs(30));
     for error in &evaluation.errors {
         complain(&format!("layer {}: {}", error.layer, error.message));
     }
     for warning in &evaluation.warnings {
         complain(&format!("layer {}: warning: {}", warning.layer, warning.message));
     }
-    let unknown: Vec<_> =
-        document.show.on_air().layers.iter().filter_map(|l| Some((&l.id, missing_fonts(l, &library)?))).collect();
+    let unknown: Vec<_> = scene.layers.iter().filter_map(|l| Some((&l.id, missing_fonts(l, library)?))).collect();
     for (layer, message) in &unknown {
         complain(&format!("layer {layer}: {message}"));
     }
     if evaluation.is_pending {
         complain("some pictures and texts were not ready within 30 s");
     }
-    if !evaluation.errors.is_empty() || !unknown.is_empty() || evaluation.is_pending {
-        return Ok(ExitCode::FAILURE);
-    }
-    let canvas = &document.show.canvas;
-    let (width, height) = (canvas.size.width(), canvas.size.height());
-    let (layers, outputs) = (document.show.on_air().layers.len(), document.outputs.len());
-    complain(&format!("ok: {width}x{height} at {} fps, {layers} layers, {outputs} outputs", canvas.fps));
-    Ok(ExitCode::SUCCESS)
+    evaluation.errors.is_empty() && unknown.is_empty() && !evaluation.is_pending
 }
 
 /// An error and its causes as one line; many messages include their cause, which is then not said again.
