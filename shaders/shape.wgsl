@@ -4,7 +4,7 @@
 // pixels, divided by the layer pixels that one canvas pixel spans across that edge. Coverage is that number plus one
 // half. A stroke is what the outline grown by half its width covers and the outline shrunk by it does not.
 
-// Which outline: 0 rectangle, 1 ellipse, 2 polygon, 3 line, 4 the clip itself.
+// Which outline: 0 rectangle, 1 ellipse, 2 polygon, 3 line, 4 the clip itself, 5 rectangle with corners of four radii.
 override outline: u32 = 0u;
 override has_stroke: bool = false;
 // Which gradient: 0 none, 1 linear, 2 radial; and a bound on its stops: 2, 4 or 16.
@@ -31,7 +31,7 @@ struct Shape {
     // Stops, points; the rest is padding.
     counts: vec4u,
     stops: array<Stop, 16>,
-    // Two points in each.
+    // Two points in each; or, first, the radii of the corners, clockwise from the top left.
     points: array<vec4f, 64>,
 }
 
@@ -59,6 +59,32 @@ fn rectangle_depth(q: vec2f, grow: f32) -> f32 {
     let towards = select(side, outside / max(reach, 1e-6), min(d.x, d.y) > 0.0);
     let normal = select(towards, -towards, p < vec2f(0.0));
     return (radius - reach - min(max(d.x, d.y), 0.0)) / pixel_along(normal);
+}
+
+// As a rectangle, but where q lies in the square of a round corner.
+fn cornered_depth(q: vec2f, grow: f32) -> f32 {
+    let radii = item.points[0];
+    let left_top = q - item.edges.xy;
+    let right_bottom = item.edges.zw - q;
+    // From the corner's centre outwards, mirrored to the left top, and its radius.
+    var towards = vec3f(0.0);
+    if left_top.x < radii.x && left_top.y < radii.x {
+        towards = vec3f(radii.x - left_top, radii.x);
+    }
+    if right_bottom.x < radii.y && left_top.y < radii.y {
+        towards = vec3f(radii.y - right_bottom.x, radii.y - left_top.y, radii.y) * vec3f(-1.0, 1.0, 1.0);
+    }
+    if right_bottom.x < radii.z && right_bottom.y < radii.z {
+        towards = vec3f(radii.z - right_bottom, radii.z) * vec3f(-1.0, -1.0, 1.0);
+    }
+    if left_top.x < radii.w && right_bottom.y < radii.w {
+        towards = vec3f(radii.w - left_top.x, radii.w - right_bottom.y, radii.w) * vec3f(1.0, -1.0, 1.0);
+    }
+    if towards.z <= 0.0 {
+        return rectangle_depth(q, grow);
+    }
+    let reach = length(towards.xy);
+    return (towards.z + grow - reach) / pixel_along(towards.xy / max(reach, 1e-6));
 }
 
 // To first order at the edge, which is where it counts.
@@ -138,6 +164,12 @@ fn coverage(q: vec2f) -> vec2f {
         cover.x = saturate(rectangle_depth(q, 0.0) + 0.5);
         if has_stroke {
             cover.y = band(rectangle_depth(q, grow), rectangle_depth(q, -grow));
+        }
+    }
+    if outline == 5u {
+        cover.x = saturate(cornered_depth(q, 0.0) + 0.5);
+        if has_stroke {
+            cover.y = band(cornered_depth(q, grow), cornered_depth(q, -grow));
         }
     }
     if outline == 1u {

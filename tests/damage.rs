@@ -108,6 +108,42 @@ fn any_animations() -> impl Strategy<Value = Value> {
     prop_oneof![4 => Just(json!([])), 1 => moved]
 }
 
+/// What is done to a layer's picture, mostly nothing.
+fn any_look() -> impl Strategy<Value = Value> {
+    let effects = prop::sample::subsequence(
+        vec![
+            json!({ "type": "grade", "hue": 90, "contrast": 1.5 }),
+            json!({ "type": "chromaKey", "color": "#30d030", "similarity": 0.2 }),
+            json!({ "type": "lumaKey", "min": 0.3, "smoothness": 0.2 }),
+            json!({ "type": "blur", "radius": 1.5 }),
+            json!({ "type": "blur", "radius": 14 }),
+            json!({ "type": "shadow", "offsetX": 3, "offsetY": -2, "blur": 2, "color": "#000000c0" }),
+            json!({ "type": "glow", "radius": 4, "color": "#ffe060" }),
+        ],
+        1..4,
+    );
+    let id = (0..6u32).prop_map(|id| format!("layer-{id}"));
+    let mask = prop_oneof![
+        (id, prop::sample::select(vec!["alpha", "luma"]), prop::bool::ANY, prop::sample::select(vec![0, 3])).prop_map(
+            |(layer, channel, inverted, feather)| {
+                json!({ "layer": layer, "channel": channel, "inverted": inverted, "feather": feather })
+            }
+        ),
+        Just(json!({ "asset": "builtin:show/logo.png" })),
+    ];
+    prop_oneof![
+        4 => Just(json!({})),
+        2 => effects.prop_map(|effects| json!({ "effects": effects })),
+        2 => mask.prop_map(|mask| json!({ "mask": mask })),
+        1 => Just(json!({ "borderRadius": [12, 0, 5, 30], "border": { "width": 2, "color": "#ff8000a0" } })),
+        1 => Just(json!({ "border": { "width": 3, "color": "#ffffff" } })),
+        1 => Just(json!({ "bounds": { "type": "cover", "width": 70, "height": 40, "cropToBounds": true } })),
+        1 => Just(json!({ "corners": [[2, 5], [80, -10], [70, 60], [-8, 40]] })),
+        1 => Just(json!({ "corners": [[2, 5], [80, -10], [70, 60], [-8, 40]], "borderRadius": 9,
+            "effects": [{ "type": "shadow", "blur": 2 }], "mask": { "asset": "builtin:show/logo.png" } })),
+    ]
+}
+
 /// A layer of any content, or a group of a few, within which blend modes stay.
 fn any_layer() -> impl Strategy<Value = Value> {
     let group = (0..6u32, prop::collection::vec(any_plain_layer(), 1..4), any_plain_layer(), prop::bool::ANY);
@@ -128,10 +164,14 @@ fn any_plain_layer() -> impl Strategy<Value = Value> {
     let whole = prop::bool::weighted(0.6);
     let pose = (prop::sample::select(vec![0.0, 0.0, 90.0, 17.0]), prop::sample::select(vec![1.0, 0.5]));
     let pose = (pose, blend, any_animations());
-    (0..6u32, -2..3i32, place, whole, pose, any_content()).prop_map(|(id, z, (x, y, w, h), whole, ((turn, opacity), blend, animations), content)| {
+    let layer = (0..6u32, -2..3i32, place, whole, pose, any_content(), any_look());
+    layer.prop_map(|(id, z, (x, y, w, h), whole, ((turn, opacity), blend, animations), content, look)| {
         let at = |v: f64| if whole { v.round() } else { v };
-        json!({ "id": format!("layer-{id}"), "zIndex": z, "opacity": opacity, "blendMode": blend, "content": content, "animations": animations,
-            "transform": { "positionX": at(x), "positionY": at(y), "width": at(w), "height": at(h), "rotation": turn } })
+        let mut layer = json!({ "id": format!("layer-{id}"), "zIndex": z, "opacity": opacity, "blendMode": blend,
+            "content": content, "animations": animations,
+            "transform": { "positionX": at(x), "positionY": at(y), "width": at(w), "height": at(h), "rotation": turn } });
+        json_patch::merge(&mut layer, &look);
+        layer
     })
 }
 
@@ -142,13 +182,20 @@ enum Edit {
     Put(Value),
     /// The first layer is taken away.
     TakeFirst,
+    /// The last layer, or the last child within it, has another opacity; all else is as it was.
+    Fade(f64),
     /// Time passes.
     Nothing,
 }
 
 /// Edits, each with the time of the frame after it in milliseconds.
 fn any_edits() -> impl Strategy<Value = Vec<(Edit, u32)>> {
-    let edit = prop_oneof![7 => any_layer().prop_map(Edit::Put), 1 => Just(Edit::TakeFirst), 2 => Just(Edit::Nothing)];
+    let edit = prop_oneof![
+        7 => any_layer().prop_map(Edit::Put),
+        1 => Just(Edit::TakeFirst),
+        2 => prop::sample::select(vec![0.3, 0.6, 0.9]).prop_map(Edit::Fade),
+        2 => Just(Edit::Nothing),
+    ];
     prop::collection::vec((edit, 0..5000u32), 1..10)
 }
 
@@ -157,10 +204,24 @@ impl Edit {
         match self {
             Self::Nothing => {}
             Self::TakeFirst => drop(layers.drain(..layers.len().min(1))),
-            Self::Put(layer) => match layers.iter_mut().find(|other| other["id"] == layer["id"]) {
-                Some(place) => *place = layer,
-                None => layers.push(layer),
-            },
+            Self::Fade(opacity) => {
+                let Some(layer) = layers.last_mut() else { return };
+                let layer = match layer["content"]["layers"].as_array().map(Vec::len) {
+                    Some(count) => &mut layer["content"]["layers"][count - 1],
+                    None => layer,
+                };
+                layer["opacity"] = json!(opacity);
+            }
+            Self::Put(mut layer) => {
+                // A layer cannot be its own mask.
+                if layer["mask"]["layer"] == layer["id"] {
+                    layer["mask"] = Value::Null;
+                }
+                match layers.iter_mut().find(|other| other["id"] == layer["id"]) {
+                    Some(place) => *place = layer,
+                    None => layers.push(layer),
+                }
+            }
         }
     }
 }

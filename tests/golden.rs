@@ -83,6 +83,19 @@ golden!(
     group,
     layer_errors,
     shader,
+    effect_blur_shadow_glow,
+    effect_blur_shadow_glow_linear,
+    effect_grade,
+    effect_grade_linear,
+    effect_lut,
+    effect_lut_linear,
+    effect_keys,
+    effect_keys_linear,
+    mask,
+    mask_linear,
+    border,
+    bounds,
+    corner_pin,
 );
 
 fn dir() -> PathBuf {
@@ -176,6 +189,9 @@ fn library() -> Arc<Library> {
         grid().save(dir.path().join("grid.png")).unwrap();
         alpha().save(dir.path().join("alpha.png")).unwrap();
         lines().save(dir.path().join("lines.png")).unwrap();
+        for (name, table) in [("swap", swap as fn(_) -> _), ("warm", warm), ("same", |c| c)] {
+            std::fs::write(dir.path().join(format!("{name}.cube")), cube(table)).unwrap();
+        }
         std::fs::write(dir.path().join("broken.png"), "no picture").unwrap();
         let steps: Vec<_> = (0..6).map(|i| (step(i), 100 + 100 * i)).collect();
         std::fs::write(dir.path().join("steps.gif"), moving::gif(&steps, Some(Repeat::Infinite))).unwrap();
@@ -263,6 +279,21 @@ fn alpha() -> RgbaImage {
 /// 256 x 256: black and white lines of one pixel, which must become grey, not a pattern, when they are shown smaller.
 fn lines() -> RgbaImage {
     RgbaImage::from_fn(256, 256, |x, y| Rgba(if (x + y) % 2 == 0 { [255; 4] } else { [0, 0, 0, 255] }))
+}
+
+/// A table of colours with five entries along each axis.
+fn cube(table: fn([f64; 3]) -> [f64; 3]) -> String {
+    let at = |i: usize| [i % 5, i / 5 % 5, i / 25].map(|v| v as f64 / 4.0);
+    let lines = (0..125).map(|i| table(at(i)).map(|v| format!("{v:.6}")).join(" ") + "\n");
+    std::iter::once("LUT_3D_SIZE 5\n".to_owned()).chain(lines).collect()
+}
+
+fn swap([r, g, b]: [f64; 3]) -> [f64; 3] {
+    [b, r, g]
+}
+
+fn warm([r, g, b]: [f64; 3]) -> [f64; 3] {
+    [r.powf(0.8), g * 0.95, b * b * 0.9]
 }
 
 fn gpu() -> Arc<Gpu> {

@@ -22,11 +22,14 @@
 mod blend;
 mod compositor;
 mod device;
+mod effects;
 mod floor;
 mod items;
 mod light;
+mod matte;
 mod nv12;
 mod painter;
+mod pin;
 mod pipeline;
 mod raster;
 mod readback;

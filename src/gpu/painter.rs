@@ -19,13 +19,16 @@ use super::{
     Error,
     blend::{self, Blend},
     device::Gpu,
+    effects::{Effects, Pass, Sheet, Tools},
     floor,
     items::{Items, Placed},
     light,
+    matte::{self, Matte},
+    pin::{self, Pin},
     raster::{self, Raster},
     shape::{self, Shape},
     solid::{self, Solid},
-    surface::{self, Backdrop, Child, Key, Maker, Shown, Surface},
+    surface::{self, Backdrop, Child, Finished, Key, Maker, Shown, Surface},
     textures::{CacheStats, Found, Texture, Textures},
     upload,
     user::{self, Unready, User},
@@ -36,7 +39,7 @@ use crate::{
     scene::{
         BlendMode, BlendSpace, LayerError,
         damage::{self, Damage, PixelRect},
-        draw::{DrawItem, Fill, Group, Paint, Shader, Shape as ShapeDocument},
+        draw::{DrawItem, Effect, Fill, Group, Lay, Outline, Paint, Shader, Shape as ShapeDocument},
         geometry::{Affine, Rect},
     },
 };
@@ -62,6 +65,8 @@ enum Draw {
     Raster(raster::Draw),
     Blend(blend::Draw),
     User(user::Draw),
+    Matte(matte::Draw),
+    Pin(pin::Draw),
 }
 
 /// What becomes of an item.
@@ -73,6 +78,13 @@ enum Planned {
     /// Its pixels are not there yet.
     Pending,
     Failed(Arc<str>),
+}
+
+/// Something to be recorded.
+#[derive(Debug)]
+enum Work {
+    Draw(Box<Job>),
+    Effects(Vec<Pass>),
 }
 
 /// What is to be drawn on one surface.
@@ -119,8 +131,11 @@ pub(crate) struct Painter {
     raster: Raster,
     blend: Blend,
     user: User,
+    matte: Matte,
+    pin: Pin,
+    effects: Effects,
     textures: Textures,
-    jobs: Vec<Job>,
+    work: Vec<Work>,
     surface_bytes: u64,
     report: Report,
     frame: u64,
@@ -154,11 +169,14 @@ impl Painter {
             shape: Shape::new(device, &maker.frame, &items, space),
             user: User::new(gpu, &maker, textures.layout(), &items, space),
             blend: Blend::new(device, [&maker.frame, raster.layout(), textures.layout()], space),
+            matte: Matte::new(device, [&maker.frame, raster.layout(), textures.layout()], space),
+            pin: Pin::new(device, [&maker.frame, textures.layout()], &items, space),
+            effects: Effects::new(space, textures.layout().clone(), textures.table_layout().clone()),
             raster,
             maker,
             items,
             textures,
-            jobs: Vec::new(),
+            work: Vec::new(),
             surface_bytes: 0,
             report: Report::default(),
             frame: 0,
@@ -182,14 +200,14 @@ impl Painter {
 
     /// How full the textures are, and what the surfaces of groups occupy.
     pub(crate) fn cache(&self) -> CacheStats {
-        CacheStats { surface_bytes: self.surface_bytes, ..self.textures.stats() }
+        CacheStats { surface_bytes: self.surface_bytes + self.effects.bytes(), ..self.textures.stats() }
     }
 
     /// A frame begins: what is used from now on is in it.
     pub(crate) fn begin_frame(&mut self) {
         self.frame += 1;
         self.items.clear();
-        self.jobs.clear();
+        self.work.clear();
         self.report = Report::default();
         self.textures.begin_frame();
         self.user.begin_frame();
@@ -199,6 +217,7 @@ impl Painter {
     pub(crate) fn end_frame(&mut self, target: &mut Surface) {
         self.textures.end_frame();
         target.trim(self.frame);
+        self.effects.trim(self.frame);
         self.surface_bytes = target.bytes() - surface::bytes_of(target.size);
     }
 
@@ -232,7 +251,7 @@ impl Painter {
         for (index, (key, item)) in damage::keys(items).zip(items).enumerate() {
             let mut changed = Damage::none();
             found.push(match &item.paint {
-                Paint::Solid(_) | Paint::Shape(_) | Paint::Shader(_) => None,
+                Paint::Solid(_) | Paint::Shape(_) | Paint::Cut(_) | Paint::Shader(_) => None,
                 Paint::Raster { raster, .. } => {
                     let (texture, is_new) = self.textures.find(raster);
                     let bounds = damage::bounds(item, size).filter(|_| is_new);
@@ -269,7 +288,58 @@ impl Painter {
         let changed = self.prepare(&mut child.surface, &group.items, None);
         let shown = changed.rects().iter().filter_map(|&rect| damage::laid_in(item, rect, size));
         shown.for_each(|rect| damage.add(rect));
-        Found::Ready(child.surface.picture.clone())
+        if group.effects.is_empty() {
+            child.surface.finished = None;
+            return Found::Ready(child.surface.picture.clone());
+        }
+        let (found, is_new) = self.finish(&mut child.surface, &group.effects, !changed.is_empty());
+        if is_new {
+            damage::bounds(item, size).into_iter().for_each(|rect| damage.add(rect));
+        }
+        found
+    }
+
+    /// What effects make of a surface, made if it must be, and whether that was for another reason than a change of the
+    /// surface.
+    fn finish(&mut self, surface: &mut Surface, chain: &[Effect], is_changed: bool) -> (Found, bool) {
+        let finished = surface.finished.take();
+        let (tables, is_new) = match self.find_tables(chain) {
+            Ok(tables) => tables,
+            Err(found) => return (found, false),
+        };
+        let is_done = finished.as_ref().is_some_and(|finished| finished.done == chain) && !is_new;
+        let sheet = match finished.map_or_else(|| self.group_sheet(surface.size), |finished| Ok(finished.sheet)) {
+            Ok(sheet) => sheet,
+            Err(error) => return (Found::Failed(error.to_string().into()), false),
+        };
+        if is_changed || !is_done {
+            let (gpu, maker) = (&*self.gpu, &self.maker);
+            let mut tools = Tools { gpu, items: &mut self.items, maker, tables: &tables };
+            match self.effects.plan(&mut tools, chain, &surface.picture, &sheet) {
+                Ok(passes) => self.work.push(Work::Effects(passes)),
+                Err(error) => return (Found::Failed(error.to_string().into()), false),
+            }
+        }
+        let picture = sheet.picture.clone();
+        surface.finished = Some(Finished { sheet, done: chain.to_vec() });
+        (Found::Ready(picture), !is_done)
+    }
+
+    /// The tables of a chain, in order, and whether one of them is new; or what is wrong with one.
+    fn find_tables(&mut self, chain: &[Effect]) -> Result<(Vec<Arc<Texture>>, bool), Found> {
+        let mut tables = Vec::new();
+        let mut is_new = false;
+        for effect in chain {
+            let Effect::Lut { lut, .. } = effect else { continue };
+            match self.textures.find(lut) {
+                (Found::Ready(texture), is_made) => {
+                    is_new |= is_made;
+                    tables.push(texture);
+                }
+                (missing, _) => return Err(missing),
+            }
+        }
+        Ok((tables, is_new))
     }
 
     fn child<'a>(&mut self, surface: &'a mut Surface, key: Key, size: [u32; 2]) -> Result<&'a mut Child, Error> {
@@ -282,14 +352,24 @@ impl Painter {
     }
 
     fn group_surface(&mut self, size: [u32; 2]) -> Result<Surface, Error> {
+        self.budget(size)?;
+        self.gpu.scoped("the surface of a group", || self.maker.surface("gpu.group", size))
+    }
+
+    fn group_sheet(&mut self, size: [u32; 2]) -> Result<Arc<Sheet>, Error> {
+        self.budget(size)?;
+        self.gpu.scoped("the surface of a group", || Arc::new(self.maker.sheet("gpu.group.finished", size)))
+    }
+
+    /// Room for one more surface of a group.
+    fn budget(&mut self, size: [u32; 2]) -> Result<(), Error> {
         let bytes = self.surface_bytes + surface::bytes_of(size);
         if bytes > SURFACE_BYTES_MAX {
             let reason = format!("all groups together would take {} of {} MiB", bytes >> 20, SURFACE_BYTES_MAX >> 20);
             return Err(Error::Create { what: "the surface of a group".into(), reason });
         }
-        let made = self.gpu.scoped("the surface of a group", || self.maker.surface("gpu.group", size))?;
         self.surface_bytes = bytes;
-        Ok(made)
+        Ok(())
     }
 
     /// Turns the items that the damage touches, but for the lowest `hidden` ones, into slots of the items' buffer and a list
@@ -339,6 +419,7 @@ impl Painter {
             (Paint::Solid(colour), _) => self.plan_solid(surface, item, item.clip, *colour),
             (Paint::Shape(shape), _) => self.plan_shape(surface, item, shape),
             (Paint::Shader(shader), _) => self.plan_shader(surface, item, shader),
+            (Paint::Cut(outline), _) => self.plan_cut(surface, item, outline),
             (Paint::Raster { dest, .. }, Some(texture)) => self.plan_raster(surface, item, texture, *dest),
             (Paint::Group(group), Some(texture)) => self.plan_group(surface, item, texture, group),
             (Paint::Raster { .. } | Paint::Group(_), None) => Planned::Pending,
@@ -372,15 +453,35 @@ impl Painter {
         Planned::Draw(Draw::Raster(Raster::push(&mut self.items, placed, item, dest, texture)), cover)
     }
 
+    fn plan_cut(&mut self, surface: &Surface, item: &DrawItem, outline: &Outline) -> Planned {
+        let Some(placed) = Placed::of(item, item.clip, surface.canvas()) else { return Planned::Unseen };
+        match self.shape.push_cut(&self.gpu, &mut self.items, placed, outline) {
+            Ok(draw) => Planned::Draw(Draw::Shape(draw), None),
+            Err(error) => Planned::Failed(error.to_string().into()),
+        }
+    }
+
     fn plan_group(&mut self, surface: &Surface, item: &DrawItem, texture: Arc<Texture>, group: &Group) -> Planned {
-        if group.blend == BlendMode::Normal {
+        if group.lay == Lay::Over(BlendMode::Normal) {
             return self.plan_raster(surface, item, texture, group.dest);
         }
-        let clip = item.clip.intersect(group.dest);
+        let is_pinned = matches!(group.lay, Lay::Pinned(_));
+        let clip = if is_pinned { item.clip } else { item.clip.intersect(group.dest) };
         let Some(placed) = Placed::of(item, clip, surface.canvas()) else { return Planned::Unseen };
-        let raster = Raster::push(&mut self.items, placed, item, group.dest, texture);
-        match self.blend.of(&self.gpu, raster, group.blend) {
-            Ok(draw) => Planned::Draw(Draw::Blend(draw), None),
+        let (gpu, items) = (&self.gpu, &mut self.items);
+        let planned = match &group.lay {
+            Lay::Pinned(pin) => self.pin.push(gpu, items, placed, (item, group, pin), texture).map(Draw::Pin),
+            Lay::Over(mode) => {
+                let raster = Raster::push(items, placed, item, group.dest, texture);
+                self.blend.of(gpu, raster, *mode).map(Draw::Blend)
+            }
+            Lay::Matte(matte) => {
+                let raster = Raster::push(items, placed, item, group.dest, texture);
+                self.matte.of(gpu, raster, *matte).map(Draw::Matte)
+            }
+        };
+        match planned {
+            Ok(draw) => Planned::Draw(draw, None),
             Err(error) => Planned::Failed(error.to_string().into()),
         }
     }
@@ -403,7 +504,7 @@ impl Painter {
             match &item.paint {
                 Paint::Shader(shader) => self.user.wait(shader, wait),
                 Paint::Group(group) => self.wait(&group.items, wait),
-                Paint::Solid(_) | Paint::Shape(_) | Paint::Raster { .. } => {}
+                Paint::Solid(_) | Paint::Shape(_) | Paint::Cut(_) | Paint::Raster { .. } => {}
             }
         }
     }
@@ -435,7 +536,7 @@ impl Painter {
         if surface.backdrop.is_none() && draws.iter().any(|drawn| matches!(drawn.draw, Draw::Blend(_))) {
             surface.backdrop = Some(self.maker.backdrop(surface.size));
         }
-        self.jobs.push(Job {
+        self.work.push(Work::Draw(Box::new(Job {
             texture: surface.texture.clone(),
             view: surface.view.clone(),
             frame: surface.frame.clone(),
@@ -444,7 +545,7 @@ impl Painter {
             ground,
             floor,
             draws,
-        });
+        })));
     }
 
     /// Records everything that was planned.
@@ -455,9 +556,14 @@ impl Painter {
             self.shape.rebind(device, &self.items);
             self.raster.rebind(device, &self.items);
             self.user.rebind(device, &self.items);
+            self.pin.rebind(device, &self.items);
+            self.effects.rebind(device, &self.items);
         }
-        for job in std::mem::take(&mut self.jobs) {
-            self.record_job(encoder, &job);
+        for work in std::mem::take(&mut self.work) {
+            match work {
+                Work::Draw(job) => self.record_job(encoder, &job),
+                Work::Effects(passes) => self.effects.record(encoder, &passes),
+            }
         }
     }
 
@@ -492,6 +598,8 @@ impl Painter {
                     (Draw::Shape(draw), _) => self.shape.draw(&mut pass, draw),
                     (Draw::Raster(draw), _) => self.raster.draw(&mut pass, draw),
                     (Draw::User(draw), _) => self.user.draw(&mut pass, draw),
+                    (Draw::Matte(draw), _) => self.matte.draw(&mut pass, self.raster.slots(), draw),
+                    (Draw::Pin(draw), _) => self.pin.draw(&mut pass, draw),
                     (Draw::Blend(draw), Some(backdrop)) => {
                         drop(pass);
                         copy(encoder, &job.texture, &backdrop.texture, rect);

@@ -42,8 +42,10 @@ pub fn shaders() -> Vec<(&'static str, String)> {
         super::blend::SOURCE,
         super::upload::SOURCE,
         super::nv12::SOURCE,
+        super::matte::SOURCE,
+        super::pin::SOURCE,
     ];
-    let own = sources.iter().map(|source| (source.name, source.full()));
+    let own = sources.iter().chain(&super::effects::SOURCES).map(|source| (source.name, source.full()));
     own.chain(super::user::sources()).chain([("common.wgsl", COMMON.into())]).collect()
 }
 
@@ -81,6 +83,8 @@ pub fn layouts() -> Vec<Layout> {
         super::raster::layouts(),
         super::nv12::layouts(),
         super::user::layouts(),
+        super::pin::layouts(),
+        super::effects::layouts(),
     ]
     .concat()
 }

@@ -48,6 +48,7 @@ pub(crate) fn layouts() -> Vec<pipeline::Layout> {
     vec![
         pipeline::layout!("raster.wgsl", gpu_data::Raster as "Raster" { place, dest, origin, level, opacity }),
         pipeline::layout!("blend.wgsl", gpu_data::Raster as "Raster" { place, dest, origin, level, opacity }),
+        pipeline::layout!("matte.wgsl", gpu_data::Raster as "Raster" { place, dest, origin, level, opacity }),
     ]
 }
 

@@ -9,13 +9,16 @@ use super::{
     Error,
     device::Gpu,
     items::{self, Items, Place, Placed},
-    light,
+    light, matte,
     pipeline::{self, Render, Source},
 };
-use crate::scene::{
-    BlendSpace,
-    draw::{Fill, Outline, POINTS_MAX, STOPS_MAX, Shape as Document, Stop},
-    geometry::Rect,
+use crate::{
+    base::colour::Rgba,
+    scene::{
+        BlendSpace,
+        draw::{Fill, Outline, POINTS_MAX, STOPS_MAX, Shape as Document, Stop},
+        geometry::Rect,
+    },
 };
 
 pub(crate) const SOURCE: Source =
@@ -23,6 +26,8 @@ pub(crate) const SOURCE: Source =
 const LABEL: &str = "gpu.items.shape";
 /// The number of the outline that is the clip itself.
 const CLIP: u8 = 4;
+/// The number of a rectangle with corners of four radii.
+const CORNERED: u8 = 5;
 /// One over the distance of two stops that lie on each other.
 const STEEP: f32 = 1e9;
 
@@ -57,7 +62,7 @@ mod gpu_data {
         /// Stops, points, padding.
         pub(crate) counts: [u32; 4],
         pub(crate) stops: [Stop; STOPS_MAX],
-        /// Two points in each.
+        /// Two points in each; the first one has the radii of a rectangle's corners.
         pub(crate) points: [[f32; 4]; POINTS_MAX / 2],
     }
 }
@@ -80,6 +85,8 @@ struct Variant {
     stops_max: u8,
     has_stroke: bool,
     is_aligned: bool,
+    /// Whether it takes away what lies outside of it, rather than painting.
+    cuts: bool,
 }
 
 impl Variant {
@@ -139,6 +146,22 @@ impl Shape {
         Ok(Draw { offset: items.push(&data), pipeline })
     }
 
+    /// Writes an item that takes away what lies outside of the outline.
+    pub(crate) fn push_cut(
+        &mut self,
+        gpu: &Gpu,
+        items: &mut Items,
+        placed: Placed,
+        outline: &Outline,
+    ) -> Result<Draw, Error> {
+        let shape = Document { outline: outline.clone(), fill: Some(Fill::Solid(Rgba::WHITE)), stroke: None };
+        let (data, variant) = encode(placed, &shape, 1.0, self.space);
+        // A sharp box is not its clip, for what lies outside of it counts.
+        let outline = if variant.outline == CLIP { 0 } else { variant.outline };
+        let pipeline = self.pipeline(gpu, Variant { outline, cuts: true, ..variant })?;
+        Ok(Draw { offset: items.push(&data), pipeline })
+    }
+
     fn pipeline(&mut self, gpu: &Gpu, variant: Variant) -> Result<wgpu::RenderPipeline, Error> {
         if let Some(pipeline) = self.pipelines.get(&variant) {
             return Ok(pipeline.clone());
@@ -155,7 +178,7 @@ impl Shape {
             layouts: &[Some(&self.frame), Some(&self.layout)],
             fragment: "paint",
             constants: &variant.constants(),
-            blend: Some(wgpu::BlendState::PREMULTIPLIED_ALPHA_BLENDING),
+            blend: Some(if variant.cuts { matte::KEEP } else { wgpu::BlendState::PREMULTIPLIED_ALPHA_BLENDING }),
             space: self.space,
         }
         .build(device)
@@ -189,7 +212,7 @@ fn encode(
         Some(Fill::Radial { .. }) => 2,
     };
     let stops_max = [1, 2, 4].into_iter().find(|&max| data.counts[0] <= max).unwrap_or(STOPS_MAX as u32) as u8;
-    (data, Variant { outline, gradient, stops_max, has_stroke: shape.stroke.is_some(), is_aligned })
+    (data, Variant { outline, gradient, stops_max, has_stroke: shape.stroke.is_some(), is_aligned, cuts: false })
 }
 
 /// The edges of a box without round corners and stroke: cutting the clip to it draws it, with exact edges.
@@ -206,6 +229,11 @@ fn encode_outline(data: &mut gpu_data::Shape, outline: &Outline) -> (u8, f32) {
         Outline::Rectangle { rect, radius } => {
             data.edges = [rect.x, rect.y, rect.right(), rect.bottom()];
             (0, radius.min(rect.w / 2.0).min(rect.h / 2.0))
+        }
+        Outline::Cornered { rect, radii } => {
+            data.edges = [rect.x, rect.y, rect.right(), rect.bottom()];
+            data.points[0] = *radii;
+            (CORNERED, 0.0)
         }
         Outline::Ellipse { rect } => {
             let (rx, ry) = (rect.w / 2.0, rect.h / 2.0);
@@ -255,7 +283,7 @@ fn encode_stops(data: &mut gpu_data::Shape, stops: &[Stop], space: BlendSpace) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{base::colour::Rgba, scene::draw::Stroke};
+    use crate::scene::draw::Stroke;
 
     fn encoded(outline: Outline, fill: Option<Fill>) -> (gpu_data::Shape, Variant) {
         let stroke = Some(Stroke { colour: Rgba::WHITE, width: 3.0 });
@@ -270,7 +298,10 @@ mod tests {
         assert_eq!(data.points[..2], [[1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 0.0, 0.0]]);
         assert_eq!(
             (data.counts, variant),
-            ([0, 3, 0, 0], Variant { outline: 2, gradient: 0, stops_max: 1, has_stroke: true, is_aligned: true })
+            (
+                [0, 3, 0, 0],
+                Variant { outline: 2, gradient: 0, stops_max: 1, has_stroke: true, is_aligned: true, cuts: false }
+            )
         );
         let (data, _) = encoded(Outline::Polygon { points: vec![[7.0, 7.0]; POINTS_MAX + 5] }, None);
         assert_eq!((data.counts[1] as usize, data.points[POINTS_MAX / 2 - 1]), (POINTS_MAX, [7.0; 4]));

@@ -6,6 +6,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use super::{
+    effects::Sheet,
     floor::Floor,
     items::Frame,
     light, pipeline,
@@ -17,7 +18,7 @@ use crate::{
     scene::{
         BlendSpace,
         damage::{Damage, PixelRect},
-        draw::DrawItem,
+        draw::{DrawItem, Effect},
         geometry::Rect,
     },
 };
@@ -44,6 +45,8 @@ pub(crate) struct Surface {
     pub(crate) shown: Option<Shown>,
     /// What of it stands still.
     pub(crate) floor: Floor,
+    /// What effects made of it, if there are any.
+    pub(crate) finished: Option<Finished>,
     pub(crate) children: HashMap<Key, Child>,
 }
 
@@ -55,6 +58,14 @@ pub(crate) struct Shown {
     pub(crate) background: Option<Rgba>,
     /// Where something could not be drawn.
     pub(crate) missing: Vec<PixelRect>,
+}
+
+/// A surface after its effects.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    pub(crate) sheet: Arc<Sheet>,
+    /// What was done; nothing: it is not what the surface shows.
+    pub(crate) done: Vec<Effect>,
 }
 
 /// The surface of a group.
@@ -117,10 +128,8 @@ impl Maker {
     /// A surface that shows nothing yet.
     pub(crate) fn surface(&self, label: &str, size: [u32; 2]) -> Surface {
         let texture = upload::texture(&self.device, label, size, 1);
-        let view = light::view(&texture, label, self.space);
-        let group = textures::bind(&self.device, &self.texture, &view);
-        let picture = Arc::new(Texture { group, size, levels: 1, fade: 1.0, is_opaque: false });
-        let frame = self.frame(size);
+        let Sheet { view, picture } = self.sheet_of(label, &texture);
+        let (frame, children) = (self.frame(size), HashMap::new());
         Surface {
             size,
             texture,
@@ -130,8 +139,22 @@ impl Maker {
             backdrop: None,
             shown: None,
             floor: Floor::default(),
-            children: HashMap::new(),
+            finished: None,
+            children,
         }
+    }
+
+    /// Something that passes write and read.
+    pub(crate) fn sheet(&self, label: &str, size: [u32; 2]) -> Sheet {
+        self.sheet_of(label, &upload::texture(&self.device, label, size, 1))
+    }
+
+    fn sheet_of(&self, label: &str, texture: &wgpu::Texture) -> Sheet {
+        let view = light::view(texture, label, self.space);
+        let group = textures::bind(&self.device, &self.texture, &view);
+        let size = [texture.width(), texture.height()];
+        let picture = Arc::new(Texture { group, size, levels: 1, fade: 1.0, is_opaque: false, table: None });
+        Sheet { view, picture }
     }
 
     /// Group 0: the size of what is drawn into, and the samplers.
@@ -197,7 +220,7 @@ impl Surface {
 
     /// Bytes of its textures and those of all children.
     pub(crate) fn bytes(&self) -> u64 {
-        let copies = 1 + u64::from(self.backdrop.is_some());
+        let copies = 1 + u64::from(self.backdrop.is_some()) + u64::from(self.finished.is_some());
         let children: u64 = self.children.values().map(|child| child.surface.bytes()).sum();
         bytes_of(self.size) * copies + self.floor.bytes() + children
     }

@@ -8,7 +8,14 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::{Error, device::Gpu, light, pipeline, text::Text, upload::Upload};
+use super::{
+    Error,
+    device::Gpu,
+    effects::{self, Table},
+    light, pipeline,
+    text::Text,
+    upload::Upload,
+};
 use crate::{
     media::{Ink, Library, ShapedText, cache::Cache},
     scene::{
@@ -53,6 +60,8 @@ pub(crate) struct Texture {
     pub(crate) fade: f32,
     /// Whether nothing shows through it.
     pub(crate) is_opaque: bool,
+    /// What belongs to a table of colours; the group is that of one.
+    pub(crate) table: Option<Table>,
 }
 
 /// What there is of a raster.
@@ -76,6 +85,7 @@ pub(crate) struct Textures {
     library: Arc<Library>,
     cache: Cache<Raster, Slot>,
     layout: wgpu::BindGroupLayout,
+    table_layout: wgpu::BindGroupLayout,
     upload: Upload,
     text: Text,
     space: BlendSpace,
@@ -94,15 +104,21 @@ impl Textures {
             label: Some("gpu.texture"),
             entries: &[pipeline::texture(0, wgpu::ShaderStages::FRAGMENT)],
         });
+        let table_layout = effects::table_layout(&gpu.device);
         let upload = Upload::new(&gpu.device, space);
         let text = Text::new(gpu.clone(), library.font_system(), space);
         let cache = Cache::new(BYTES_MAX);
         let stats = CacheStats::default();
-        Self { gpu, library, cache, layout, upload, text, space, stats, frame: 0, drawn: 0, ages: [0; 2] }
+        Self { gpu, library, cache, layout, table_layout, upload, text, space, stats, frame: 0, drawn: 0, ages: [0; 2] }
     }
 
     pub(crate) fn layout(&self) -> &wgpu::BindGroupLayout {
         &self.layout
+    }
+
+    /// The layout of a group with a table of colours.
+    pub(crate) fn table_layout(&self) -> &wgpu::BindGroupLayout {
+        &self.table_layout
     }
 
     pub(crate) fn stats(&self) -> CacheStats {
@@ -151,7 +167,7 @@ impl Textures {
         }
     }
 
-    /// Only pictures change under their name; a text's key is all that its pixels depend on.
+    /// Only files change under their name; a text's key is all that its pixels depend on.
     fn revision(&self, raster: &Raster) -> Option<u64> {
         (!matches!(raster, Raster::Text(_))).then(|| self.library.revision(raster)).flatten()
     }
@@ -184,6 +200,10 @@ impl Textures {
                     gpu.scoped("the texture of a picture", || self.upload.picture(&gpu.device, &gpu.queue, &pixels));
                 made.map(|texture| self.wrap(&texture, 1.0, pixels.is_opaque()))
             }
+            Raster::Lut(name) => {
+                let lut = self.library.lut(name)?;
+                gpu.scoped("the texture of a table", || effects::table(&gpu, &self.table_layout, &lut))
+            }
             Raster::Text(text) => self.write(&gpu, text, &*self.library.text(text)?),
         })
     }
@@ -206,7 +226,7 @@ impl Textures {
         let base = u64::from(size[0]) * u64::from(size[1]) * 4;
         // All smaller levels together are a third of the largest.
         let bytes = if levels > 1 { base + base / 3 } else { base };
-        (Texture { group, size, levels, fade, is_opaque }, bytes)
+        (Texture { group, size, levels, fade, is_opaque, table: None }, bytes)
     }
 }
 

@@ -26,6 +26,7 @@ use super::{
     assets::Assets,
     cache::Cache,
     fonts::Fonts,
+    lut::{self, Lut},
     moving::Budget,
     picture::{self, Picture, Pixels},
     text::{ShapedText, Shaper},
@@ -163,6 +164,7 @@ struct Known {
 enum Loaded {
     Picture(Picture),
     Text(Arc<ShapedText>),
+    Lut(Arc<Lut>),
 }
 
 impl fmt::Debug for Library {
@@ -248,7 +250,15 @@ impl Library {
     pub fn text(&self, raster: &Arc<TextRaster>) -> Option<Arc<ShapedText>> {
         match self.loaded(&Raster::Text(raster.clone()))? {
             Loaded::Text(shaped) => Some(shaped),
-            Loaded::Picture(_) => None,
+            Loaded::Picture(_) | Loaded::Lut(_) => None,
+        }
+    }
+
+    /// The table of that asset name; `None`, and it is being read, when it is not there.
+    pub fn lut(&self, name: &str) -> Option<Arc<Lut>> {
+        match self.loaded(&Raster::Lut(name.into()))? {
+            Loaded::Lut(lut) => Some(lut),
+            Loaded::Picture(_) | Loaded::Text(_) => None,
         }
     }
 
@@ -257,10 +267,10 @@ impl Library {
         self.shared.lock().known.peek(&source_of(raster)).filter(|known| known.revision > 0).map(|known| known.revision)
     }
 
-    /// Reads a picture anew, because its file was replaced. The old one is shown until the new one is there.
+    /// Reads a picture or a table anew, because its file was replaced. The old one is shown until the new one is there.
     pub fn refresh(&self, name: &str) {
         let is_of = |raster: &Raster| match raster {
-            Raster::Image(asset) => &**asset == name,
+            Raster::Image(asset) | Raster::Lut(asset) => &**asset == name,
             Raster::Vector(vector) => matches!(&vector.source, VectorSource::Asset(asset) if &**asset == name),
             _ => false,
         };
@@ -439,6 +449,7 @@ impl Tables {
         let cost = match &loaded {
             Loaded::Picture(picture) => picture.bytes(),
             Loaded::Text(shaped) => shaped.cost(),
+            Loaded::Lut(lut) => size_of_val(lut.entries()) as u64,
         };
         let mark = self.loaded.mark();
         self.loaded.insert(raster.clone(), loaded, cost + ENTRY_BYTES);
@@ -452,6 +463,7 @@ impl Tables {
         let extent = match &made {
             Ok(Loaded::Picture(picture)) => Extent::Ready(picture.frame(0).natural_size()),
             Ok(Loaded::Text(shaped)) => Extent::Ready(shaped.block()),
+            Ok(Loaded::Lut(lut)) => Extent::Ready([lut.size() as f32; 2]),
             Err(message) => Extent::Failed(message.clone()),
         };
         let letters = match &made {
@@ -474,13 +486,16 @@ impl Tables {
 fn source_of(raster: &Raster) -> Raster {
     match raster {
         Raster::Frame { asset, .. } | Raster::Cell { asset, .. } => Raster::Image(asset.clone()),
-        Raster::Image(_) | Raster::Vector(_) | Raster::Text(_) => raster.clone(),
+        Raster::Image(_) | Raster::Vector(_) | Raster::Text(_) | Raster::Lut(_) => raster.clone(),
     }
 }
 
 fn name_len(raster: &Raster) -> u64 {
     match raster {
-        Raster::Image(name) | Raster::Frame { asset: name, .. } | Raster::Cell { asset: name, .. } => name.len() as u64,
+        Raster::Image(name)
+        | Raster::Frame { asset: name, .. }
+        | Raster::Cell { asset: name, .. }
+        | Raster::Lut(name) => name.len() as u64,
         Raster::Vector(vector) => match &vector.source {
             VectorSource::Asset(text) | VectorSource::Inline(text) => text.len() as u64,
         },
@@ -509,6 +524,12 @@ impl Shared {
                     .chain([&text.font])
                     .for_each(|font| self.report_unknown(font));
                 Ok(Loaded::Text(Arc::new(shaper.shape(text, &self.fonts))))
+            }
+            Raster::Lut(name) => {
+                let bytes = self.assets.read(name).map_err(|error| error.to_string())?;
+                lut::decode(name, &bytes)
+                    .map(|lut| Loaded::Lut(Arc::new(lut)))
+                    .map_err(|error| error.to_string().into())
             }
         }
     }
@@ -566,9 +587,10 @@ fn run(shared: &Shared, jobs: &Mutex<Receiver<Raster>>) {
 
 fn describe(raster: &Raster) -> String {
     match raster {
-        Raster::Image(name) | Raster::Frame { asset: name, .. } | Raster::Cell { asset: name, .. } => {
-            format!("`{name}`")
-        }
+        Raster::Image(name)
+        | Raster::Frame { asset: name, .. }
+        | Raster::Cell { asset: name, .. }
+        | Raster::Lut(name) => format!("`{name}`"),
         Raster::Vector(_) => "the vector picture".into(),
         Raster::Text(_) => "the text".into(),
     }

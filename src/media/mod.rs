@@ -20,6 +20,7 @@ pub(crate) mod cache;
 mod emoji;
 mod fonts;
 mod library;
+mod lut;
 mod moving;
 mod paint;
 mod picture;
@@ -29,6 +30,7 @@ mod vector;
 pub use self::{
     fonts::DEFAULT_FAMILY,
     library::{Config, Error, Library, Prepared},
+    lut::Lut,
     picture::Pixels,
     text::{Ink, ShapedText},
 };

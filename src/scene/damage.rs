@@ -178,9 +178,11 @@ pub fn bounds(item: &DrawItem, size: [u32; 2]) -> Option<PixelRect> {
 /// group may colour all it covers.
 pub fn laid_in(item: &DrawItem, rect: PixelRect, size: [u32; 2]) -> Option<PixelRect> {
     let Paint::Group(group) = &item.paint else { return bounds(item, size) };
+    if group.spreads() {
+        return bounds(item, size);
+    }
     // What is sampled between pixels looks at those around it, too.
-    let changed = group.layer_from_surface().bounds_of(rect.to_rect().inflate(FRINGE));
-    let seen = changed.intersect(item.clip);
+    let seen = group.shown(rect.to_rect().inflate(FRINGE), item.clip);
     if seen.is_empty() {
         return None;
     }
@@ -252,7 +254,11 @@ mod tests {
     use super::*;
     use crate::{
         base::{colour::Rgba, id::Id, size::Size},
-        scene::{BlendMode, BlendSpace, draw::Group, geometry::Affine},
+        scene::{
+            BlendMode, BlendSpace,
+            draw::{Effect, Group, Lay},
+            geometry::Affine,
+        },
     };
 
     fn list(items: &[(&str, f32, f32, u8)]) -> DrawList {
@@ -321,7 +327,9 @@ mod tests {
 
     /// A group at (100, 50) of which the surface is shown at twice its size.
     fn grouped(items: &[(&str, f32, f32, u8)], blend: BlendMode) -> DrawList {
-        let group = Group { size: [60, 40], dest: Rect::new(10.0, 0.0, 120.0, 80.0), items: list(items).items, blend };
+        let dest = Rect::new(10.0, 0.0, 120.0, 80.0);
+        let (items, effects, lay) = (list(items).items, Vec::new(), Lay::Over(blend));
+        let group = Group { size: [60, 40], dest, items, effects, lay };
         let mut all = list(&[A, B]);
         all.items[1].clip = group.dest;
         all.items[1].place = Affine { e: 100.0, f: 50.0, ..Affine::IDENTITY };
@@ -339,6 +347,22 @@ mod tests {
         assert_eq!(damage.rects, [expected]);
         let blended = Damage::between(&grouped(&before, BlendMode::Normal), &grouped(&before, BlendMode::Screen));
         assert_eq!(blended.rects, [PixelRect { left: 109, top: 49, right: 231, bottom: 131 }], "all of it");
+    }
+
+    #[test]
+    fn a_change_within_a_group_that_spreads_damages_all_of_it() {
+        let list = |shade, effect| {
+            let mut list = grouped(&[("x", 5.0, 5.0, shade)], BlendMode::Normal);
+            let Paint::Group(group) = &mut list.items[1].paint else { unreachable!() };
+            std::sync::Arc::make_mut(group).effects = vec![effect];
+            list
+        };
+        let whole = [PixelRect { left: 109, top: 49, right: 231, bottom: 131 }];
+        let blur = || Effect::Blur { sigma: 2.0 };
+        assert_eq!(Damage::between(&list(1, blur()), &list(2, blur())).rects, whole);
+        assert_eq!(Damage::between(&list(1, blur()), &list(1, Effect::Blur { sigma: 3.0 })).rects, whole);
+        let grade = || Effect::Grade(Box::default());
+        assert!(Damage::between(&list(1, grade()), &list(2, grade())).area() < whole[0].area(), "only what changed");
     }
 
     #[test]

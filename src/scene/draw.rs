@@ -5,7 +5,8 @@
 //! nothing.
 //!
 //! Spaces: an item's geometry is in *layer pixels* (origin at the layer's top left corner); `place` takes it to canvas
-//! pixels. Within a [`Group`] the group's surface is the canvas. Colours are straight sRGB here; the GPU floor premultiplies them in the canvas's blend space.
+//! pixels. Within a [`Group`] the group's surface is the canvas. Colours are straight sRGB here; the GPU floor premultiplies
+//! them in the canvas's blend space.
 
 use std::{
     hash::{Hash, Hasher},
@@ -17,7 +18,8 @@ use serde::{Deserialize, Serialize};
 use super::{
     BlendMode,
     content::Gradient,
-    geometry::{Affine, Rect},
+    effect::Grade,
+    geometry::{Affine, Projective, Rect},
     playback::Timing,
     shader::Program,
 };
@@ -79,6 +81,8 @@ pub enum Paint {
     },
     /// Items that are drawn apart and laid in as one picture.
     Group(Arc<Group>),
+    /// Takes away what lies below on the same surface, outside of this outline.
+    Cut(Arc<Outline>),
     /// What a user's shader says.
     Shader(Arc<Shader>),
 }
@@ -110,22 +114,124 @@ pub struct Group {
     pub dest: Rect,
     /// From bottom to top; their places lead to surface pixels.
     pub items: Vec<DrawItem>,
-    /// How it is mixed with what lies below.
-    pub blend: BlendMode,
+    /// What is done to the surface when all items are on it, one after the other.
+    pub effects: Vec<Effect>,
+    /// How it meets what lies below.
+    pub lay: Lay,
+}
+
+/// How a group meets what lies below it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Lay {
+    /// Over it, mixed by a blend mode.
+    Over(BlendMode),
+    /// Over it, with its corners pinned.
+    Pinned(Box<Pin>),
+    /// It takes away from what lies below on the same surface.
+    Matte(Matte),
+}
+
+/// How a group is seen whose corners are pinned.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pin {
+    /// From layer pixels to layer pixels as they are shown.
+    pub map: Projective,
+    /// What of the layer is seen, in its pixels.
+    pub rect: Rect,
+}
+
+/// What a matte leaves of what lies below.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Matte {
+    /// What counts.
+    pub channel: Channel,
+    /// Whether what counts is taken away, rather than left.
+    pub is_inverted: bool,
+}
+
+/// What of a matte counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Channel {
+    /// How opaque it is.
+    #[default]
+    Alpha,
+    /// How bright it is, on black.
+    Luma,
 }
 
 impl Group {
-    /// From surface pixels to layer pixels.
-    pub fn layer_from_surface(&self) -> Affine {
+    /// What `rect`, in surface pixels, covers in layer pixels as they are shown, as far as `clip`.
+    pub fn shown(&self, rect: Rect, clip: Rect) -> Rect {
         let [w, h] = self.size.map(|side| side as f32);
         let Rect { x: e, y: f, .. } = self.dest;
-        Affine { a: self.dest.w / w, b: 0.0, c: 0.0, d: self.dest.h / h, e, f }
+        let layer_from_surface = Affine { a: self.dest.w / w, b: 0.0, c: 0.0, d: self.dest.h / h, e, f };
+        let rect = layer_from_surface.bounds_of(rect);
+        match &self.lay {
+            // A rectangle that reaches behind the eye may be seen anywhere.
+            Lay::Pinned(pin) => pin.map.bounds_of(rect.intersect(pin.rect)).unwrap_or(clip),
+            Lay::Over(_) | Lay::Matte(_) => rect,
+        }
+        .intersect(clip)
     }
 
     /// Whether it is the same picture in the same place, but for what `items` say.
     pub fn is_framed_as(&self, other: &Self) -> bool {
-        self.size == other.size && self.dest == other.dest && self.blend == other.blend
+        self.size == other.size && self.dest == other.dest && self.effects == other.effects && self.lay == other.lay
     }
+
+    /// Whether a pixel of the surface colours others when it is finished.
+    pub fn spreads(&self) -> bool {
+        self.effects.iter().any(Effect::spreads)
+    }
+}
+
+/// One step from the surface with all its items to what is laid in; lengths in surface pixels.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// A Gaussian blur with this standard deviation.
+    Blur {
+        /// Pixels, at least 0.
+        sigma: f32,
+    },
+    /// The surface's outline in one colour, moved and blurred, under the surface.
+    Shadow {
+        /// How far it is moved.
+        offset: [f32; 2],
+        /// Standard deviation of its blur.
+        sigma: f32,
+        /// Its colour.
+        colour: Rgba,
+        /// By what the blurred outline is multiplied.
+        strength: f32,
+    },
+    /// Colours point by point.
+    Grade(Box<Grade>),
+    /// Alpha by colour.
+    Key(Key),
+    /// Colours by a table.
+    Lut {
+        /// Which table.
+        lut: Raster,
+        /// How much of it, 0 to 1.
+        amount: f32,
+    },
+}
+
+impl Effect {
+    /// Whether a pixel colours others.
+    pub fn spreads(&self) -> bool {
+        matches!(self, Self::Blur { .. } | Self::Shadow { .. })
+    }
+}
+
+/// How a colour becomes alpha; all numbers 0 to 1. What they mean stands at `scene::effect`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[expect(missing_docs, reason = "the fields are those of the documents")]
+pub enum Key {
+    Chroma { colour: Rgba, similarity: f32, smoothness: f32, spill: f32 },
+    Colour { colour: Rgba, similarity: f32, smoothness: f32 },
+    Luma { min: f32, max: f32, smoothness: f32, is_inverted: bool },
 }
 
 /// A filled and stroked outline, in layer pixels.
@@ -148,6 +254,13 @@ pub enum Outline {
         rect: Rect,
         /// Corner radius in pixels.
         radius: f32,
+    },
+    /// A rectangle with corners of four radii, of which no two overlap.
+    Cornered {
+        /// Its edges.
+        rect: Rect,
+        /// Radii in pixels: top left, top right, bottom right, bottom left.
+        radii: [f32; 4],
     },
     /// The ellipse that touches the sides of `rect`.
     Ellipse {
@@ -241,6 +354,8 @@ pub enum Raster {
     Vector(Arc<VectorRaster>),
     /// A set text.
     Text(Arc<TextRaster>),
+    /// A table of colours, by its asset name.
+    Lut(Arc<str>),
 }
 
 /// Everything the pixels of a vector picture depend on.

@@ -1,20 +1,21 @@
 //! `Show x time -> DrawList`: a pure function, so any frame can be asked for in any order.
 //!
 //! Contents plan themselves in *layer pixels*; when a layer is planned, its items are taken to the canvas one by one, or,
-//! where opacity or a blend mode must hold for all of them together, drawn apart as a [`Group`] that is then laid in.
+//! where something must hold for all of them together, drawn apart as a group that is then laid in (`evaluate/finish.rs`).
 //! The children of a group layer are planned the same way, in the group's pixels.
 //!
 //! What it needs to know of pictures and fonts ([`Media`]) is data that does not change once it is there. A layer whose
 //! media is pending draws nothing; one whose media failed draws nothing or an error box, and never touches the others.
 
+mod finish;
+
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    BlendMode, Layer, LayerErrors, SCENES_DEEP_MAX, Show, Transform,
+    Layer, LayerErrors, SCENES_DEEP_MAX, Show, Transform,
     animation::Pose,
     draw::{
-        BlendSpace, DrawItem, DrawList, Extent, Fill, Group, Letters, Media, Outline, Paint, Raster, SURFACE_SIDE_MAX,
-        Shape, Stroke, TextRaster,
+        BlendSpace, DrawItem, DrawList, Extent, Fill, Letters, Media, Outline, Paint, Raster, Shape, Stroke, TextRaster,
     },
     geometry::{Affine, Rect},
     in_z_order,
@@ -22,9 +23,6 @@ use super::{
     transition::Studio,
 };
 use crate::base::{colour::Rgba, id::Id};
-
-/// Surfaces begin and end at multiples of so many pixels: what moves within a group seldom needs another one.
-const SURFACE_STEP: f32 = 64.0;
 
 /// A point on the stream's own time and on the world's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -102,6 +100,9 @@ pub fn evaluate(show: &Show, moment: Moment, media: &dyn Media) -> Evaluation {
     evaluation
 }
 
+/// How deep masks may be masked themselves; a circle ends here, too.
+const MATTES_MAX: u8 = 4;
+
 /// Adds the items of these layers, on the canvas, to the plan.
 pub(super) fn plan_canvas(studio: Studio<'_>, layers: &[Layer], evaluation: &mut Evaluation) {
     plan_layers(layers, Duration::ZERO, &Stage::of(studio), evaluation);
@@ -130,11 +131,25 @@ struct Stage<'a> {
     is_ahead: bool,
     /// How many scenes deep it may still go.
     scenes: usize,
+    /// All layers of the parent.
+    layers: &'a [Layer],
+    /// How many masks deep it may still go.
+    mattes: u8,
 }
 
 impl<'a> Stage<'a> {
     fn of(Studio { show, moment, media }: Studio<'a>) -> Self {
-        Self { show, moment, media, scale: 1.0, late: Duration::ZERO, is_ahead: false, scenes: SCENES_DEEP_MAX }
+        Self {
+            show,
+            moment,
+            media,
+            scale: 1.0,
+            late: Duration::ZERO,
+            is_ahead: false,
+            scenes: SCENES_DEEP_MAX,
+            layers: &[],
+            mattes: MATTES_MAX,
+        }
     }
 
     /// The same on the first frame after `time`.
@@ -159,7 +174,7 @@ fn plan_layers(layers: &[Layer], stagger: Duration, stage: &Stage<'_>, evaluatio
         let index = || layers.iter().position(|other| std::ptr::eq(other, layer)).unwrap_or_default();
         let late = if stagger.is_zero() { stagger } else { stagger.saturating_mul(index() as u32) };
         let others_change_at = evaluation.changes_at.take();
-        plan_with_next(layer, &stage.later(late), evaluation);
+        plan_with_next(layer, &Stage { layers, ..stage.later(late) }, evaluation);
         let own_changes_at = evaluation.changes_at.map(|time| time.saturating_add(late));
         evaluation.changes_at = others_change_at.into_iter().chain(own_changes_at).min();
     }
@@ -196,7 +211,7 @@ fn foresee(layer: &Layer, stage: &Stage<'_>, evaluation: &mut Evaluation) {
     let mut unseen = Evaluation::new(stage.show);
     let pose = Pose { transform: layer.transform.clone(), opacity: 1.0, layer: None, changes_at: None };
     let stage = Stage { is_ahead: true, ..*stage };
-    Planner { stage, layer, pose, evaluation: &mut unseen, first: 0, size: [0.0; 2], clip: None }.run();
+    Planner { stage, layer, pose, evaluation: &mut unseen, first: 0, size: [0.0; 2], clip: None, fitted: 1.0 }.run();
     evaluation.is_pending |= unseen.is_pending;
     evaluation.errors.append(&mut unseen.errors);
 }
@@ -214,6 +229,8 @@ pub struct Planner<'a> {
     size: [f32; 2],
     /// Outside of it nothing of the layer is seen.
     clip: Option<Rect>,
+    /// By what the layer is scaled to fit its bounds.
+    fitted: f32,
 }
 
 impl std::fmt::Debug for Planner<'_> {
@@ -226,80 +243,33 @@ impl std::fmt::Debug for Planner<'_> {
 impl<'a> Planner<'a> {
     fn new(stage: Stage<'a>, layer: &'a Layer, pose: Pose, evaluation: &'a mut Evaluation) -> Self {
         let first = evaluation.draw_list.items.len();
-        Self { stage, layer, pose, evaluation, first, size: [0.0; 2], clip: None }
+        Self { stage, layer, pose, evaluation, first, size: [0.0; 2], clip: None, fitted: 1.0 }
     }
 
     /// A clear layer is not planned, but says when it will be there.
-    fn run(&mut self) {
+    fn run(mut self) {
         if let Some(time) = self.pose.changes_at {
             self.changes_at(time);
         }
         if self.pose.opacity > 0.0 {
+            self.plan_content();
+            self.finish();
+        }
+    }
+
+    /// By what the layer is scaled to fit its bounds is known when it is planned; if it is not what was assumed, it is
+    /// planned again, for texts are drawn for the scale at which they are shown.
+    fn plan_content(&mut self) {
+        let errors = self.evaluation.errors.len();
+        self.layer.content.plan(self);
+        let fitted = self.fit().map_or(1.0, Affine::scale);
+        if fitted != self.fitted {
+            self.fitted = fitted;
+            self.clip = None;
+            self.evaluation.draw_list.items.truncate(self.first);
+            self.evaluation.errors.truncate(errors);
             self.layer.content.plan(self);
-            self.lay_in();
         }
-    }
-
-    /// Takes the layer's items to its parent's pixels.
-    fn lay_in(&mut self) {
-        let items = self.evaluation.draw_list.items.split_off(self.first);
-        let place = self.place(self.size);
-        // A layer scaled to nothing is not drawn.
-        if items.is_empty() || place.inverse().is_none() {
-            return;
-        }
-        let opacity = self.pose.opacity as f32;
-        if self.is_apart(&items) {
-            self.evaluation.draw_list.items.extend(self.group(items, place, opacity));
-            return;
-        }
-        let laid = items.into_iter().map(|item| DrawItem {
-            place: place.after(item.place),
-            opacity: opacity * item.opacity,
-            ..item
-        });
-        self.evaluation.draw_list.items.extend(laid);
-    }
-
-    /// Whether the layer is drawn apart and laid in as one picture: when items would show through each other, or what
-    /// they are mixed with must not lie below the layer.
-    fn is_apart(&self, items: &[DrawItem]) -> bool {
-        let blends = |item: &DrawItem| matches!(&item.paint, Paint::Group(group) if group.blend != BlendMode::Normal);
-        let is_faded = self.pose.opacity < 1.0 && items.len() > 1;
-        let is_finished = self.clip.is_some() || self.layer.blend_mode != BlendMode::Normal;
-        is_faded || is_finished || items.iter().any(blends)
-    }
-
-    /// One item for all of them. Their surface has the scale at which they are shown, as texts have, so that what lies
-    /// pixel on pixel stays so.
-    fn group(&self, items: Vec<DrawItem>, place: Affine, opacity: f32) -> Option<DrawItem> {
-        let scale = self.surface_scale(&items);
-        let shown = Affine::scaling(scale);
-        let seen = |rect: Rect| self.clip.map_or(rect, |clip| rect.intersect(clip));
-        let bounds = shown.bounds_of(seen(bounds_of(&items)?));
-        if bounds.is_empty() {
-            return None;
-        }
-        let edges = [bounds.x, bounds.y, -bounds.right(), -bounds.bottom()];
-        let [left, top, right, bottom] = edges.map(|edge| (edge / SURFACE_STEP).floor() * SURFACE_STEP);
-        let size = [-right - left, -bottom - top].map(|side| side.min(SURFACE_SIDE_MAX));
-        let items = items
-            .into_iter()
-            .map(|item| DrawItem { place: shown.after(item.place).moved(-left, -top), ..item })
-            .collect();
-        let dest = Rect::new(left / scale, top / scale, size[0] / scale, size[1] / scale);
-        let group = Group { size: size.map(|side| side as u32), dest, items, blend: self.layer.blend_mode };
-        let paint = Paint::Group(Arc::new(group));
-        Some(DrawItem { layer: self.layer.id.clone(), place, clip: seen(dest), opacity, paint })
-    }
-
-    /// Surface pixels for each layer pixel: the scale at which the layer is shown, in steps of 1/16 so that a slow zoom
-    /// does not draw it anew on every frame, and small enough for a texture.
-    fn surface_scale(&self, items: &[DrawItem]) -> f32 {
-        let shown = ((self.scale() * 16.0).round() / 16.0).clamp(1.0 / 16.0, 16.0);
-        let longest = bounds_of(items).map_or(0.0, |bounds| bounds.w.max(bounds.h));
-        // Both ends may lie within a step.
-        shown.min((SURFACE_SIDE_MAX - 2.0 * SURFACE_STEP) / longest.max(1.0))
     }
 
     /// Plans the layers of a group whose box has this size; their pixels are this layer's, and the time of each runs by
@@ -388,7 +358,7 @@ impl<'a> Planner<'a> {
 
     /// Canvas pixels for each layer pixel.
     pub fn scale(&self) -> f32 {
-        self.stage.scale * self.place([0.0, 0.0]).scale()
+        self.stage.scale * self.posed([0.0, 0.0]).scale() * self.fitted
     }
 
     /// The natural size of a raster; `None` (noted) when it is not there.
@@ -403,13 +373,18 @@ impl<'a> Planner<'a> {
                 None
             }
             Extent::Failed(message) => {
-                if self.stage.show.layer_errors == LayerErrors::Box {
-                    self.draw_error(&message);
-                }
-                self.evaluation.errors.push(LayerError { layer: self.layer.id.clone(), message });
+                self.fail(message);
                 None
             }
         }
+    }
+
+    /// Notes why the layer cannot be drawn, and draws that if the scene wants it.
+    fn fail(&mut self, message: Arc<str>) {
+        if self.stage.show.layer_errors == LayerErrors::Box {
+            self.draw_error(&message);
+        }
+        self.evaluation.errors.push(LayerError { layer: self.layer.id.clone(), message });
     }
 
     /// The raster to draw: `wanted`, or `meanwhile` as long as that is pending; `None` (noted) when it failed.
@@ -501,7 +476,32 @@ impl<'a> Planner<'a> {
         Rect::new(left, top, size[0] - edge(crop.crop_right) - left, size[1] - edge(crop.crop_bottom) - top)
     }
 
-    fn place(&self, size: [f32; 2]) -> Affine {
+    /// What cropping leaves of the layer's box.
+    fn frame(&self) -> Rect {
+        self.cropped(self.size, 0.0)
+    }
+
+    /// From layer pixels to the parent's.
+    fn place(&self) -> Affine {
+        match (&self.layer.bounds, self.fit()) {
+            (Some(bounds), Some(fit)) => self.posed(bounds.size()).after(fit),
+            _ => self.posed(self.size),
+        }
+    }
+
+    /// From layer pixels to those of its bounds, if it has any.
+    fn fit(&self) -> Option<Affine> {
+        let (bounds, frame) = (self.layer.bounds.as_ref()?, self.frame());
+        if frame.is_empty() {
+            return None;
+        }
+        let dest = bounds.place([frame.w, frame.h]);
+        let (a, d) = (dest.w / frame.w, dest.h / frame.h);
+        Some(Affine { a, b: 0.0, c: 0.0, d, e: dest.x - frame.x * a, f: dest.y - frame.y * d })
+    }
+
+    /// From the pixels of a box of this size, as the transform places it, to the parent's.
+    fn posed(&self, size: [f32; 2]) -> Affine {
         let t = &self.pose.transform;
         let anchor = [t.anchor_x * f64::from(size[0]), t.anchor_y * f64::from(size[1])];
         Affine::place([t.position_x, t.position_y], anchor, [t.scale_x, t.scale_y], t.rotation)
@@ -526,9 +526,4 @@ impl<'a> Planner<'a> {
             self.draw(size, Paint::Raster { raster: Raster::Text(raster), dest });
         }
     }
-}
-
-/// The smallest rectangle around all items.
-fn bounds_of(items: &[DrawItem]) -> Option<Rect> {
-    items.iter().map(|item| item.place.bounds_of(item.clip)).reduce(Rect::join)
 }

@@ -145,6 +145,81 @@ impl Affine {
     }
 }
 
+/// A map that keeps lines straight but not parallel: `x' = (a x + b y + c) / w`, `y' = (d x + e y + f) / w` with
+/// `w = g x + h y + i`; rows `[a, b, c]`, `[d, e, f]`, `[g, h, i]`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Projective(pub [[f64; 3]; 3]);
+
+impl Projective {
+    /// The map of a rectangle that is not empty onto a convex quadrangle; corners clockwise from the top left. `None` for
+    /// one that is not convex or next to nothing.
+    pub fn pinning(rect: Rect, corners: [[f64; 2]; 4]) -> Option<Self> {
+        if rect.is_empty() || !is_convex(corners) {
+            return None;
+        }
+        // Heckbert, Fundamentals of Texture Mapping and Image Warping, section 2.2.3: from the unit square.
+        let [p0, p1, p2, p3] = corners;
+        let (dx1, dx2, dx3) = (p1[0] - p2[0], p3[0] - p2[0], p0[0] - p1[0] + p2[0] - p3[0]);
+        let (dy1, dy2, dy3) = (p1[1] - p2[1], p3[1] - p2[1], p0[1] - p1[1] + p2[1] - p3[1]);
+        let det = dx1 * dy2 - dx2 * dy1;
+        let (g, h) = ((dx3 * dy2 - dx2 * dy3) / det, (dx1 * dy3 - dx3 * dy1) / det);
+        let from_square = Self([
+            [p1[0] - p0[0] + g * p1[0], p3[0] - p0[0] + h * p3[0], p0[0]],
+            [p1[1] - p0[1] + g * p1[1], p3[1] - p0[1] + h * p3[1], p0[1]],
+            [g, h, 1.0],
+        ]);
+        let [x, y, w, h] = [rect.x, rect.y, rect.w, rect.h].map(f64::from);
+        Some(from_square.after(Self([[1.0 / w, 0.0, -x / w], [0.0, 1.0 / h, -y / h], [0.0, 0.0, 1.0]])))
+    }
+
+    /// The map that does `first`, then this.
+    pub fn after(self, first: Self) -> Self {
+        let cell = |i: usize, j: usize| (0..3).map(|k| self.0[i][k] * first.0[k][j]).sum();
+        Self([0, 1, 2].map(|i| [0, 1, 2].map(|j| cell(i, j))))
+    }
+
+    /// The way back.
+    pub fn inverse(self) -> Self {
+        let [[a, b, c], [d, e, f], [g, h, i]] = self.0;
+        let det = a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g);
+        let adjugate = [
+            [e * i - f * h, c * h - b * i, b * f - c * e],
+            [f * g - d * i, a * i - c * g, c * d - a * f],
+            [d * h - e * g, b * g - a * h, a * e - b * d],
+        ];
+        Self(adjugate.map(|row| row.map(|v| v / det)))
+    }
+
+    /// Where a point goes; `None` for one that lies behind the eye.
+    pub fn apply(self, [x, y]: [f64; 2]) -> Option<[f64; 2]> {
+        let [u, v, w] = self.0.map(|row| row[0] * x + row[1] * y + row[2]);
+        (w > 1e-9).then(|| [u / w, v / w])
+    }
+
+    /// The smallest rectangle around the image of `rect`; `None` when part of it lies behind the eye.
+    pub fn bounds_of(self, rect: Rect) -> Option<Rect> {
+        let [left, top, right, bottom] = [rect.x, rect.y, rect.right(), rect.bottom()].map(f64::from);
+        let corners = [[left, top], [right, top], [right, bottom], [left, bottom]];
+        let mut bounds: Option<Rect> = None;
+        for corner in corners {
+            let [x, y] = self.apply(corner)?.map(|v| v as f32);
+            let point = Rect { x, y, w: 0.0, h: 0.0 };
+            bounds = Some(bounds.map_or(point, |bounds| bounds.join(point)));
+        }
+        bounds
+    }
+}
+
+/// Whether each corner turns the same way, by more than nothing.
+pub fn is_convex(corners: [[f64; 2]; 4]) -> bool {
+    let turn = |i: usize| {
+        let [a, b, c] = [i, i + 1, i + 2].map(|i| corners[i % 4]);
+        (b[0] - a[0]) * (c[1] - b[1]) - (b[1] - a[1]) * (c[0] - b[0])
+    };
+    let turns = [0, 1, 2, 3].map(turn);
+    turns.iter().all(|&turn| turn > 1e-3) || turns.iter().all(|&turn| turn < -1e-3)
+}
+
 /// Sine and cosine of an angle in degrees; exact at quarter turns, so that these stay pixel-aligned.
 fn sin_cos(degrees: f64) -> (f64, f64) {
     match degrees.rem_euclid(360.0) {
@@ -177,6 +252,36 @@ mod tests {
             assert!((x - point[0]).abs() < 1e-3 && (y - point[1]).abs() < 1e-3, "{point:?} -> {x} {y}");
         }
         assert_eq!(Affine::place([0.0; 2], [0.0; 2], [0.0, 1.0], 0.0).inverse(), None);
+    }
+
+    #[test]
+    fn a_pin_takes_corners_to_corners_and_straight_lines_to_straight_lines() {
+        let rect = Rect::new(10.0, 20.0, 200.0, 100.0);
+        let corners = [[0.0, 0.0], [300.0, 40.0], [280.0, 200.0], [-20.0, 150.0]];
+        let map = Projective::pinning(rect, corners).unwrap();
+        let near = |a: [f64; 2], b: [f64; 2]| (a[0] - b[0]).abs() < 1e-9 && (a[1] - b[1]).abs() < 1e-9;
+        let own = [[10.0, 20.0], [210.0, 20.0], [210.0, 120.0], [10.0, 120.0]];
+        for (from, to) in own.into_iter().zip(corners) {
+            assert!(near(map.apply(from).unwrap(), to) && near(map.inverse().apply(to).unwrap(), from), "{from:?}");
+        }
+        // The diagonals cross where they did.
+        let [x, y] = map.apply([110.0, 70.0]).unwrap();
+        let on = |[a, b]: [f64; 2], [c, d]: [f64; 2]| ((c - a) * (y - b) - (d - b) * (x - a)).abs() < 1e-6;
+        assert!(on(corners[0], corners[2]) && on(corners[1], corners[3]), "{x} {y}");
+        // Half as wide at the top, which is twice as far away: the middle row is seen at a third of the height.
+        let trapezium = [[50.0, 0.0], [150.0, 0.0], [200.0, 100.0], [0.0, 100.0]];
+        let map = Projective::pinning(Rect::new(0.0, 0.0, 200.0, 100.0), trapezium).unwrap();
+        assert!(near(map.apply([100.0, 50.0]).unwrap(), [100.0, 100.0 / 3.0]));
+    }
+
+    #[test]
+    fn quadrangles_that_fold_over_have_no_pin() {
+        let rect = Rect::new(0.0, 0.0, 10.0, 10.0);
+        let pin = |corners| Projective::pinning(rect, corners);
+        assert_eq!(pin([[0.0, 0.0], [10.0, 0.0], [2.0, 2.0], [0.0, 10.0]]), None, "a dent");
+        assert_eq!(pin([[0.0, 0.0], [10.0, 10.0], [10.0, 0.0], [0.0, 10.0]]), None, "a bow tie");
+        assert_eq!(pin([[5.0, 5.0]; 4]), None);
+        assert!(pin([[10.0, 0.0], [0.0, 0.0], [0.0, 10.0], [10.0, 10.0]]).is_some(), "a mirror is fine");
     }
 
     #[test]

@@ -2,17 +2,21 @@
 //!
 //! Documents are JSON in camelCase, read strictly: an unknown field, an unknown name or a number out of range is a
 //! [`check::Problem`] with a JSON pointer. What is written back reads as the same document.
-//! Pure: no GPU, no clock, no files. Effects are not here yet.
+//! Pure: no GPU, no clock, no files.
 
 pub mod animation;
 mod blend;
+mod border;
+mod bounds;
 pub mod check;
 pub mod content;
 pub mod damage;
 pub mod draw;
 pub mod easing;
+pub mod effect;
 mod evaluate;
 pub mod geometry;
+mod mask;
 pub mod playback;
 pub mod shader;
 mod show;
@@ -27,10 +31,14 @@ use serde_json::Value;
 pub use self::{
     animation::Animation,
     blend::BlendMode,
+    border::{Border, Radii},
+    bounds::{Alignment, Bounds, BoundsFit},
     content::Content,
     draw::{BlendSpace, DrawList},
     easing::Easing,
+    effect::Effect,
     evaluate::{Evaluation, LayerError, Moment, Planner, evaluate},
+    mask::Mask,
     playback::Playback,
     show::{SCENES_DEEP_MAX, SCENES_MAX, SHOW_LAYERS_MAX, Scene, Show, ShowDocument},
     transition::{OnAir, Take},
@@ -38,6 +46,7 @@ pub use self::{
 use self::{
     animation::{Approach, Ground, Passage, Property, Switched, Transition},
     check::{Check, Problem, Problems},
+    effect::EFFECTS_MAX,
 };
 use crate::base::{colour::Rgba, id::Id, rate::FrameRate, size::Size};
 
@@ -133,6 +142,9 @@ pub enum LayerErrors {
     Box,
 }
 
+/// Four points, clockwise from the top left.
+pub type Corners = [[f64; 2]; 4];
+
 /// One thing on the canvas.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -153,6 +165,25 @@ pub struct Layer {
     pub blend_mode: BlendMode,
     /// Where it is.
     pub transform: Transform,
+    /// What its box is fitted into, if anything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bounds: Option<Bounds>,
+    /// Where the corners of its box are seen, in pixels of the layer: top left, top right, bottom right, bottom left. What
+    /// stands out of the box is cut.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub corners: Option<Corners>,
+    /// How round the corners of its box are; what stands out of a round box is cut.
+    #[serde(skip_serializing_if = "Radii::is_sharp")]
+    pub border_radius: Radii,
+    /// A line within its box.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub border: Option<Border>,
+    /// What is done to its picture, one after the other.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub effects: Vec<Effect>,
+    /// What of it is seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mask: Option<Mask>,
     /// How place and opacity move; what they say goes before the two above.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub animations: Vec<Animation>,
@@ -264,6 +295,19 @@ struct LayerDocument {
     transition: Option<Transition>,
     #[serde(default)]
     approaches: Vec<Approach>,
+    #[serde(default)]
+    bounds: Option<Bounds>,
+    #[serde(default)]
+    corners: Option<Corners>,
+    #[serde(default)]
+    border_radius: Radii,
+    #[serde(default)]
+    border: Option<Border>,
+    // Read apart, as contents are.
+    #[serde(default)]
+    effects: Vec<Value>,
+    #[serde(default)]
+    mask: Option<Mask>,
     // Read apart: serde loses the path of an error inside an internally tagged enum.
     content: Value,
 }
@@ -282,6 +326,7 @@ impl Layer {
     /// Reads and checks a layer's document.
     pub fn read(value: Value) -> Result<Self, Problems> {
         let document: LayerDocument = check::read(value)?;
+        let effect = |(i, value)| Effect::read(value).map_err(|found| found.under(&format!("/effects/{i}")));
         let mut layer = Self {
             content: Content::read(document.content).map_err(|problems| problems.under("/content"))?,
             id: document.id,
@@ -291,6 +336,12 @@ impl Layer {
             opacity: document.opacity,
             blend_mode: document.blend_mode,
             transform: document.transform,
+            bounds: document.bounds,
+            corners: document.corners,
+            border_radius: document.border_radius,
+            border: document.border,
+            effects: document.effects.into_iter().enumerate().map(effect).collect::<Result<_, _>>()?,
+            mask: document.mask,
             animations: Vec::new(),
             enter: document.enter,
             exit: document.exit,
@@ -311,6 +362,7 @@ impl Layer {
         check.count("/name", "bytes", self.name.len(), 0..=256);
         check.range("/opacity", self.opacity, Property::Opacity.range());
         check.part("/transform", |check| self.transform.check(check));
+        self.check_look(check);
         check.part("/content", |check| self.content.check(check));
         self.check_motion(check);
     }
@@ -326,6 +378,37 @@ impl Layer {
             check.part(&format!("/approaches/{i}"), |check| approach.check(check));
         }
     }
+
+    fn check_look(&self, check: &mut Check) {
+        if let Some(bounds) = &self.bounds {
+            check.part("/bounds", |check| bounds.check(check));
+        }
+        if let Some(corners) = &self.corners {
+            check.part("/corners", |check| check_corners(corners, check));
+        }
+        check.part("/borderRadius", |check| self.border_radius.check(check));
+        if let Some(border) = &self.border {
+            check.part("/border", |check| border.check(check));
+        }
+        check.count("/effects", "effects", self.effects.len(), 0..=EFFECTS_MAX);
+        for (i, effect) in self.effects.iter().enumerate() {
+            check.part(&format!("/effects/{i}"), |check| effect.check(check));
+        }
+        if let Some(mask) = &self.mask {
+            check.part("/mask", |check| mask.check(&self.id, check));
+        }
+    }
+}
+
+fn check_corners(corners: &Corners, check: &mut Check) {
+    for (i, corner) in corners.iter().enumerate() {
+        for (j, &coordinate) in corner.iter().enumerate() {
+            check.range(&format!("/{i}/{j}"), coordinate, -COORDINATE_MAX..=COORDINATE_MAX);
+        }
+    }
+    check.that("", geometry::is_convex(*corners), || {
+        "must be the corners of a convex quadrangle: top left, top right, bottom right, bottom left".into()
+    });
 }
 
 /// Layers from bottom to top.

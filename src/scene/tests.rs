@@ -21,9 +21,10 @@ impl Media for Shelf {
     fn extent(&self, raster: &Raster) -> Extent {
         self.asked.set(self.asked.get() + 1);
         match raster {
-            Raster::Image(name) if &**name == "missing" => Extent::Failed("no such asset".into()),
+            Raster::Image(name) | Raster::Lut(name) if &**name == "missing" => Extent::Failed("no such asset".into()),
             Raster::Image(name) if &**name == "slow" => Extent::Pending,
             Raster::Image(_) => Extent::Ready([200.0, 100.0]),
+            Raster::Lut(_) => Extent::Ready([2.0, 2.0]),
             Raster::Text(text) => Extent::Ready([text.width.unwrap_or(100.0), 24.0]),
             Raster::Frame { .. } | Raster::Cell { .. } | Raster::Vector(_) => Extent::Pending,
         }

@@ -92,8 +92,9 @@ mod tests {
 
     use super::*;
     use crate::scene::{
+        BlendMode,
         content::testing::{plan, problem, shelf},
-        draw::{DrawItem, Paint},
+        draw::{DrawItem, Lay, Paint},
         geometry::Rect,
     };
 
@@ -131,7 +132,7 @@ mod tests {
         let [DrawItem { paint: Paint::Group(group), .. }] = &items[..] else { panic!("one item: {items:?}") };
         assert_eq!((group.size, group.dest), ([128, 128], Rect::new(0.0, 0.0, 128.0, 128.0)), "in steps of 64");
         let [_, DrawItem { paint: Paint::Group(inner), .. }] = &group.items[..] else { panic!("{group:?}") };
-        assert_eq!((inner.size, inner.blend.name()), ([64, 64], "multiply"));
+        assert_eq!((inner.size, &inner.lay), ([64, 64], &Lay::Over(BlendMode::Multiply)));
     }
 
     #[test]

@@ -79,7 +79,7 @@ mod tests {
         assert_eq!(item.layer.as_str(), "inset");
         assert!(item.clip.right() <= 320.0 && item.clip.bottom() <= 180.0, "cut at the box: {:?}", item.clip);
         // Half as large.
-        let place = |item: &DrawItem| group.layer_from_surface().bounds_of(item.place.bounds_of(item.clip));
+        let place = |item: &DrawItem| group.shown(item.place.bounds_of(item.clip), Rect::new(-1e4, -1e4, 2e4, 2e4));
         let places: Vec<_> = group.items.iter().map(|item| (item.layer.as_str(), place(item))).collect();
         assert_eq!(places, [("x", Rect::new(5.0, 10.0, 20.0, 20.0)), ("y", Rect::new(310.0, 10.0, 20.0, 20.0))]);
     }

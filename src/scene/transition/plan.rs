@@ -10,7 +10,7 @@ use crate::{
     base::{colour::Rgba, id::Id},
     scene::{
         BlendMode, Evaluation, Moment, Show,
-        draw::{DrawItem, Group, Media, Paint},
+        draw::{DrawItem, Group, Lay, Media, Paint},
         evaluate::{plan_canvas, plan_over_canvas},
         geometry::{Affine, Rect},
     },
@@ -98,7 +98,8 @@ impl Studio<'_> {
         make(plan);
         let items = plan.draw_list.items.split_off(first);
         let size = self.show.canvas.size.sides();
-        let group = Group { size, dest: self.whole(), items, blend: BlendMode::Normal };
+        let lay = Lay::Over(BlendMode::Normal);
+        let group = Group { size, dest: self.whole(), items, effects: Vec::new(), lay };
         self.item(id, Paint::Group(Arc::new(group)))
     }
 

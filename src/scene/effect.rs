@@ -1,0 +1,519 @@
+//! Effects: what is done to a layer's picture before it is laid in, one after the other.
+//!
+//! ```text
+//!  content ──► border, round corners ──► corner pin ──► effects[0] ──► effects[1] ... ──► mask ──► opacity, blend mode
+//! ```
+//!
+//! Lengths are pixels of the layer: an effect turns and grows with it, as CSS `filter` does. `blur` and `shadow` are CSS
+//! `blur()` and `drop-shadow()`: a radius is a standard deviation. What concerns colours works on straight sRGB-encoded
+//! values in either blend space: brightness, contrast, saturation and hue are CSS's filter functions, levels and keys are
+//! those of CasparCG and OBS (OBS's whole numbers divided by 1000), the CDL is that of the ASC.
+
+use std::ops::RangeInclusive;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{
+    check::{self, Check, Problem, Problems},
+    draw,
+};
+use crate::base::colour::Rgba;
+
+/// Most effects of a layer.
+pub const EFFECTS_MAX: usize = 16;
+/// Largest standard deviation, in pixels of the layer.
+const RADIUS: RangeInclusive<f64> = 0.0..=250.0;
+/// How far a shadow falls, in pixels of the layer.
+const OFFSET: RangeInclusive<f64> = -1000.0..=1000.0;
+/// Standard deviations beyond which a blur is nothing.
+const SIGMAS: f64 = 3.0;
+const SHARE: RangeInclusive<f64> = 0.0..=1.0;
+const FACTOR: RangeInclusive<f64> = 0.0..=10.0;
+const GAMMA: RangeInclusive<f64> = 0.1..=10.0;
+/// Longest asset name, in bytes.
+const NAME_LEN_MAX: usize = 256;
+
+/// A type of effect.
+trait Kind {
+    /// Its name in documents.
+    const TYPE: &'static str;
+    /// Notes every value that is out of range; pointers start at the effect.
+    fn check(&self, check: &mut Check);
+    /// How far beyond the picture it colours pixels of the layer.
+    fn reach(&self) -> f64 {
+        0.0
+    }
+    /// What is to be done on a surface with so many pixels for each one of the layer.
+    fn plan(&self, scale: f32) -> draw::Effect;
+}
+
+macro_rules! registry {
+    ($($name:ident),+ $(,)?) => {
+        /// One effect of a layer.
+        #[derive(Debug, Clone, PartialEq, Serialize)]
+        #[serde(tag = "type", rename_all = "camelCase")]
+        #[expect(missing_docs, reason = "each is documented where it is defined")]
+        pub enum Effect { $($name($name)),+ }
+
+        impl Effect {
+            /// The names of all types, as documents write them.
+            pub const TYPES: &[&str] = &[$($name::TYPE),+];
+
+            /// Notes every value that is out of range.
+            pub fn check(&self, check: &mut Check) {
+                match self { $(Self::$name(effect) => effect.check(check)),+ }
+            }
+
+            /// How far beyond the picture it colours pixels of the layer.
+            pub fn reach(&self) -> f64 {
+                match self { $(Self::$name(effect) => effect.reach()),+ }
+            }
+
+            /// What is to be done on a surface with so many pixels for each one of the layer.
+            pub fn plan(&self, scale: f32) -> draw::Effect {
+                match self { $(Self::$name(effect) => effect.plan(scale)),+ }
+            }
+
+            fn read_as(type_name: &str, value: Value) -> Result<Self, Problems> {
+                match type_name {
+                    $($name::TYPE => check::read(value).map(Self::$name),)+
+                    _ => Err(Problem {
+                        pointer: "/type".into(),
+                        message: format!("unknown type `{type_name}`, expected one of {}", Self::TYPES.join(", ")),
+                    }.into()),
+                }
+            }
+        }
+    };
+}
+
+registry!(Blur, Shadow, Glow, Grade, Lut, ChromaKey, ColorKey, LumaKey);
+
+impl Effect {
+    /// Reads an effect's document: an object whose `type` names the type and whose other fields are that type's.
+    pub fn read(mut value: Value) -> Result<Self, Problems> {
+        let missing = || Problem {
+            pointer: "/type".into(),
+            message: format!("missing; expected one of {}", Self::TYPES.join(", ")),
+        };
+        let fields = value
+            .as_object_mut()
+            .ok_or_else(|| Problem { pointer: String::new(), message: "expected an object with `type`".into() })?;
+        match fields.remove("type").ok_or_else(missing)? {
+            Value::String(type_name) => Self::read_as(&type_name, value),
+            _ => Err(Problem { pointer: "/type".into(), message: "expected a text".into() }.into()),
+        }
+    }
+}
+
+/// CSS `blur()`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Blur {
+    /// Standard deviation in pixels.
+    pub radius: f64,
+}
+
+impl Kind for Blur {
+    const TYPE: &'static str = "blur";
+
+    fn check(&self, check: &mut Check) {
+        check.range("/radius", self.radius, RADIUS);
+    }
+
+    fn reach(&self) -> f64 {
+        self.radius * SIGMAS
+    }
+
+    fn plan(&self, scale: f32) -> draw::Effect {
+        draw::Effect::Blur { sigma: self.radius as f32 * scale }
+    }
+}
+
+/// CSS `drop-shadow()`: the picture's outline in one colour, moved and blurred, under the picture.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Shadow {
+    /// Pixels to the right.
+    pub offset_x: f64,
+    /// Pixels down.
+    pub offset_y: f64,
+    /// Standard deviation in pixels.
+    pub blur: f64,
+    /// Its colour.
+    pub color: Rgba,
+}
+
+impl Default for Shadow {
+    fn default() -> Self {
+        Self { offset_x: 0.0, offset_y: 4.0, blur: 4.0, color: Rgba::new(0, 0, 0, 160) }
+    }
+}
+
+impl Kind for Shadow {
+    const TYPE: &'static str = "shadow";
+
+    fn check(&self, check: &mut Check) {
+        check.range("/offsetX", self.offset_x, OFFSET);
+        check.range("/offsetY", self.offset_y, OFFSET);
+        check.range("/blur", self.blur, RADIUS);
+    }
+
+    fn reach(&self) -> f64 {
+        self.offset_x.abs().max(self.offset_y.abs()) + self.blur * SIGMAS
+    }
+
+    fn plan(&self, scale: f32) -> draw::Effect {
+        draw::Effect::Shadow {
+            offset: [self.offset_x as f32 * scale, self.offset_y as f32 * scale],
+            sigma: self.blur as f32 * scale,
+            colour: self.color,
+            strength: 1.0,
+        }
+    }
+}
+
+/// Light around the picture: its blurred outline in one colour, made stronger, under the picture.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Glow {
+    /// Standard deviation in pixels.
+    pub radius: f64,
+    /// Its colour.
+    pub color: Rgba,
+    /// By what the blurred outline is multiplied: more makes it wider and denser.
+    pub strength: f64,
+}
+
+impl Default for Glow {
+    fn default() -> Self {
+        Self { radius: 8.0, color: Rgba::WHITE, strength: 2.0 }
+    }
+}
+
+impl Kind for Glow {
+    const TYPE: &'static str = "glow";
+
+    fn check(&self, check: &mut Check) {
+        check.range("/radius", self.radius, RADIUS);
+        check.range("/strength", self.strength, FACTOR);
+    }
+
+    fn reach(&self) -> f64 {
+        self.radius * SIGMAS
+    }
+
+    fn plan(&self, scale: f32) -> draw::Effect {
+        let (sigma, strength) = (self.radius as f32 * scale, self.strength as f32);
+        draw::Effect::Shadow { offset: [0.0; 2], sigma, colour: self.color, strength }
+    }
+}
+
+/// Colours point by point, in the order of the fields; each step's result is cut off at black and white.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Grade {
+    /// CSS `brightness()`: a factor.
+    pub brightness: f64,
+    /// CSS `contrast()`: a factor about the middle.
+    pub contrast: f64,
+    /// CSS `saturate()`: 0 is grey.
+    pub saturation: f64,
+    /// CSS `hue-rotate()`: degrees.
+    pub hue: f64,
+    /// More than 1 lightens the middle.
+    pub gamma: f64,
+    /// CasparCG `LEVELS`.
+    pub levels: Levels,
+    /// ASC CDL.
+    pub cdl: Cdl,
+}
+
+impl Default for Grade {
+    fn default() -> Self {
+        Self {
+            brightness: 1.0,
+            contrast: 1.0,
+            saturation: 1.0,
+            hue: 0.0,
+            gamma: 1.0,
+            levels: Levels::default(),
+            cdl: Cdl::default(),
+        }
+    }
+}
+
+/// Which input becomes which output; between, a curve.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Levels {
+    /// Becomes `outBlack`.
+    pub in_black: f64,
+    /// Becomes `outWhite`; above `inBlack`.
+    pub in_white: f64,
+    /// More than 1 lightens the middle.
+    pub gamma: f64,
+    /// 0 black to 1 white.
+    pub out_black: f64,
+    /// 0 black to 1 white.
+    pub out_white: f64,
+}
+
+impl Default for Levels {
+    fn default() -> Self {
+        Self { in_black: 0.0, in_white: 1.0, gamma: 1.0, out_black: 0.0, out_white: 1.0 }
+    }
+}
+
+/// The ASC's colour decision list: `(in * slope + offset) ^ power` for red, green and blue, then the saturation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Cdl {
+    /// Factors.
+    pub slope: [f64; 3],
+    /// Added after the factors.
+    pub offset: [f64; 3],
+    /// Exponents.
+    pub power: [f64; 3],
+    /// 0 is grey.
+    pub saturation: f64,
+}
+
+impl Default for Cdl {
+    fn default() -> Self {
+        Self { slope: [1.0; 3], offset: [0.0; 3], power: [1.0; 3], saturation: 1.0 }
+    }
+}
+
+impl Kind for Grade {
+    const TYPE: &'static str = "grade";
+
+    fn check(&self, check: &mut Check) {
+        check.range("/brightness", self.brightness, FACTOR);
+        check.range("/contrast", self.contrast, FACTOR);
+        check.range("/saturation", self.saturation, FACTOR);
+        check.range("/hue", self.hue, -1e6..=1e6);
+        check.range("/gamma", self.gamma, GAMMA);
+        check.part("/levels", |check| self.levels.check(check));
+        check.part("/cdl", |check| self.cdl.check(check));
+    }
+
+    fn plan(&self, _: f32) -> draw::Effect {
+        draw::Effect::Grade(Box::new(self.clone()))
+    }
+}
+
+impl Levels {
+    fn check(&self, check: &mut Check) {
+        check.range("/inBlack", self.in_black, SHARE);
+        check.range("/inWhite", self.in_white, SHARE);
+        check.that("/inWhite", self.in_white > self.in_black, || "must be above `inBlack`".into());
+        check.range("/gamma", self.gamma, GAMMA);
+        check.range("/outBlack", self.out_black, SHARE);
+        check.range("/outWhite", self.out_white, SHARE);
+    }
+}
+
+impl Cdl {
+    fn check(&self, check: &mut Check) {
+        for (name, values, allowed) in
+            [("slope", self.slope, FACTOR), ("offset", self.offset, -10.0..=10.0), ("power", self.power, GAMMA)]
+        {
+            for (i, value) in values.into_iter().enumerate() {
+                check.range(&format!("/{name}/{i}"), value, allowed.clone());
+            }
+        }
+        check.range("/saturation", self.saturation, FACTOR);
+    }
+}
+
+/// Colours by a three-dimensional table.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Lut {
+    /// The name of a `.cube` file below the assets directory.
+    pub asset: String,
+    /// 0 leaves the picture as it is, 1 is the table's.
+    #[serde(default = "all")]
+    pub amount: f64,
+}
+
+fn all() -> f64 {
+    1.0
+}
+
+impl Kind for Lut {
+    const TYPE: &'static str = "lut";
+
+    fn check(&self, check: &mut Check) {
+        check.count("/asset", "bytes", self.asset.len(), 1..=NAME_LEN_MAX);
+        check.range("/amount", self.amount, SHARE);
+    }
+
+    fn plan(&self, _: f32) -> draw::Effect {
+        draw::Effect::Lut { lut: draw::Raster::Lut(self.asset.as_str().into()), amount: self.amount as f32 }
+    }
+}
+
+/// OBS's chroma key: what is like the colour, however bright it is, becomes clear, and its shine is taken from the rest.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct ChromaKey {
+    /// What becomes clear.
+    pub color: Rgba,
+    /// Up to which distance in chroma it is clear.
+    pub similarity: f64,
+    /// From there, over which distance it becomes opaque.
+    pub smoothness: f64,
+    /// Over which distance colours come back; nearer ones are grey.
+    pub spill: f64,
+}
+
+impl Default for ChromaKey {
+    fn default() -> Self {
+        Self { color: Rgba::new(0, 255, 0, 255), similarity: 0.4, smoothness: 0.08, spill: 0.1 }
+    }
+}
+
+impl Kind for ChromaKey {
+    const TYPE: &'static str = "chromaKey";
+
+    fn check(&self, check: &mut Check) {
+        check.range("/similarity", self.similarity, SHARE);
+        check.range("/smoothness", self.smoothness, SHARE);
+        check.range("/spill", self.spill, SHARE);
+    }
+
+    fn plan(&self, _: f32) -> draw::Effect {
+        let Self { color, similarity, smoothness, spill } = *self;
+        let [similarity, smoothness, spill] = [similarity, smoothness, spill].map(|v| v as f32);
+        draw::Effect::Key(draw::Key::Chroma { colour: color, similarity, smoothness, spill })
+    }
+}
+
+/// OBS's colour key: what is like the colour becomes clear.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct ColorKey {
+    /// What becomes clear.
+    pub color: Rgba,
+    /// Up to which distance in red, green and blue it is clear.
+    pub similarity: f64,
+    /// From there, over which distance it becomes opaque.
+    pub smoothness: f64,
+}
+
+impl Default for ColorKey {
+    fn default() -> Self {
+        Self { color: Rgba::new(0, 255, 0, 255), similarity: 0.08, smoothness: 0.05 }
+    }
+}
+
+impl Kind for ColorKey {
+    const TYPE: &'static str = "colorKey";
+
+    fn check(&self, check: &mut Check) {
+        check.range("/similarity", self.similarity, SHARE);
+        check.range("/smoothness", self.smoothness, SHARE);
+    }
+
+    fn plan(&self, _: f32) -> draw::Effect {
+        let [similarity, smoothness] = [self.similarity, self.smoothness].map(|v| v as f32);
+        draw::Effect::Key(draw::Key::Colour { colour: self.color, similarity, smoothness })
+    }
+}
+
+/// OBS's luma key: what is darker or brighter than the range becomes clear.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct LumaKey {
+    /// Below it is clear; 0 black to 1 white.
+    pub min: f64,
+    /// Above it is clear; 0 black to 1 white.
+    pub max: f64,
+    /// Within the range, over which distance from its ends it becomes opaque.
+    pub smoothness: f64,
+    /// Whether the range becomes clear instead, and the rest stays.
+    pub inverted: bool,
+}
+
+impl Default for LumaKey {
+    fn default() -> Self {
+        Self { min: 0.0, max: 1.0, smoothness: 0.0, inverted: false }
+    }
+}
+
+impl Kind for LumaKey {
+    const TYPE: &'static str = "lumaKey";
+
+    fn check(&self, check: &mut Check) {
+        check.range("/min", self.min, SHARE);
+        check.range("/max", self.max, SHARE);
+        check.that("/max", self.max >= self.min, || "must not be below `min`".into());
+        check.range("/smoothness", self.smoothness, SHARE);
+    }
+
+    fn plan(&self, _: f32) -> draw::Effect {
+        let [min, max, smoothness] = [self.min, self.max, self.smoothness].map(|v| v as f32);
+        draw::Effect::Key(draw::Key::Luma { min, max, smoothness, is_inverted: self.inverted })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn problem(value: Value) -> (String, String) {
+        let checked = |effect: Effect| {
+            let mut check = Check::default();
+            effect.check(&mut check);
+            check.finish()
+        };
+        let problem = Effect::read(value).and_then(checked).unwrap_err().0.remove(0);
+        (problem.pointer, problem.message)
+    }
+
+    #[test]
+    fn what_is_written_back_reads_as_the_same() {
+        for name in Effect::TYPES {
+            let mut document = json!({ "type": name });
+            match *name {
+                "blur" => document["radius"] = json!(3.5),
+                "lut" => document["asset"] = json!("warm.cube"),
+                _ => {}
+            }
+            let effect = Effect::read(document).unwrap();
+            let written = serde_json::to_value(&effect).unwrap();
+            assert_eq!(written["type"], *name);
+            assert_eq!(Effect::read(written).unwrap(), effect);
+        }
+    }
+
+    #[test]
+    fn wrong_ones_are_refused_with_their_place() {
+        assert!(problem(json!({ "type": "sparkle" })).1.contains("expected one of blur, shadow, glow, grade, lut"));
+        assert_eq!(problem(json!({ "radius": 1 })).0, "/type");
+        assert_eq!(
+            problem(json!({ "type": "blur", "radius": 251 })),
+            ("/radius".into(), "251 is out of range: 0 to 250".into())
+        );
+        assert_eq!(problem(json!({ "type": "grade", "cdl": { "power": [1, 0, 1] } })).0, "/cdl/power/1");
+        assert_eq!(problem(json!({ "type": "grade", "levels": { "white": 1 } })).0, "/levels/white");
+        assert_eq!(
+            problem(json!({ "type": "grade", "levels": { "inBlack": 0.5, "inWhite": 0.5 } })),
+            ("/levels/inWhite".into(), "must be above `inBlack`".into())
+        );
+        assert_eq!(problem(json!({ "type": "lumaKey", "min": 0.5, "max": 0.4 })).0, "/max");
+    }
+
+    #[test]
+    fn lengths_grow_with_the_layer() {
+        let shadow = Effect::read(json!({ "type": "shadow", "offsetX": -6, "offsetY": 2, "blur": 3 })).unwrap();
+        assert_eq!(shadow.reach(), 15.0, "six aside and three standard deviations");
+        let draw::Effect::Shadow { offset, sigma, .. } = shadow.plan(2.0) else { panic!("a shadow") };
+        assert_eq!((offset, sigma), ([-12.0, 4.0], 6.0));
+    }
+}
