@@ -8,9 +8,11 @@
 //! media is pending draws nothing; one whose media failed draws nothing or an error box, and never touches the others.
 
 mod finish;
+mod still;
 
 use std::{sync::Arc, time::Duration};
 
+use self::still::Span;
 use super::{
     Layer, LayerErrors, SCENES_DEEP_MAX, Show, Transform,
     animation::Pose,
@@ -170,14 +172,18 @@ impl<'a> Stage<'a> {
 /// Adds the items of `layers`, in their parent's pixels, to the list. The time of each runs by `stagger` later than that of
 /// the one before in the document.
 fn plan_layers(layers: &[Layer], stagger: Duration, stage: &Stage<'_>, evaluation: &mut Evaluation) {
+    let mut spans = Vec::with_capacity(layers.len());
     for layer in in_z_order(layers).filter(|layer| layer.may_show()) {
         let index = || layers.iter().position(|other| std::ptr::eq(other, layer)).unwrap_or_default();
         let late = if stagger.is_zero() { stagger } else { stagger.saturating_mul(index() as u32) };
         let others_change_at = evaluation.changes_at.take();
+        let first = evaluation.draw_list.items.len();
         plan_with_next(layer, &Stage { layers, ..stage.later(late) }, evaluation);
         let own_changes_at = evaluation.changes_at.map(|time| time.saturating_add(late));
+        spans.push(Span { first, moves: own_changes_at.is_some_and(|time| time <= stage.moment.elapsed) });
         evaluation.changes_at = others_change_at.into_iter().chain(own_changes_at).min();
     }
+    still::flatten(&mut evaluation.draw_list.items, &spans, stage.scale);
 }
 
 /// Adds the items of a layer. What moves may need other rasters on each frame: those of the next one on which it does are

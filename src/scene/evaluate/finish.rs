@@ -243,10 +243,10 @@ impl Planner<'_> {
 }
 
 /// What of some pixels is on a surface, and at which scale.
-struct View {
-    size: [u32; 2],
+pub(super) struct View {
+    pub(super) size: [u32; 2],
     /// Where the surface lies in those pixels.
-    dest: Rect,
+    pub(super) dest: Rect,
     /// Surface pixels for each of them.
     scale: f32,
     surface_from_layer: Affine,
@@ -255,7 +255,7 @@ struct View {
 impl View {
     /// Of `bounds` and `reach` around it; `shown` is the scale at which it is shown. It is taken in steps of 1/16, so that
     /// a slow zoom does not draw it anew on every frame, and smaller where a texture could not hold it.
-    fn new(bounds: Rect, shown: f32, reach: f32) -> Option<Self> {
+    pub(super) fn new(bounds: Rect, shown: f32, reach: f32) -> Option<Self> {
         if bounds.is_empty() {
             return None;
         }
@@ -273,7 +273,7 @@ impl View {
     }
 
     /// The items on the surface.
-    fn of(&self, items: Vec<DrawItem>) -> Vec<DrawItem> {
+    pub(super) fn of(&self, items: Vec<DrawItem>) -> Vec<DrawItem> {
         laid(items, self.surface_from_layer, 1.0)
     }
 }
@@ -285,7 +285,7 @@ fn laid(items: Vec<DrawItem>, place: Affine, opacity: f32) -> Vec<DrawItem> {
 }
 
 /// The smallest rectangle around all items that colour anything.
-fn bounds_of(items: &[DrawItem]) -> Option<Rect> {
+pub(super) fn bounds_of(items: &[DrawItem]) -> Option<Rect> {
     let colours = |item: &&DrawItem| !matches!(item.paint, Paint::Cut(_));
     items.iter().filter(colours).map(|item| item.place.bounds_of(item.clip)).reduce(Rect::join)
 }
