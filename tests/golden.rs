@@ -18,7 +18,7 @@ use stream_manager::{
     base::{colour::VideoColour, nv12::Picture},
     gpu::{Compositor, Gpu, Options},
     media::{Config, Library},
-    scene::{Canvas, DrawList, LayerErrors, Moment, Show, evaluate, read_layers},
+    scene::{DrawList, Moment, Show, evaluate},
 };
 
 mod moving;
@@ -96,6 +96,14 @@ golden!(
     border,
     bounds,
     corner_pin,
+    transition_fade,
+    transition_push,
+    transition_wipe,
+    transition_iris,
+    transition_clock,
+    transition_luma,
+    transition_luma_inverted,
+    transition_stinger,
 );
 
 fn dir() -> PathBuf {
@@ -130,7 +138,8 @@ fn every_scene_is_the_same_when_only_what_changed_is_drawn() {
             let later = Moment { elapsed: start.elapsed + Duration::from_millis(ms), utc_ms: start.utc_ms + ms as i64 };
             draw(&show, later, &format!("{ms} ms later"));
         }
-        for i in 0..document["layers"].as_array().unwrap().len() {
+        // Shows of several scenes have theirs within.
+        for i in 0..document["layers"].as_array().map_or(0, Vec::len) {
             let enabled = document["layers"][i].get("enabled") == Some(&false.into());
             document["layers"][i]["enabled"] = enabled.into();
             draw(&read(document.clone()).0, start, &format!("layer {i} toggled"));
@@ -172,13 +181,9 @@ fn document(name: &str) -> serde_json::Value {
 }
 
 fn read(mut document: serde_json::Value) -> (Show, Moment) {
-    let canvas: Canvas = serde_json::from_value(document["canvas"].take()).unwrap();
-    let layer_errors: LayerErrors = serde_json::from_value(document["layerErrors"].take()).unwrap_or_default();
-    let at_ms: u32 = document.get("atMs").map_or(0, |at| serde_json::from_value(at.clone()).unwrap());
-    let serde_json::Value::Array(layers) = document["layers"].take() else { panic!("layers are an array") };
-    let layers = read_layers(layers).unwrap_or_else(|problems| panic!("{problems}"));
-    let moment = Moment { elapsed: Duration::from_millis(at_ms.into()), utc_ms: at_ms.into() };
-    (Show::of_layers(canvas, layer_errors, layers), moment)
+    let at_ms = document.as_object_mut().unwrap().remove("atMs").map_or(0, |at| at.as_u64().unwrap());
+    let show = Show::read(document).unwrap_or_else(|problems| panic!("{problems}"));
+    (show, Moment { elapsed: Duration::from_millis(at_ms), utc_ms: at_ms as i64 })
 }
 
 /// The pictures that the scenes refer to: made here, so that every texel is known.

@@ -1,4 +1,5 @@
-//! What comes inside the program: the fonts every text is set with, and the pictures of the default show.
+//! What comes inside the program: the fonts every text is set with, the pictures of the default show, and the masks of
+//! luma wipes (drawn by assets/wipes/src/wipes.py).
 //!
 //! Bundled fonts make a text look the same on every machine; bundled pictures let the program show something without a
 //! single file around it.
@@ -27,6 +28,14 @@ pub(crate) const PICTURES: &[(&str, &[u8])] = &[
     ("show/host.png", include_bytes!("../../assets/show/host.png")),
     ("show/logo.png", include_bytes!("../../assets/show/logo.png")),
     ("show/panel.jpg", include_bytes!("../../assets/show/panel.jpg")),
+    ("wipes/blinds.png", include_bytes!("../../assets/wipes/blinds.png")),
+    ("wipes/checker.png", include_bytes!("../../assets/wipes/checker.png")),
+    ("wipes/clouds.png", include_bytes!("../../assets/wipes/clouds.png")),
+    ("wipes/diagonal.png", include_bytes!("../../assets/wipes/diagonal.png")),
+    ("wipes/diamond.png", include_bytes!("../../assets/wipes/diamond.png")),
+    ("wipes/paint.png", include_bytes!("../../assets/wipes/paint.png")),
+    ("wipes/ripple.png", include_bytes!("../../assets/wipes/ripple.png")),
+    ("wipes/spiral.png", include_bytes!("../../assets/wipes/spiral.png")),
 ];
 
 /// The bytes of a built-in picture, by its name without [`PREFIX`].

@@ -14,6 +14,7 @@
 //! Not here: what is heard.
 
 mod plan;
+mod wipe;
 
 use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
 use serde_json::Value;
 
 pub(super) use self::plan::Studio;
+pub use self::wipe::{LumaWipe, Wipe, WipeShape};
 use super::{
     Content, Easing, Layer,
     check::{self, Check, Problem, Problems},
@@ -247,7 +249,7 @@ macro_rules! registry {
     };
 }
 
-registry!(Cut, Fade, FadeColor, Slide, Swipe, Push, Stinger);
+registry!(Cut, Fade, FadeColor, Slide, Swipe, Push, Wipe, LumaWipe, Stinger);
 
 macro_rules! documents {
     ($($name:ident = $text:literal),+ $(,)?) => {
@@ -353,6 +355,9 @@ pub struct Stinger {
     layer: Box<Layer>,
     /// When the next scene takes the place of the last one, in milliseconds from the beginning.
     pub trigger_ms: u32,
+    /// What plays beside it, unseen: where it is bright, the next scene shows before that, where it is dark, the last one
+    /// does. A track matte.
+    matte: Option<Box<Layer>>,
 }
 
 #[derive(Deserialize)]
@@ -360,6 +365,8 @@ pub struct Stinger {
 struct StingerDocument {
     content: Value,
     trigger_ms: u32,
+    #[serde(default)]
+    matte: Option<Value>,
 }
 
 impl Stinger {
@@ -373,9 +380,17 @@ impl Document for Stinger {
     const TYPE: &'static str = "stinger";
 
     fn read(value: Value) -> Result<Self, Problems> {
-        let StingerDocument { content, trigger_ms } = check::read(value)?;
-        let layer = Layer::read(serde_json::json!({ "id": "stinger", "content": content }))?;
-        Ok(Self { layer: Box::new(layer), trigger_ms })
+        let StingerDocument { content, trigger_ms, matte } = check::read(value)?;
+        let layer = |id: &str, content| Layer::read(serde_json::json!({ "id": id, "content": content })).map(Box::new);
+        let matte = matte.map(|content| layer("matte", content)).transpose();
+        // What the layer calls its content is the matte here.
+        let matte = matte.map_err(|mut problems| {
+            for problem in &mut problems.0 {
+                problem.pointer = problem.pointer.replacen("/content", "/matte", 1);
+            }
+            problems
+        })?;
+        Ok(Self { layer: layer("stinger", content)?, trigger_ms, matte })
     }
 
     fn check(&self, duration_ms: u32, check: &mut Check) {
@@ -388,6 +403,9 @@ impl Serialize for Stinger {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("content", self.content())?;
         map.serialize_entry("triggerMs", &self.trigger_ms)?;
+        if let Some(matte) = &self.matte {
+            map.serialize_entry("matte", &matte.content)?;
+        }
         map.end()
     }
 }
@@ -433,7 +451,12 @@ impl Transition {
     /// What it draws beside the two scenes, each on the whole canvas.
     pub fn overlays(&self) -> Vec<Layer> {
         match &self.kind {
-            Kind::Stinger(stinger) => vec![(*stinger.layer).clone()],
+            Kind::Stinger(stinger) => [Some(&stinger.layer), stinger.matte.as_ref()]
+                .into_iter()
+                .flatten()
+                .map(|layer| (**layer).clone())
+                .collect(),
+            Kind::LumaWipe(wipe) => vec![wipe.mask()],
             _ => Vec::new(),
         }
     }

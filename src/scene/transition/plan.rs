@@ -5,12 +5,12 @@
 
 use std::sync::Arc;
 
-use super::{Direction, Kind, OnAir, Stinger, Take};
+use super::{Direction, Kind, LumaWipe, OnAir, Stinger, Take};
 use crate::{
     base::{colour::Rgba, id::Id},
     scene::{
-        BlendMode, Evaluation, Moment, Show,
-        draw::{DrawItem, Group, Lay, Media, Paint},
+        BlendMode, Evaluation, LayerError, Moment, Show,
+        draw::{Channel, DrawItem, Effect, Extent, Group, Lay, Matte, Media, Paint, Raster},
         evaluate::{plan_canvas, plan_over_canvas},
         geometry::{Affine, Rect},
     },
@@ -46,11 +46,7 @@ impl Studio<'_> {
         plan.change_at(take.start().max(self.moment.elapsed));
         match &take.transition.kind {
             Kind::Cut(_) => self.plan(&take.from, plan),
-            Kind::Fade(_) => {
-                self.plan(&take.from, plan);
-                let next = self.next(take, plan);
-                self.add(DrawItem { opacity: progress, ..next }, plan);
-            }
+            Kind::Fade(_) => self.fade(take, progress, plan),
             Kind::FadeColor(fade) => {
                 self.side(take, progress >= 0.5, plan);
                 let opacity = 1.0 - (2.0 * progress - 1.0).abs();
@@ -71,8 +67,67 @@ impl Studio<'_> {
                 self.add(self.moved(last, push.direction, progress, false), plan);
                 self.add(self.moved(next, push.direction, progress, true), plan);
             }
+            Kind::Wipe(wipe) => {
+                let shape = wipe.matte(progress, self.whole());
+                let items = vec![self.item(&take.to, Paint::Shape(Arc::new(shape)))];
+                self.uncover(take, self.matte(&take.to, items, Vec::new(), Channel::Alpha, false), plan);
+            }
+            Kind::LumaWipe(wipe) => match self.luma_matte(take, wipe, progress, plan) {
+                Some(matte) => self.uncover(take, matte, plan),
+                // Without its picture it is a fade.
+                None => self.fade(take, progress, plan),
+            },
             Kind::Stinger(stinger) => self.stinger(take, stinger, plan),
         }
+    }
+
+    fn fade(&self, take: &Take, progress: f32, plan: &mut Evaluation) {
+        self.plan(&take.from, plan);
+        let next = self.next(take, plan);
+        self.add(DrawItem { opacity: progress, ..next }, plan);
+    }
+
+    /// The next scene over what was on air, as far as the matte shows it.
+    fn uncover(&self, take: &Take, matte: DrawItem, plan: &mut Evaluation) {
+        self.plan(&take.from, plan);
+        let next = self.picture(&take.to, plan, |plan| {
+            self.scene(&take.to, plan);
+            plan.draw_list.items.push(matte);
+        });
+        self.add(next, plan);
+    }
+
+    /// Items of which the channel says how much of what lies below on the same surface is left.
+    fn matte(
+        &self,
+        id: &Id,
+        items: Vec<DrawItem>,
+        effects: Vec<Effect>,
+        channel: Channel,
+        is_inverted: bool,
+    ) -> DrawItem {
+        let lay = Lay::Matte(Matte { channel, is_inverted });
+        let group = Group { size: self.show.canvas.size.sides(), dest: self.whole(), items, effects, lay };
+        self.item(id, Paint::Group(Arc::new(group)))
+    }
+
+    /// `None`, noted, when its picture is missing.
+    fn luma_matte(&self, take: &Take, wipe: &LumaWipe, progress: f32, plan: &mut Evaluation) -> Option<DrawItem> {
+        let raster = Raster::Image(wipe.asset.as_str().into());
+        match self.media.extent(&raster) {
+            Extent::Ready(_) => {}
+            Extent::Pending => {
+                plan.is_pending = true;
+                return None;
+            }
+            Extent::Failed(message) => {
+                plan.errors.push(LayerError { layer: take.to.clone(), message });
+                return None;
+            }
+        }
+        let items = vec![self.item(&take.to, Paint::Raster { raster, dest: self.whole() })];
+        // Where it becomes black, the next scene shows; bright parts first is the other way round.
+        Some(self.matte(&take.to, items, vec![wipe.threshold(progress)], Channel::Luma, !wipe.inverted))
     }
 
     /// Both sides on their own, one after the other.
@@ -106,8 +161,17 @@ impl Studio<'_> {
     /// The stinger plays from its beginning, so its time is the take's.
     fn stinger(&self, take: &Take, stinger: &Stinger, plan: &mut Evaluation) {
         let elapsed = self.moment.elapsed.saturating_sub(take.start());
-        self.side(take, elapsed.as_millis() >= stinger.trigger_ms.into(), plan);
         let changes_at = plan.changes_at;
+        let is_over = elapsed.as_millis() >= stinger.trigger_ms.into();
+        match stinger.matte.as_ref().filter(|_| !is_over) {
+            None => self.side(take, is_over, plan),
+            Some(matte) => {
+                let first = plan.draw_list.items.len();
+                plan_over_canvas(*self, matte, take.start(), plan);
+                let items = plan.draw_list.items.split_off(first);
+                self.uncover(take, self.matte(&take.to, items, Vec::new(), Channel::Luma, false), plan);
+            }
+        }
         plan_over_canvas(*self, &stinger.layer, take.start(), plan);
         // What it says of its own time says nothing here: a take is planned on every frame.
         plan.changes_at = changes_at;
