@@ -24,6 +24,8 @@ const FLAGS: &[&str] = &[
     "--disable-lcd-text",
     "--font-render-hinting=none",
     "--hide-scrollbars",
+    // Else no file may be another one's mask.
+    "--allow-file-access-from-files",
     "--disable-quic",
     "--disable-sync",
     "--disable-background-networking",

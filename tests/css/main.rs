@@ -10,6 +10,7 @@
 mod blends;
 mod chromium;
 mod easings;
+mod effects;
 mod ours;
 mod pictures;
 #[path = "../support/mod.rs"]
@@ -61,6 +62,11 @@ fn all() -> Vec<Case> {
         blends::modes(),
         blends::modes_over_translucent(),
         blends::groups(),
+        effects::corners(),
+        effects::blurs(),
+        effects::filters(),
+        effects::masks(),
+        effects::pins(),
     ]
     .into_iter()
     .flatten()
@@ -196,6 +202,31 @@ fn blend_modes_over_translucent_ground_are_those_of_css() {
 #[test]
 fn groups_are_mixed_as_css_does() {
     compare(blends::groups());
+}
+
+#[test]
+fn corners_and_borders_are_those_of_css() {
+    compare(effects::corners());
+}
+
+#[test]
+fn blurs_and_shadows_are_those_of_css() {
+    compare(effects::blurs());
+}
+
+#[test]
+fn colour_filters_are_those_of_css() {
+    compare(effects::filters());
+}
+
+#[test]
+fn masks_are_those_of_css() {
+    compare(effects::masks());
+}
+
+#[test]
+fn pinned_corners_are_a_projective_transform() {
+    compare(effects::pins());
 }
 
 #[test]

@@ -5,13 +5,13 @@ use serde_json::{Value, json};
 use crate::{Case, Limit, chromium, ours};
 
 /// A value is rounded at most twice on either side.
-const EXACT: Limit = Limit { off: 2, outliers: 0.0 };
+pub(crate) const EXACT: Limit = Limit { off: 2, outliers: 0.0 };
 /// On an edge that runs through pixels the two rasterisers count the covered share a little differently: Skia sums areas
 /// in steps, we take the distance from the edge, which is most off at a corner. Colours on both sides are 200 apart.
 pub(crate) const EDGES: Limit = Limit { off: 20, outliers: 0.002 };
 /// A picture at another size: Skia makes smaller ones from the nearest mip level, we from the two around, and the colours
 /// of the picture change by up to 10 from pixel to pixel.
-const RESAMPLED: Limit = Limit { off: 6, outliers: 0.001 };
+pub(crate) const RESAMPLED: Limit = Limit { off: 6, outliers: 0.001 };
 
 fn at(x: f64, y: f64, width: f64, height: f64) -> Value {
     json!({ "positionX": x, "positionY": y, "width": width, "height": height })
