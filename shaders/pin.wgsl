@@ -6,6 +6,8 @@ struct Pin {
     to_surface: array<vec4f, 3>,
     // For each edge, clockwise from the top: the canvas pixels that a point lies inside of it; the last is padding.
     edges: array<vec4f, 4>,
+    // Left, top, right and bottom centre of the surface's pixels that are seen.
+    within: vec4f,
     // Opacity; the rest is padding.
     style: vec4f,
 }
@@ -31,8 +33,9 @@ fn between(a: u32, b: u32, p: vec2f) -> f32 {
 fn colour_at(p: vec2f) -> vec4f {
     let v = vec3f(p, 1.0);
     let w = max(dot(item.to_surface[2].xyz, v), 1e-6);
-    let uv = vec2f(dot(item.to_surface[0].xyz, v), dot(item.to_surface[1].xyz, v)) / w;
-    return textureSampleLevel(pixels, nearest_level, uv / vec2f(textureDimensions(pixels)), 0.0);
+    let on_surface = vec2f(dot(item.to_surface[0].xyz, v), dot(item.to_surface[1].xyz, v)) / w;
+    let q = clamp(on_surface, item.within.xy, item.within.zw);
+    return textureSampleLevel(pixels, nearest_level, q / vec2f(textureDimensions(pixels)), 0.0);
 }
 
 // Four samples: what recedes is shown smaller than the surface, which has one level.

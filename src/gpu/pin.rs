@@ -15,7 +15,7 @@ use super::{
 use crate::scene::{
     BlendSpace,
     draw::{DrawItem, Group, Pin as Document},
-    geometry::{Affine, Projective},
+    geometry::{Affine, Projective, Rect},
 };
 
 pub(crate) const SOURCE: Source =
@@ -36,13 +36,15 @@ mod gpu_data {
         pub(crate) to_surface: [[f32; 4]; 3],
         /// For each edge, the canvas pixels that a point lies inside of it.
         pub(crate) edges: [[f32; 4]; 4],
+        /// Left, top, right and bottom centre of the surface's pixels that are seen.
+        pub(crate) within: [f32; 4],
         /// Opacity.
         pub(crate) style: [f32; 4],
     }
 }
 
 pub(crate) fn layouts() -> Vec<pipeline::Layout> {
-    vec![pipeline::layout!("pin.wgsl", gpu_data::Pin as "Pin" { place, to_surface, edges, style })]
+    vec![pipeline::layout!("pin.wgsl", gpu_data::Pin as "Pin" { place, to_surface, edges, within, style })]
 }
 
 /// An item that was written.
@@ -136,8 +138,22 @@ fn encode(place: Place, item: &DrawItem, group: &Group, pin: &Document) -> gpu_d
         place,
         to_surface: to_surface.0.map(row),
         edges: edges(corners).map(row),
+        within: within(surface_from_layer.bounds_of(rect)),
         style: [item.opacity, 0.0, 0.0, 0.0],
     }
+}
+
+/// The centres of the outermost pixels that lie whole in the rectangle. Beyond them the surface is clear: to mix that in
+/// would fade the edges, which are faded by what is covered of a canvas pixel already.
+fn within(rect: Rect) -> [f32; 4] {
+    // Rounding may take a little off a whole pixel.
+    const LEAST: f32 = 1.0 / 64.0;
+    let ends = |start: f32, end: f32| {
+        let [first, last] = [(start - LEAST).ceil() + 0.5, (end + LEAST).floor() - 0.5];
+        if first <= last { [first, last] } else { [((start + end) / 2.0).floor() + 0.5; 2] }
+    };
+    let ([left, right], [top, bottom]) = (ends(rect.x, rect.right()), ends(rect.y, rect.bottom()));
+    [left, top, right, bottom]
 }
 
 fn projective(map: Affine) -> Projective {
@@ -166,6 +182,14 @@ fn cross(a: [f64; 2], b: [f64; 2]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_seen_ends_at_whole_pixels() {
+        assert_eq!(within(Rect::new(0.0, 8.0, 90.0, 60.0)), [0.5, 8.5, 89.5, 67.5]);
+        assert_eq!(within(Rect::new(0.25, 8.001, 90.5, 60.25)), [1.5, 8.5, 89.5, 67.5]);
+        // No pixel lies whole in a line.
+        assert_eq!(within(Rect::new(3.25, 0.0, 0.5, 4.0)), [3.5, 0.5, 3.5, 3.5]);
+    }
 
     #[test]
     fn points_lie_inside_of_edges_whichever_way_they_turn() {
