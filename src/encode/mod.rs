@@ -212,7 +212,7 @@ pub fn open(wanted: Backend, config: &Config) -> Result<Opened, OpenError> {
     let mut refusals = Vec::new();
     for candidate in wanted.candidates() {
         match (candidate.open)(config) {
-            Ok(encoder) => return Ok(Opened { encoder: Still::around(encoder, config.gop_frames), refusals }),
+            Ok(encoder) => return Ok(Opened { encoder: Still::around(encoder, config), refusals }),
             Err(source) => refusals.push(Refusal { backend: candidate.name, source }),
         }
     }
