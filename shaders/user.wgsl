@@ -82,8 +82,11 @@ fn read_at(colour: vec4f, uv: vec2f) -> vec4f {
     return select(vec4f(0.0), straight_of(colour), is_inside);
 }
 
+// The layer's box is a part of its picture.
 fn sample(uv: vec2f) -> vec4f {
-    return read_at(textureSampleLevel(picture, smooth_sampler, uv, 0.0), uv);
+    let pixel = canvas_from_layer(item.place, item.area.xy + uv * item.area.zw);
+    let at = pixel / vec2f(textureDimensions(picture));
+    return read_at(textureSampleLevel(picture, smooth_sampler, at, 0.0), at);
 }
 
 fn sample_from(uv: vec2f) -> vec4f {

@@ -83,6 +83,7 @@ golden!(
     group,
     layer_errors,
     shader,
+    effect_shader,
     effect_blur_shadow_glow,
     effect_blur_shadow_glow_linear,
     effect_grade,
@@ -108,6 +109,7 @@ golden!(
     transition_clock,
     transition_luma,
     transition_luma_inverted,
+    transition_shader,
     transition_stinger,
 );
 

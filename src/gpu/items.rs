@@ -11,7 +11,10 @@
 use bytemuck::Pod;
 
 use super::pipeline;
-use crate::scene::{draw::DrawItem, geometry::Rect};
+use crate::scene::{
+    draw::DrawItem,
+    geometry::{Affine, Rect},
+};
 
 pub(crate) use gpu_data::{Frame, Place};
 
@@ -68,12 +71,20 @@ impl Frame {
 impl Placed {
     /// The place of an item of which `clip` is seen; `None` when it cannot be seen at all.
     pub(crate) fn of(item: &DrawItem, clip: Rect, canvas: Rect) -> Option<Self> {
-        let place = item.place;
-        let back = place.inverse()?;
-        let bounds = place.bounds_of(clip);
+        let bounds = item.place.bounds_of(clip);
         if clip.is_empty() || item.opacity <= 0.0 || bounds.intersect(canvas).is_empty() {
             return None;
         }
+        Self::at(item.place, clip)
+    }
+
+    /// Over all of a canvas.
+    pub(crate) fn over(place: Affine, canvas: Rect) -> Option<Self> {
+        Self::at(place, place.inverse()?.bounds_of(canvas))
+    }
+
+    fn at(place: Affine, clip: Rect) -> Option<Self> {
+        let (back, bounds) = (place.inverse()?, place.bounds_of(clip));
         let is_upright = (place.b == 0.0 && place.c == 0.0) || (place.a == 0.0 && place.d == 0.0);
         let edges = [bounds.x, bounds.y, bounds.right(), bounds.bottom()];
         let is_aligned = is_upright && edges.iter().all(|edge| (edge - edge.round()).abs() < ALIGNED);

@@ -19,7 +19,7 @@ use super::{
     Error,
     blend::{self, Blend},
     device::Gpu,
-    effects::{Effects, Pass, Sheet, Tools},
+    effects::{Effects, Needs, Pass, Sheet, Tools},
     floor,
     items::{Items, Placed},
     light,
@@ -65,8 +65,17 @@ enum Draw {
     Raster(raster::Draw),
     Blend(blend::Draw),
     User(user::Draw),
+    /// With the picture that comes; the one that goes is the backdrop.
+    Mixed(user::Draw, Arc<Texture>),
     Matte(matte::Draw),
     Pin(pin::Draw),
+}
+
+impl Draw {
+    /// Whether it reads what it is drawn on.
+    fn reads_backdrop(&self) -> bool {
+        matches!(self, Self::Blend(_) | Self::Mixed(..))
+    }
 }
 
 /// What becomes of an item.
@@ -78,6 +87,8 @@ enum Planned {
     /// Its pixels are not there yet.
     Pending,
     Failed(Arc<str>),
+    /// This is drawn in its place.
+    Instead(Draw, Arc<str>),
 }
 
 /// Something to be recorded.
@@ -225,6 +236,7 @@ impl Painter {
     pub(crate) fn prepare(&mut self, surface: &mut Surface, items: &[DrawItem], background: Option<Rgba>) -> Damage {
         let (mut damage, mut still) = surface.damage(items, background);
         let found = self.find(surface, items, &mut damage, &mut still);
+        damage.spread(items, surface.size);
         // Groups are kept as they are; a floor for each of them would take more than it gives.
         let is_target = background.is_some();
         let device = &self.gpu.device;
@@ -303,7 +315,7 @@ impl Painter {
     /// surface.
     fn finish(&mut self, surface: &mut Surface, chain: &[Effect], is_changed: bool) -> (Found, bool) {
         let finished = surface.finished.take();
-        let (tables, is_new) = match self.find_tables(chain) {
+        let (needs, is_new) = match self.find_needs(chain, surface.size) {
             Ok(tables) => tables,
             Err(found) => return (found, false),
         };
@@ -314,7 +326,8 @@ impl Painter {
         };
         if is_changed || !is_done {
             let (gpu, maker) = (&*self.gpu, &self.maker);
-            let mut tools = Tools { gpu, items: &mut self.items, maker, tables: &tables };
+            let frame = &surface.frame;
+            let mut tools = Tools { gpu, items: &mut self.items, maker, needs: &needs, frame };
             match self.effects.plan(&mut tools, chain, &surface.picture, &sheet) {
                 Ok(passes) => self.work.push(Work::Effects(passes)),
                 Err(error) => return (Found::Failed(error.to_string().into()), false),
@@ -325,21 +338,31 @@ impl Painter {
         (Found::Ready(picture), !is_done)
     }
 
-    /// The tables of a chain, in order, and whether one of them is new; or what is wrong with one.
-    fn find_tables(&mut self, chain: &[Effect]) -> Result<(Vec<Arc<Texture>>, bool), Found> {
-        let mut tables = Vec::new();
+    /// The tables and programs of a chain, and whether a table is new; or what is wrong with one.
+    fn find_needs(&mut self, chain: &[Effect], size: [u32; 2]) -> Result<(Needs, bool), Found> {
+        let mut needs = Needs::default();
         let mut is_new = false;
         for effect in chain {
-            let Effect::Lut { lut, .. } = effect else { continue };
-            match self.textures.find(lut) {
-                (Found::Ready(texture), is_made) => {
-                    is_new |= is_made;
-                    tables.push(texture);
+            match effect {
+                Effect::Lut { lut, .. } => match self.textures.find(lut) {
+                    (Found::Ready(texture), is_made) => {
+                        is_new |= is_made;
+                        needs.tables.push(texture);
+                    }
+                    (missing, _) => return Err(missing),
+                },
+                Effect::Shader { shader, .. } => {
+                    let pixels = f64::from(size[0]) * f64::from(size[1]);
+                    let missing = |unready| match unready {
+                        Unready::Pending => Found::Pending,
+                        Unready::Failed(message) => Found::Failed(message),
+                    };
+                    needs.programs.push(self.user.ready(shader, pixels).map_err(missing)?);
                 }
-                (missing, _) => return Err(missing),
+                Effect::Blur { .. } | Effect::Shadow { .. } | Effect::Grade(_) | Effect::Key(_) => {}
             }
         }
-        Ok((tables, is_new))
+        Ok((needs, is_new))
     }
 
     fn child<'a>(&mut self, surface: &'a mut Surface, key: Key, size: [u32; 2]) -> Result<&'a mut Child, Error> {
@@ -400,6 +423,11 @@ impl Painter {
                 Planned::Failed(message) => {
                     self.report.problems.push(LayerError { layer: item.layer.clone(), message });
                     missing.push(bounds);
+                }
+                Planned::Instead(draw, message) => {
+                    self.report.problems.push(LayerError { layer: item.layer.clone(), message });
+                    missing.push(bounds);
+                    draws.push(Drawn { index, draw, bounds, cover: None });
                 }
             }
         }
@@ -465,6 +493,9 @@ impl Painter {
         if group.lay == Lay::Over(BlendMode::Normal) {
             return self.plan_raster(surface, item, texture, group.dest);
         }
+        if let Lay::Mixed(shader) = &group.lay {
+            return self.plan_mixed(surface, item, texture, group, shader);
+        }
         let is_pinned = matches!(group.lay, Lay::Pinned(_));
         let clip = if is_pinned { item.clip } else { item.clip.intersect(group.dest) };
         let Some(placed) = Placed::of(item, clip, surface.canvas()) else { return Planned::Unseen };
@@ -479,6 +510,7 @@ impl Painter {
                 let raster = Raster::push(items, placed, item, group.dest, texture);
                 self.matte.of(gpu, raster, *matte).map(Draw::Matte)
             }
+            Lay::Mixed(_) => return Planned::Unseen,
         };
         match planned {
             Ok(draw) => Planned::Draw(draw, None),
@@ -489,12 +521,34 @@ impl Painter {
     fn plan_shader(&mut self, surface: &Surface, item: &DrawItem, shader: &Shader) -> Planned {
         let clip = item.clip.intersect(shader.area);
         let Some(placed) = Placed::of(item, clip, surface.canvas()) else { return Planned::Unseen };
-        let seen = item.place.bounds_of(clip).intersect(surface.canvas());
-        let pixels = (f64::from(seen.w) * f64::from(seen.h)).ceil();
-        match self.user.push(&mut self.items, placed, item.opacity, shader, pixels, Vec::new()) {
+        let pixels = seen_pixels(surface, item, clip);
+        match self.user.push(&mut self.items, placed, item.opacity, shader, pixels) {
             Ok(draw) => Planned::Draw(Draw::User(draw), None),
             Err(Unready::Pending) => Planned::Pending,
             Err(Unready::Failed(message)) => Planned::Failed(message),
+        }
+    }
+
+    /// Until its program is made what lies below is seen; when that failed, it fades in instead.
+    fn plan_mixed(
+        &mut self,
+        surface: &Surface,
+        item: &DrawItem,
+        texture: Arc<Texture>,
+        group: &Group,
+        shader: &Shader,
+    ) -> Planned {
+        let clip = item.clip.intersect(group.dest);
+        let Some(placed) = Placed::of(item, clip, surface.canvas()) else { return Planned::Unseen };
+        let pixels = seen_pixels(surface, item, clip);
+        match self.user.push(&mut self.items, placed, item.opacity, shader, pixels) {
+            Ok(draw) => Planned::Draw(Draw::Mixed(draw, texture), None),
+            Err(Unready::Pending) => Planned::Pending,
+            Err(Unready::Failed(message)) => {
+                let faded = DrawItem { opacity: item.opacity * shader.progress, ..item.clone() };
+                let raster = Raster::push(&mut self.items, placed, &faded, group.dest, texture);
+                Planned::Instead(Draw::Raster(raster), message)
+            }
         }
     }
 
@@ -503,7 +557,10 @@ impl Painter {
         for item in items {
             match &item.paint {
                 Paint::Shader(shader) => self.user.wait(shader, wait),
-                Paint::Group(group) => self.wait(&group.items, wait),
+                Paint::Group(group) => {
+                    self.wait(&group.items, wait);
+                    group.shaders().for_each(|shader| self.user.wait(shader, wait));
+                }
                 Paint::Solid(_) | Paint::Shape(_) | Paint::Cut(_) | Paint::Raster { .. } => {}
             }
         }
@@ -533,7 +590,7 @@ impl Painter {
         } else {
             Ground::Drawn(self.plan_ground(surface, background))
         };
-        if surface.backdrop.is_none() && draws.iter().any(|drawn| matches!(drawn.draw, Draw::Blend(_))) {
+        if surface.backdrop.is_none() && draws.iter().any(|drawn| drawn.draw.reads_backdrop()) {
             surface.backdrop = Some(self.maker.backdrop(surface.size));
         }
         self.work.push(Work::Draw(Box::new(Job {
@@ -562,7 +619,7 @@ impl Painter {
         for work in std::mem::take(&mut self.work) {
             match work {
                 Work::Draw(job) => self.record_job(encoder, &job),
-                Work::Effects(passes) => self.effects.record(encoder, &passes),
+                Work::Effects(passes) => self.effects.record(encoder, &self.user, &passes),
             }
         }
     }
@@ -593,21 +650,26 @@ impl Painter {
                         continue;
                     }
                 };
+                if let Some(backdrop) = job.backdrop.as_ref().filter(|_| drawn.draw.reads_backdrop()) {
+                    drop(pass);
+                    copy(encoder, &job.texture, &backdrop.texture, rect);
+                    pass = begin(encoder, job, wgpu::LoadOp::Load);
+                    scissor(&mut pass, rect);
+                }
                 match (&drawn.draw, &job.backdrop) {
                     (Draw::Solid(draw), _) => self.solid.draw(&mut pass, draw),
                     (Draw::Shape(draw), _) => self.shape.draw(&mut pass, draw),
                     (Draw::Raster(draw), _) => self.raster.draw(&mut pass, draw),
-                    (Draw::User(draw), _) => self.user.draw(&mut pass, draw),
+                    (Draw::User(draw), _) => self.user.draw(&mut pass, draw, &[]),
                     (Draw::Matte(draw), _) => self.matte.draw(&mut pass, self.raster.slots(), draw),
                     (Draw::Pin(draw), _) => self.pin.draw(&mut pass, draw),
                     (Draw::Blend(draw), Some(backdrop)) => {
-                        drop(pass);
-                        copy(encoder, &job.texture, &backdrop.texture, rect);
-                        pass = begin(encoder, job, wgpu::LoadOp::Load);
-                        scissor(&mut pass, rect);
                         self.blend.draw(&mut pass, self.raster.slots(), &backdrop.group, draw);
                     }
-                    (Draw::Blend(_), None) => {}
+                    (Draw::Mixed(draw, next), Some(backdrop)) => {
+                        self.user.draw(&mut pass, draw, &[&backdrop.group, &next.group]);
+                    }
+                    (Draw::Blend(_) | Draw::Mixed(..), None) => {}
                 }
             }
         }
@@ -664,6 +726,12 @@ fn copy(encoder: &mut wgpu::CommandEncoder, from: &wgpu::Texture, to: &wgpu::Tex
     (from.origin, to.origin) = (origin, origin);
     let (width, height) = (rect.right - rect.left, rect.bottom - rect.top);
     encoder.copy_texture_to_texture(from, to, wgpu::Extent3d { width, height, depth_or_array_layers: 1 });
+}
+
+/// About how many pixels of a surface an item colours.
+fn seen_pixels(surface: &Surface, item: &DrawItem, clip: Rect) -> f64 {
+    let seen = item.place.bounds_of(clip).intersect(surface.canvas());
+    (f64::from(seen.w) * f64::from(seen.h)).ceil()
 }
 
 /// The pixels of which an item leaves nothing below it.

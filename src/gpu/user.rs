@@ -21,7 +21,6 @@ use super::{
     items::{self, Items, Place, Placed},
     pipeline,
     surface::Maker,
-    textures::Texture,
 };
 use crate::{
     media::cache::Cache,
@@ -75,16 +74,21 @@ pub(crate) fn sources() -> impl Iterator<Item = (&'static str, String)> {
 pub(crate) struct Draw {
     offset: u32,
     made: Arc<Made>,
-    /// Groups 2 and 3, as far as the program has them.
-    pictures: Vec<Arc<Texture>>,
 }
 
 /// A program on the GPU.
 #[derive(Debug)]
-struct Made {
+pub(crate) struct Made {
     pipeline: wgpu::RenderPipeline,
     /// What a pixel takes, in nanoseconds.
     pixel_ns: f64,
+}
+
+impl Made {
+    /// Writes an item.
+    pub(crate) fn push(self: Arc<Self>, items: &mut Items, placed: Placed, opacity: f32, shader: &Shader) -> Draw {
+        Draw { offset: items.push(&written(placed, opacity, shader)), made: self }
+    }
 }
 
 /// What there is of a program.
@@ -167,7 +171,7 @@ impl User {
         Slot::Pending
     }
 
-    /// Writes an item of which about so many pixels are seen; `pictures` are what its program reads.
+    /// Writes an item of which about so many pixels are seen.
     ///
     /// # Errors
     /// [`Unready`] when there is nothing to draw it with.
@@ -178,8 +182,16 @@ impl User {
         opacity: f32,
         shader: &Shader,
         pixels: f64,
-        pictures: Vec<Arc<Texture>>,
     ) -> Result<Draw, Unready> {
+        let made = self.ready(shader, pixels)?;
+        Ok(made.push(items, placed, opacity, shader))
+    }
+
+    /// A program that can be used for about so many pixels.
+    ///
+    /// # Errors
+    /// [`Unready`] when there is none.
+    pub(crate) fn ready(&mut self, shader: &Shader, pixels: f64) -> Result<Arc<Made>, Unready> {
         let made = match self.find(shader) {
             Slot::Ready(made) => made,
             Slot::Pending => return Err(Unready::Pending),
@@ -195,14 +207,15 @@ impl User {
             );
             return Err(Unready::Failed(message.into()));
         }
-        Ok(Draw { offset: items.push(&written(placed, opacity, shader)), made, pictures })
+        Ok(made)
     }
 
-    pub(crate) fn draw(&self, pass: &mut wgpu::RenderPass<'_>, draw: &Draw) {
+    /// `pictures` are what its program reads: groups 2 and 3, as far as it has them.
+    pub(crate) fn draw(&self, pass: &mut wgpu::RenderPass<'_>, draw: &Draw, pictures: &[&wgpu::BindGroup]) {
         pass.set_pipeline(&draw.made.pipeline);
         pass.set_bind_group(1, &self.slot, &[draw.offset]);
-        for (picture, group) in draw.pictures.iter().zip(2..) {
-            pass.set_bind_group(group, &picture.group, &[]);
+        for (&picture, group) in pictures.iter().zip(2..) {
+            pass.set_bind_group(group, picture, &[]);
         }
         pass.draw(0..4, 0..1);
     }

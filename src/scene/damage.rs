@@ -124,7 +124,20 @@ impl Damage {
         for (index, inner) in kept.changed_within {
             inner.rects.into_iter().filter_map(|rect| laid_in(&after[index], rect, size)).for_each(|r| damage.add(r));
         }
+        damage.spread(after, size);
         damage
+    }
+
+    /// Grows to all of what reads around itself, where it touches that.
+    pub fn spread(&mut self, items: &[DrawItem], size: [u32; 2]) {
+        for item in items {
+            let reads_around = matches!(&item.paint, Paint::Group(group) if group.reads_around());
+            if let Some(rect) = bounds(item, size).filter(|_| reads_around)
+                && self.rects.iter().any(|damaged| damaged.touches(rect))
+            {
+                self.add(rect);
+            }
+        }
     }
 
     /// The rectangles.

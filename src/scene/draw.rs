@@ -129,6 +129,8 @@ pub enum Lay {
     Pinned(Box<Pin>),
     /// It takes away from what lies below on the same surface.
     Matte(Matte),
+    /// A user's shader says what becomes of both; it may read all of what lies below.
+    Mixed(Arc<Shader>),
 }
 
 /// How a group is seen whose corners are pinned.
@@ -170,7 +172,7 @@ impl Group {
         match &self.lay {
             // A rectangle that reaches behind the eye may be seen anywhere.
             Lay::Pinned(pin) => pin.map.bounds_of(rect.intersect(pin.rect)).unwrap_or(clip),
-            Lay::Over(_) | Lay::Matte(_) => rect,
+            Lay::Over(_) | Lay::Matte(_) | Lay::Mixed(_) => rect,
         }
         .intersect(clip)
     }
@@ -182,7 +184,25 @@ impl Group {
 
     /// Whether a pixel of the surface colours others when it is finished.
     pub fn spreads(&self) -> bool {
-        self.effects.iter().any(Effect::spreads)
+        self.reads_around() || self.effects.iter().any(Effect::spreads)
+    }
+
+    /// The shaders that it is finished and laid in with.
+    pub fn shaders(&self) -> impl Iterator<Item = &Shader> {
+        let mixed = match &self.lay {
+            Lay::Mixed(shader) => Some(&**shader),
+            _ => None,
+        };
+        let own = self.effects.iter().filter_map(|effect| match effect {
+            Effect::Shader { shader, .. } => Some(&**shader),
+            _ => None,
+        });
+        own.chain(mixed)
+    }
+
+    /// Whether a pixel of what lies below colours others.
+    pub fn reads_around(&self) -> bool {
+        matches!(self.lay, Lay::Mixed(_))
     }
 }
 
@@ -216,12 +236,19 @@ pub enum Effect {
         /// How much of it, 0 to 1.
         amount: f32,
     },
+    /// What a user's shader makes of it.
+    Shader {
+        /// The shader; its area is in layer pixels.
+        shader: Arc<Shader>,
+        /// From layer pixels to surface pixels.
+        place: Affine,
+    },
 }
 
 impl Effect {
     /// Whether a pixel colours others.
     pub fn spreads(&self) -> bool {
-        matches!(self, Self::Blur { .. } | Self::Shadow { .. })
+        matches!(self, Self::Blur { .. } | Self::Shadow { .. } | Self::Shader { .. })
     }
 }
 

@@ -9,14 +9,17 @@
 //! values in either blend space: brightness, contrast, saturation and hue are CSS's filter functions, levels and keys are
 //! those of CasparCG and OBS (OBS's whole numbers divided by 1000), the CDL is that of the ASC.
 
-use std::ops::RangeInclusive;
+use std::{collections::BTreeMap, ops::RangeInclusive, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
     check::{self, Check, Problem, Problems},
+    content::shader::{Param, check_params, compile, values},
     draw,
+    geometry::{Affine, Rect},
+    shader::{Program, Role},
 };
 use crate::base::colour::Rgba;
 
@@ -34,6 +37,19 @@ const GAMMA: RangeInclusive<f64> = 0.1..=10.0;
 /// Longest asset name, in bytes.
 const NAME_LEN_MAX: usize = 256;
 
+/// The surface on which a layer's effects are done.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ground {
+    /// Its pixels for each one of the layer.
+    pub(super) scale: f32,
+    /// From layer pixels to its pixels.
+    pub(super) place: Affine,
+    /// The layer's box, in layer pixels.
+    pub(super) area: Rect,
+    /// What shaders find as `in.time`.
+    pub(super) time: f32,
+}
+
 /// A type of effect.
 trait Kind {
     /// Its name in documents.
@@ -44,8 +60,8 @@ trait Kind {
     fn reach(&self) -> f64 {
         0.0
     }
-    /// What is to be done on a surface with so many pixels for each one of the layer.
-    fn plan(&self, scale: f32) -> draw::Effect;
+    /// What is to be done on a surface; nothing for what [`Kind::check`] refuses.
+    fn plan(&self, ground: &Ground) -> Option<draw::Effect>;
 }
 
 macro_rules! registry {
@@ -70,9 +86,9 @@ macro_rules! registry {
                 match self { $(Self::$name(effect) => effect.reach()),+ }
             }
 
-            /// What is to be done on a surface with so many pixels for each one of the layer.
-            pub fn plan(&self, scale: f32) -> draw::Effect {
-                match self { $(Self::$name(effect) => effect.plan(scale)),+ }
+            /// What is to be done on a surface; nothing for what [`Effect::check`] refuses.
+            pub(super) fn plan(&self, ground: &Ground) -> Option<draw::Effect> {
+                match self { $(Self::$name(effect) => effect.plan(ground)),+ }
             }
 
             fn read_as(type_name: &str, value: Value) -> Result<Self, Problems> {
@@ -88,9 +104,14 @@ macro_rules! registry {
     };
 }
 
-registry!(Blur, Shadow, Glow, Grade, Lut, ChromaKey, ColorKey, LumaKey);
+registry!(Blur, Shadow, Glow, Grade, Lut, ChromaKey, ColorKey, LumaKey, Shader);
 
 impl Effect {
+    /// Whether it changes the picture on every frame.
+    pub fn moves(&self) -> bool {
+        matches!(self, Self::Shader(Shader { program: Ok(program), .. }) if program.uses_time())
+    }
+
     /// Reads an effect's document: an object whose `type` names the type and whose other fields are that type's.
     pub fn read(mut value: Value) -> Result<Self, Problems> {
         let missing = || Problem {
@@ -126,8 +147,8 @@ impl Kind for Blur {
         self.radius * SIGMAS
     }
 
-    fn plan(&self, scale: f32) -> draw::Effect {
-        draw::Effect::Blur { sigma: self.radius as f32 * scale }
+    fn plan(&self, ground: &Ground) -> Option<draw::Effect> {
+        Some(draw::Effect::Blur { sigma: self.radius as f32 * ground.scale })
     }
 }
 
@@ -164,13 +185,13 @@ impl Kind for Shadow {
         self.offset_x.abs().max(self.offset_y.abs()) + self.blur * SIGMAS
     }
 
-    fn plan(&self, scale: f32) -> draw::Effect {
-        draw::Effect::Shadow {
-            offset: [self.offset_x as f32 * scale, self.offset_y as f32 * scale],
-            sigma: self.blur as f32 * scale,
+    fn plan(&self, ground: &Ground) -> Option<draw::Effect> {
+        Some(draw::Effect::Shadow {
+            offset: [self.offset_x as f32 * ground.scale, self.offset_y as f32 * ground.scale],
+            sigma: self.blur as f32 * ground.scale,
             colour: self.color,
             strength: 1.0,
-        }
+        })
     }
 }
 
@@ -204,9 +225,9 @@ impl Kind for Glow {
         self.radius * SIGMAS
     }
 
-    fn plan(&self, scale: f32) -> draw::Effect {
-        let (sigma, strength) = (self.radius as f32 * scale, self.strength as f32);
-        draw::Effect::Shadow { offset: [0.0; 2], sigma, colour: self.color, strength }
+    fn plan(&self, ground: &Ground) -> Option<draw::Effect> {
+        let (sigma, strength) = (self.radius as f32 * ground.scale, self.strength as f32);
+        Some(draw::Effect::Shadow { offset: [0.0; 2], sigma, colour: self.color, strength })
     }
 }
 
@@ -299,8 +320,8 @@ impl Kind for Grade {
         check.part("/cdl", |check| self.cdl.check(check));
     }
 
-    fn plan(&self, _: f32) -> draw::Effect {
-        draw::Effect::Grade(Box::new(self.clone()))
+    fn plan(&self, _: &Ground) -> Option<draw::Effect> {
+        Some(draw::Effect::Grade(Box::new(self.clone())))
     }
 }
 
@@ -343,6 +364,12 @@ fn all() -> f64 {
     1.0
 }
 
+impl Lut {
+    pub(super) fn raster(&self) -> draw::Raster {
+        draw::Raster::Lut(self.asset.as_str().into())
+    }
+}
+
 impl Kind for Lut {
     const TYPE: &'static str = "lut";
 
@@ -351,8 +378,8 @@ impl Kind for Lut {
         check.range("/amount", self.amount, SHARE);
     }
 
-    fn plan(&self, _: f32) -> draw::Effect {
-        draw::Effect::Lut { lut: draw::Raster::Lut(self.asset.as_str().into()), amount: self.amount as f32 }
+    fn plan(&self, _: &Ground) -> Option<draw::Effect> {
+        Some(draw::Effect::Lut { lut: self.raster(), amount: self.amount as f32 })
     }
 }
 
@@ -385,10 +412,10 @@ impl Kind for ChromaKey {
         check.range("/spill", self.spill, SHARE);
     }
 
-    fn plan(&self, _: f32) -> draw::Effect {
+    fn plan(&self, _: &Ground) -> Option<draw::Effect> {
         let Self { color, similarity, smoothness, spill } = *self;
         let [similarity, smoothness, spill] = [similarity, smoothness, spill].map(|v| v as f32);
-        draw::Effect::Key(draw::Key::Chroma { colour: color, similarity, smoothness, spill })
+        Some(draw::Effect::Key(draw::Key::Chroma { colour: color, similarity, smoothness, spill }))
     }
 }
 
@@ -418,9 +445,9 @@ impl Kind for ColorKey {
         check.range("/smoothness", self.smoothness, SHARE);
     }
 
-    fn plan(&self, _: f32) -> draw::Effect {
+    fn plan(&self, _: &Ground) -> Option<draw::Effect> {
         let [similarity, smoothness] = [self.similarity, self.smoothness].map(|v| v as f32);
-        draw::Effect::Key(draw::Key::Colour { colour: self.color, similarity, smoothness })
+        Some(draw::Effect::Key(draw::Key::Colour { colour: self.color, similarity, smoothness }))
     }
 }
 
@@ -454,9 +481,58 @@ impl Kind for LumaKey {
         check.range("/smoothness", self.smoothness, SHARE);
     }
 
-    fn plan(&self, _: f32) -> draw::Effect {
+    fn plan(&self, _: &Ground) -> Option<draw::Effect> {
         let [min, max, smoothness] = [self.min, self.max, self.smoothness].map(|v| v as f32);
-        draw::Effect::Key(draw::Key::Luma { min, max, smoothness, is_inverted: self.inverted })
+        Some(draw::Effect::Key(draw::Key::Luma { min, max, smoothness, is_inverted: self.inverted }))
+    }
+}
+
+/// What a WGSL function of the user's makes of the picture, which it reads by `sample(uv)`; see [`super::shader`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(from = "ShaderFields", into = "ShaderFields")]
+pub struct Shader {
+    fields: ShaderFields,
+    program: Result<Arc<Program>, String>,
+}
+
+/// The document of a shader effect.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ShaderFields {
+    /// WGSL with a `fn shade(in: ShadeInput) -> vec4f`.
+    source: String,
+    /// What the source reads as `params.NAME`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    params: BTreeMap<String, Param>,
+}
+
+impl From<ShaderFields> for Shader {
+    fn from(fields: ShaderFields) -> Self {
+        let program = compile(Role::Effect, &fields.source, &fields.params);
+        Self { fields, program }
+    }
+}
+
+impl From<Shader> for ShaderFields {
+    fn from(shader: Shader) -> Self {
+        shader.fields
+    }
+}
+
+impl Kind for Shader {
+    const TYPE: &'static str = "shader";
+
+    fn check(&self, check: &mut Check) {
+        check_params(check, &self.fields.params);
+        check.that("/source", self.program.is_ok(), || self.program.as_ref().err().cloned().unwrap_or_default());
+    }
+
+    fn plan(&self, ground: &Ground) -> Option<draw::Effect> {
+        let program = self.program.as_ref().ok()?.clone();
+        let time = if program.uses_time() { ground.time } else { 0.0 };
+        let shader =
+            draw::Shader { program, area: ground.area, time, progress: 0.0, values: values(&self.fields.params) };
+        Some(draw::Effect::Shader { shader: Arc::new(shader), place: ground.place })
     }
 }
 
@@ -465,6 +541,9 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    const TINT: &str =
+        "fn shade(in: ShadeInput) -> vec4f { return mix(sample(in.uv), params.tint, params.gain * fract(in.time)); }";
 
     fn problem(value: Value) -> (String, String) {
         let checked = |effect: Effect| {
@@ -483,6 +562,10 @@ mod tests {
             match *name {
                 "blur" => document["radius"] = json!(3.5),
                 "lut" => document["asset"] = json!("warm.cube"),
+                "shader" => {
+                    document["source"] = json!(TINT);
+                    document["params"] = json!({ "tint": "#ff000080", "gain": 0.5 });
+                }
                 _ => {}
             }
             let effect = Effect::read(document).unwrap();
@@ -510,10 +593,39 @@ mod tests {
     }
 
     #[test]
+    fn a_shader_is_given_the_box_and_the_time_if_it_reads_it() {
+        let ground = Ground { scale: 2.0, place: Affine::scaling(2.0), area: Rect::new(0.0, 1.0, 2.0, 3.0), time: 4.5 };
+        let given = |source: &str| {
+            let document = json!({ "type": "shader", "source": source, "params": { "tint": "#ff0000", "gain": 0.5 } });
+            let effect = Effect::read(document).unwrap();
+            let Some(draw::Effect::Shader { shader, place }) = effect.plan(&ground) else { panic!("a shader") };
+            assert_eq!((effect.moves(), effect.reach(), place), (shader.time > 0.0, 0.0, ground.place));
+            (shader.area, shader.time, shader.values.clone())
+        };
+        let values = vec![[0.5, 0.0, 0.0, 0.0], [1.0, 0.0, 0.0, 1.0]];
+        assert_eq!(given(TINT), (ground.area, 4.5, values.clone()));
+        let still = "fn shade(in: ShadeInput) -> vec4f { return sample(in.uv) * params.tint; }";
+        assert_eq!(given(still), (ground.area, 0.0, values));
+    }
+
+    #[test]
+    fn a_shader_reads_the_picture_alone() {
+        let at = |source: &str| problem(json!({ "type": "shader", "source": source }));
+        let (pointer, message) = at("fn shade(in: ShadeInput) -> vec4f { return sample_to(in.uv); }");
+        assert_eq!(pointer, "/source");
+        assert!(message.starts_with("line 1, column 44: "), "{message}");
+        assert_eq!(
+            problem(json!({ "type": "shader", "source": TINT, "params": { "gain": 1e7, "tint": "#ffffff" } })).0,
+            "/params/gain"
+        );
+    }
+
+    #[test]
     fn lengths_grow_with_the_layer() {
         let shadow = Effect::read(json!({ "type": "shadow", "offsetX": -6, "offsetY": 2, "blur": 3 })).unwrap();
         assert_eq!(shadow.reach(), 15.0, "six aside and three standard deviations");
-        let draw::Effect::Shadow { offset, sigma, .. } = shadow.plan(2.0) else { panic!("a shadow") };
+        let ground = Ground { scale: 2.0, place: Affine::scaling(2.0), area: Rect::at_origin([9.0; 2]), time: 0.0 };
+        let Some(draw::Effect::Shadow { offset, sigma, .. }) = shadow.plan(&ground) else { panic!("a shadow") };
         assert_eq!((offset, sigma), ([-12.0, 4.0], 6.0));
     }
 }

@@ -14,8 +14,8 @@
 //! | `in.time` | seconds of the stream's own time, starting again at 0 after the layer's `period` (an hour), so that a 32-bit number stays exact to 1/4000 s for ever |
 //! | `in.progress` | 0 to 1 in a transition; 0 elsewhere |
 //! | `params.NAME` | the document's numbers (`f32`) and colours (`vec4f`, straight, sRGB-encoded) |
-//! | `sample(uv)` | in an effect: the layer's own picture, straight, sRGB-encoded, clear beyond its edges |
-//! | `sample_from(uv)`, `sample_to(uv)` | in a transition: the scene that goes, the one that comes |
+//! | `sample(uv)` | in an effect: the layer's own picture, straight, sRGB-encoded; beyond the box what the layer shows there, then clear |
+//! | `sample_from(uv)`, `sample_to(uv)` | in a transition: the scene that goes, the one that comes; clear beyond their edges |
 //!
 //! What comes out is clamped to 0 to 1; what is no number counts as 0. `vec4f`, `let`, loops, arrays, structs, functions
 //! and private variables are WGSL's own; bindings, entry points, derivatives, atomics, barriers are refused.
@@ -40,6 +40,7 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use naga::{
@@ -60,6 +61,9 @@ pub const OPERATIONS_MAX: u32 = 1 << 22;
 pub const COST_MAX: u32 = 8 << 10;
 /// Turns of all loops together that a pixel may take, whatever they cost.
 pub const FUEL_MAX: u32 = 64 << 10;
+
+/// Seconds after which `in.time` starts again at 0, at most: a 32-bit number is exact to 1/4000 s up to here.
+pub const PERIOD_MAX: f64 = 3600.0;
 
 const WRAPPER: &str = include_str!("../../shaders/user.wgsl");
 const COMMON: &str = include_str!("../../shaders/common.wgsl");
@@ -192,6 +196,11 @@ fn known(is_it: impl Fn(&Program) -> bool) -> Option<Arc<Program>> {
     let program = programs.remove(place)?;
     programs.push_front(program.clone());
     Some(program)
+}
+
+/// `in.time` at a moment of the stream.
+pub fn seconds(elapsed: Duration, period: f64) -> f32 {
+    (elapsed.as_secs_f64() % period) as f32
 }
 
 /// Why a name is not one of a parameter, if it is not.

@@ -28,12 +28,13 @@ pub(crate) use self::{
 use super::{
     Error,
     device::Gpu,
-    items::{self, Items},
+    items::{self, Items, Placed},
     pipeline::{self, Render, Source},
     textures::Texture,
     upload,
+    user::{self, User},
 };
-use crate::scene::{BlendSpace, draw::Effect};
+use crate::scene::{BlendSpace, draw::Effect, geometry::Rect};
 
 /// The sources of all effects, for the tests.
 pub(crate) const SOURCES: [Source; 6] = [
@@ -89,12 +90,25 @@ struct Loaded {
 /// One draw call: all of one texture.
 #[derive(Debug)]
 pub(crate) struct Pass {
-    program: &'static str,
-    entry: &'static str,
-    offset: u32,
+    run: Run,
     source: Arc<Texture>,
-    second: Option<wgpu::BindGroup>,
     target: wgpu::TextureView,
+}
+
+/// What a pass is drawn with.
+#[derive(Debug)]
+enum Run {
+    Own {
+        program: &'static str,
+        entry: &'static str,
+        offset: u32,
+        second: Option<wgpu::BindGroup>,
+    },
+    /// A user's shader, with its group 0.
+    User {
+        draw: user::Draw,
+        frame: wgpu::BindGroup,
+    },
 }
 
 /// Runs chains of effects. See the module's description.
@@ -107,13 +121,24 @@ pub(crate) struct Effects {
     sheets: Sheets,
 }
 
+/// What the effects of a chain need, in their order.
+#[derive(Debug, Default)]
+pub(crate) struct Needs {
+    /// One for each look-up.
+    pub(crate) tables: Vec<Arc<Texture>>,
+    /// One for each user's shader.
+    pub(crate) programs: Vec<Arc<user::Made>>,
+}
+
 /// What a chain is planned with.
 pub(crate) struct Tools<'a> {
     pub(crate) gpu: &'a Gpu,
     pub(crate) items: &'a mut Items,
     pub(crate) maker: &'a super::surface::Maker,
-    /// One for each look-up of a chain, in order.
-    pub(crate) tables: &'a [Arc<Texture>],
+    /// What the chain needs.
+    pub(crate) needs: &'a Needs,
+    /// Group 0 for what draws on surfaces of its size.
+    pub(crate) frame: &'a wgpu::BindGroup,
 }
 
 impl Effects {
@@ -153,13 +178,14 @@ impl Effects {
         finished: &Arc<Sheet>,
     ) -> Result<Vec<Pass>, Error> {
         let mut passes = Vec::new();
-        let mut tables = tools.tables.iter().cloned();
+        let mut tables = tools.needs.tables.iter().cloned();
+        let mut programs = tools.needs.programs.iter().cloned();
         let mut from: Option<Arc<Sheet>> = None;
         for (i, effect) in chain.iter().enumerate() {
             let is_last = i + 1 == chain.len();
             let to = if is_last { finished.clone() } else { self.sheets.take(tools, surface.size)? };
             let source = from.as_ref().map_or(surface, |sheet| &sheet.picture).clone();
-            self.plan_step(tools, effect, &source, &to, &mut tables, &mut passes)?;
+            self.plan_step(tools, effect, &source, &to, (&mut tables, &mut programs), &mut passes)?;
             // Passes run in order, so what was read may be written by the next ones.
             from.replace(to).into_iter().for_each(|sheet| self.sheets.give(sheet));
         }
@@ -172,7 +198,7 @@ impl Effects {
         effect: &Effect,
         source: &Arc<Texture>,
         to: &Arc<Sheet>,
-        tables: &mut impl Iterator<Item = Arc<Texture>>,
+        (tables, programs): (&mut impl Iterator<Item = Arc<Texture>>, &mut impl Iterator<Item = Arc<user::Made>>),
         passes: &mut Vec<Pass>,
     ) -> Result<(), Error> {
         let pass = match effect {
@@ -199,6 +225,14 @@ impl Effects {
                 let slot = lut::slot(table, *amount);
                 self.pass(tools, (&lut::PROGRAM, "look_up"), &slot, source, Some(texture.group.clone()), to)?
             }
+            Effect::Shader { shader, place } => {
+                let made = programs.next().unwrap_or_else(|| unreachable!("each shader has its program"));
+                let whole = Rect::at_origin(source.size.map(|side| side as f32));
+                let Some(placed) = Placed::over(*place, whole) else { return Ok(()) };
+                let draw = made.push(tools.items, placed, 1.0, shader);
+                let run = Run::User { draw, frame: tools.frame.clone() };
+                Pass { run, source: source.clone(), target: to.view.clone() }
+            }
         };
         passes.push(pass);
         Ok(())
@@ -216,7 +250,8 @@ impl Effects {
     ) -> Result<Pass, Error> {
         self.load(tools, program, entry)?;
         let (offset, target) = (tools.items.push(slot), to.view.clone());
-        Ok(Pass { program: program.source.name, entry, offset, source: source.clone(), second, target })
+        let run = Run::Own { program: program.source.name, entry, offset, second };
+        Ok(Pass { run, source: source.clone(), target })
     }
 
     fn load(&mut self, tools: &Tools<'_>, program: &'static Program, entry: &'static str) -> Result<(), Error> {
@@ -254,19 +289,38 @@ impl Effects {
     }
 
     /// Records passes, in order.
-    pub(crate) fn record(&self, encoder: &mut wgpu::CommandEncoder, passes: &[Pass]) {
+    pub(crate) fn record(&self, encoder: &mut wgpu::CommandEncoder, user: &User, passes: &[Pass]) {
         for pass in passes {
-            let Some(loaded) = self.programs.get(pass.program) else { continue };
-            let Some(pipeline) = loaded.pipelines.get(pass.entry) else { continue };
             let clear = wgpu::LoadOp::Clear(wgpu::Color::TRANSPARENT);
             let mut render = upload::begin(encoder, "gpu.effects", &pass.target, clear);
-            render.set_pipeline(pipeline);
-            render.set_bind_group(0, &loaded.slot, &[pass.offset]);
-            render.set_bind_group(1, &pass.source.group, &[]);
-            if let Some(second) = &pass.second {
-                render.set_bind_group(2, second, &[]);
+            match &pass.run {
+                Run::Own { program, entry, offset, second } => {
+                    self.draw(&mut render, (program, entry), *offset, &pass.source, second.as_ref());
+                }
+                Run::User { draw, frame } => {
+                    render.set_bind_group(0, frame, &[]);
+                    user.draw(&mut render, draw, &[&pass.source.group]);
+                }
             }
-            render.draw(0..4, 0..1);
         }
+    }
+
+    fn draw(
+        &self,
+        render: &mut wgpu::RenderPass<'_>,
+        (program, entry): (&str, &str),
+        offset: u32,
+        source: &Texture,
+        second: Option<&wgpu::BindGroup>,
+    ) {
+        let Some(loaded) = self.programs.get(program) else { return };
+        let Some(pipeline) = loaded.pipelines.get(entry) else { return };
+        render.set_pipeline(pipeline);
+        render.set_bind_group(0, &loaded.slot, &[offset]);
+        render.set_bind_group(1, &source.group, &[]);
+        if let Some(second) = second {
+            render.set_bind_group(2, second, &[]);
+        }
+        render.draw(0..4, 0..1);
     }
 }

@@ -12,8 +12,8 @@ use crate::{
     gpu::{Compositor, device::tests::gpu},
     media::{Config, Library},
     scene::{
-        DrawList,
-        draw::{DrawItem, Paint},
+        BlendMode, DrawList,
+        draw::{DrawItem, Effect, Group, Lay, Paint},
         geometry::{Affine, Rect},
         shader::{Code, ParamType, compile},
     },
@@ -148,9 +148,9 @@ fn what_would_take_too_long_is_refused_with_both_figures() {
     let shader = content("var a = 1u; loop { a = a * 3u; } return vec4f(f32(a));");
     let place = item(0.0, Paint::Shader(Arc::new(shader.clone())));
     let placed = Placed::of(&place, place.clip, Rect::at_origin([32.0, 16.0])).unwrap();
-    assert_eq!(user.push(&mut items, placed, 1.0, &shader, 256.0, Vec::new()).unwrap_err(), Unready::Pending);
+    assert_eq!(user.push(&mut items, placed, 1.0, &shader, 256.0).unwrap_err(), Unready::Pending);
     user.wait(&shader, WAIT);
-    let refused = user.push(&mut items, placed, 1.0, &shader, 1e15, Vec::new()).unwrap_err();
+    let refused = user.push(&mut items, placed, 1.0, &shader, 1e15).unwrap_err();
     let Unready::Failed(message) = refused else { panic!("{refused:?}") };
     assert!(message.starts_with("its shader takes ") && message.contains("250 ms are allowed"), "{message}");
 }
@@ -175,4 +175,103 @@ fn large_programs_end_in_a_picture_or_in_an_error() {
         assert!(compositor.problems().iter().all(is_refusal), "{:?}", compositor.problems());
         assert!(!gpu().is_lost());
     }
+}
+
+/// What is below is grey with a red left part, what comes is white; `source` is a transition's.
+fn mixing_on(size: Size, source: &str, progress: f32) -> DrawList {
+    let sides = size.sides();
+    let whole = Rect::at_origin(sides.map(|side| side as f32));
+    let shader = Shader { area: whole, progress, ..shader(Role::Transition, source) };
+    let items = vec![DrawItem { clip: whole, ..item(0.0, Paint::Solid(Rgba::WHITE)) }];
+    let group = Group { size: sides, dest: whole, items, effects: Vec::new(), lay: Lay::Mixed(Arc::new(shader)) };
+    let next = DrawItem { clip: whole, ..item(0.0, Paint::Group(Arc::new(group))) };
+    let left = item(0.0, Paint::Solid(Rgba::new(255, 0, 0, 255)));
+    DrawList { size, items: vec![left, next], ..list(content("return vec4f(0.0);"), BlendSpace::Srgb) }
+}
+
+fn mixing(source: &str, progress: f32) -> DrawList {
+    mixing_on(Size::new(32, 16).unwrap(), source, progress)
+}
+
+const MIRRORED: &str = "fn shade(in: ShadeInput) -> vec4f { let uv = vec2f(1.0 - in.uv.x, in.uv.y); return mix(sample_from(uv), sample_to(in.uv), in.progress); }";
+
+#[test]
+fn a_transition_reads_both_scenes_anywhere() {
+    let mut compositor = compositor();
+    for progress in [0.0, 0.5, 1.0] {
+        let picture = draw(&mut compositor, &mixing(MIRRORED, progress));
+        let expected = |from: u8| (f32::from(from) + (255.0 - f32::from(from)) * progress).round() as u8;
+        let [left, right] = [4, 28].map(|x| picture.get_pixel(x, 8).0);
+        assert!(left[0].abs_diff(expected(128)) <= 1 && left[1] == left[0], "{progress}: {left:?}");
+        assert!(right[0] == 255 && right[1].abs_diff(expected(0)) <= 1, "{progress}: {right:?}");
+    }
+}
+
+/// A change below on one side is seen on the other.
+#[test]
+fn what_changes_below_a_transition_draws_all_of_it_anew() {
+    let mut compositor = compositor();
+    let before = mixing(MIRRORED, 0.0);
+    draw(&mut compositor, &before);
+    let mut after = before;
+    after.items[0].paint = Paint::Solid(Rgba::new(0, 0, 255, 255));
+    let picture = draw(&mut compositor, &after);
+    assert_eq!([4, 28].map(|x| picture.get_pixel(x, 8).0), [[128, 128, 128, 255], [0, 0, 255, 255]]);
+}
+
+#[test]
+fn until_a_transition_is_made_the_scene_that_goes_is_seen() {
+    let mut compositor = compositor();
+    let list = mixing("fn shade(in: ShadeInput) -> vec4f { return sample_to(in.uv * 0.125); }", 0.5);
+    compositor.render(0, &list).unwrap();
+    assert!(compositor.is_pending());
+    let mut picture = crate::base::nv12::Picture::black(list.size);
+    assert_eq!(compositor.collect(WAIT, &mut picture), Ok(Some(0)));
+    assert_eq!(
+        [4, 28].map(|x| compositor.capture().unwrap().get_pixel(x, 8).0),
+        [[255, 0, 0, 255], [128, 128, 128, 255]]
+    );
+}
+
+/// No machine draws so much in time, so none tries.
+#[test]
+fn a_transition_that_takes_too_long_is_a_fade_and_an_error() {
+    let size = Size::new(3840, 2160).unwrap();
+    let library = Library::new(Config::default()).unwrap();
+    let mut compositor = Compositor::new(gpu(), library, size, VideoColour::BT709_LIMITED).unwrap();
+    let endless = "fn shade(in: ShadeInput) -> vec4f { var a = 1u; loop { a = a * 3u; } return vec4f(f32(a)); }";
+    let picture = draw(&mut compositor, &mixing_on(size, endless, 0.5));
+    let [problem] = compositor.problems() else { panic!("{:?}", compositor.problems()) };
+    assert!(problem.message.contains("250 ms are allowed"), "{problem:?}");
+    let [left, right] = [4, 28].map(|x| picture.get_pixel(x, 8).0);
+    assert!(left[0] == 255 && left[1].abs_diff(128) <= 1, "{left:?}");
+    assert!(right.iter().take(3).all(|value| value.abs_diff(192) <= 1), "{right:?}");
+}
+
+#[test]
+fn an_effect_reads_the_picture_by_places_in_the_box() {
+    // The box is the right half; red left of it, white in it.
+    let source = "fn shade(in: ShadeInput) -> vec4f { return sample(in.uv - vec2f(1.0, 0.0)) * params.tint; }";
+    let area = Rect::new(8.0, 0.0, 8.0, 16.0);
+    let effect = Effect::Shader {
+        shader: Arc::new(Shader { area, ..shader(Role::Effect, source) }),
+        place: Affine { a: 2.0, d: 2.0, ..Affine::IDENTITY },
+    };
+    let half =
+        |x: f32, colour| DrawItem { place: Affine { e: x, ..Affine::IDENTITY }, ..item(0.0, Paint::Solid(colour)) };
+    let items = vec![half(0.0, Rgba::new(255, 0, 0, 255)), half(16.0, Rgba::WHITE)];
+    let group = Group {
+        size: [32, 32],
+        dest: Rect::at_origin([16.0; 2]),
+        items,
+        effects: vec![effect],
+        lay: Lay::Over(BlendMode::Normal),
+    };
+    let list = DrawList {
+        items: vec![item(0.0, Paint::Group(Arc::new(group)))],
+        ..list(content("return vec4f(0.0);"), BlendSpace::Srgb)
+    };
+    let picture = draw(&mut compositor(), &list);
+    // Left of the box: what is clear; in it: what stands left of it, tinted 1, 0.5, 0.25.
+    assert_eq!([2, 12].map(|x| picture.get_pixel(x, 4).0), [[128, 128, 128, 255], [255, 0, 0, 255]]);
 }

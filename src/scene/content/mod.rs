@@ -20,7 +20,7 @@ mod qr;
 mod scene;
 mod scoreboard;
 mod sequence;
-mod shader;
+pub(in crate::scene) mod shader;
 mod shape;
 mod slides;
 mod slideshow;

@@ -15,12 +15,10 @@ use crate::{
         check::{Check, escape},
         draw::{self, Paint},
         geometry::Rect,
-        shader::{self, Code, PARAMS_MAX, ParamType, Program, Role},
+        shader::{self, Code, PARAMS_MAX, PERIOD_MAX, ParamType, Program, Role},
     },
 };
 
-/// Seconds after which `in.time` starts again at 0, at most: a 32-bit number is exact to 1/4000 s up to here.
-const PERIOD_MAX: f64 = 3600.0;
 /// Parameters that are numbers reach this far from 0.
 const NUMBER_MAX: f64 = 1_000_000.0;
 
@@ -178,7 +176,7 @@ impl Shader {
         let elapsed = planner.moment().elapsed;
         let Some(fps) = self.document.fps else {
             planner.changes_in(Duration::ZERO);
-            return (elapsed.as_secs_f64() % self.document.period) as f32;
+            return shader::seconds(elapsed, self.document.period);
         };
         // A frame that is due on a step must not miss it by a rounding.
         let step = (elapsed.as_secs_f64() * fps + 1e-6).floor();

@@ -8,7 +8,7 @@
 //! Each step that needs all items together makes one item of them: a [`Group`], drawn on a surface of its own. Its surface
 //! has the scale at which it is shown, as texts have, so that what lies pixel on pixel stays so.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::{Planner, Stage, plan_layer};
 use crate::{
@@ -16,8 +16,9 @@ use crate::{
     scene::{
         BlendMode, Effect, Layer, Mask,
         draw::{self, DrawItem, Group, Lay, Matte, Outline, Paint, Pin, Raster, SURFACE_SIDE_MAX},
-        effect,
+        effect::{self, Ground},
         geometry::{Affine, Projective, Rect},
+        shader,
     },
 };
 
@@ -59,8 +60,11 @@ impl Planner<'_> {
     fn finished(&mut self, items: Vec<DrawItem>, place: Affine) -> Option<Vec<DrawItem>> {
         let effects = &self.layer.effects;
         for effect in effects {
-            if let draw::Effect::Lut { lut, .. } = effect.plan(1.0) {
-                self.extent(&lut)?;
+            if let Effect::Lut(lut) = effect {
+                self.extent(&lut.raster())?;
+            }
+            if effect.moves() {
+                self.changes_in(Duration::ZERO);
             }
         }
         let items = self.framed(items);
@@ -159,8 +163,15 @@ impl Planner<'_> {
         if let Some(clip) = clip.filter(|_| reach > 0.0) {
             items.push(self.cutting(Outline::Rectangle { rect: clip, radius: 0.0 }, view.dest));
         }
-        let effects = effects.iter().map(|effect| effect.plan(view.scale)).collect();
+        let effects = self.effects(effects, &view);
         Some(Group { size: view.size, dest: view.dest, items: view.of(items), effects, lay })
+    }
+
+    /// The effects on a surface.
+    fn effects(&self, effects: &[Effect], view: &View) -> Vec<draw::Effect> {
+        let time = shader::seconds(self.moment().elapsed, shader::PERIOD_MAX);
+        let ground = Ground { scale: view.scale, place: view.surface_from_layer, area: self.frame(), time };
+        effects.iter().filter_map(|effect| effect.plan(&ground)).collect()
     }
 
     /// The items, in the parent's pixels, as far as the mask shows them.
@@ -182,7 +193,7 @@ impl Planner<'_> {
             size: view.size,
             dest: whole,
             items: view.of(matte),
-            effects: feather.iter().map(|feather| feather.plan(view.scale)).collect(),
+            effects: self.effects(feather.as_slice(), &view),
             lay: Lay::Matte(Matte { channel: mask.channel, is_inverted: mask.inverted }),
         };
         let mut items = view.of(items);

@@ -14,6 +14,7 @@
 //! Not here: what is heard.
 
 mod plan;
+mod shader;
 mod wipe;
 
 use std::{ops::RangeInclusive, sync::Arc, time::Duration};
@@ -22,7 +23,10 @@ use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
 use serde_json::Value;
 
 pub(super) use self::plan::Studio;
-pub use self::wipe::{LumaWipe, Wipe, WipeShape};
+pub use self::{
+    shader::Shader,
+    wipe::{LumaWipe, Wipe, WipeShape},
+};
 use super::{
     Content, Easing, Layer,
     check::{self, Check, Problem, Problems},
@@ -249,7 +253,7 @@ macro_rules! registry {
     };
 }
 
-registry!(Cut, Fade, FadeColor, Slide, Swipe, Push, Wipe, LumaWipe, Stinger);
+registry!(Cut, Fade, FadeColor, Slide, Swipe, Push, Wipe, LumaWipe, Shader, Stinger);
 
 macro_rules! documents {
     ($($name:ident = $text:literal),+ $(,)?) => {

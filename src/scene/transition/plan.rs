@@ -10,7 +10,7 @@ use crate::{
     base::{colour::Rgba, id::Id},
     scene::{
         BlendMode, Evaluation, LayerError, Moment, Show,
-        draw::{Channel, DrawItem, Effect, Extent, Group, Lay, Matte, Media, Paint, Raster},
+        draw::{Channel, DrawItem, Effect, Extent, Group, Lay, Matte, Media, Paint, Raster, Shader},
         evaluate::{plan_canvas, plan_over_canvas},
         geometry::{Affine, Rect},
     },
@@ -44,6 +44,9 @@ impl Studio<'_> {
 
     fn take(&self, take: &Take, progress: f32, plan: &mut Evaluation) {
         plan.change_at(take.start().max(self.moment.elapsed));
+        if self.moment.elapsed < take.start() {
+            return self.plan(&take.from, plan);
+        }
         match &take.transition.kind {
             Kind::Cut(_) => self.plan(&take.from, plan),
             Kind::Fade(_) => self.fade(take, progress, plan),
@@ -77,6 +80,10 @@ impl Studio<'_> {
                 // Without its picture it is a fade.
                 None => self.fade(take, progress, plan),
             },
+            Kind::Shader(shader) => match shader.given(progress, self.moment.elapsed, self.whole()) {
+                Some(shader) => self.mix(take, shader, plan),
+                None => self.fade(take, progress, plan),
+            },
             Kind::Stinger(stinger) => self.stinger(take, stinger, plan),
         }
     }
@@ -85,6 +92,14 @@ impl Studio<'_> {
         self.plan(&take.from, plan);
         let next = self.next(take, plan);
         self.add(DrawItem { opacity: progress, ..next }, plan);
+    }
+
+    /// What the shader makes of both.
+    fn mix(&self, take: &Take, shader: Shader, plan: &mut Evaluation) {
+        self.plan(&take.from, plan);
+        let lay = Lay::Mixed(Arc::new(shader));
+        let next = self.laid(&take.to, lay, plan, |plan| self.scene(&take.to, plan));
+        self.add(next, plan);
     }
 
     /// The next scene over what was on air, as far as the matte shows it.
@@ -147,13 +162,16 @@ impl Studio<'_> {
 
     /// The items that `make` adds, as an opaque picture of the canvas's size.
     fn picture(&self, id: &Id, plan: &mut Evaluation, make: impl FnOnce(&mut Evaluation)) -> DrawItem {
+        self.laid(id, Lay::Over(BlendMode::Normal), plan, make)
+    }
+
+    fn laid(&self, id: &Id, lay: Lay, plan: &mut Evaluation, make: impl FnOnce(&mut Evaluation)) -> DrawItem {
         let first = plan.draw_list.items.len();
         let Rgba { r, g, b, .. } = self.show.canvas.background;
         plan.draw_list.items.push(self.item(id, Paint::Solid(Rgba::new(r, g, b, 255))));
         make(plan);
         let items = plan.draw_list.items.split_off(first);
         let size = self.show.canvas.size.sides();
-        let lay = Lay::Over(BlendMode::Normal);
         let group = Group { size, dest: self.whole(), items, effects: Vec::new(), lay };
         self.item(id, Paint::Group(Arc::new(group)))
     }

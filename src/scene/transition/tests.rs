@@ -7,8 +7,9 @@ use super::*;
 use crate::scene::{
     Evaluation, Moment, Show,
     content::testing::Shelf,
-    draw::{DrawItem, Paint},
+    draw::{DrawItem, Lay, Paint},
     evaluate,
+    geometry::Rect,
 };
 
 const W: f64 = 640.0;
@@ -139,10 +140,7 @@ fn a_push_leaves_no_gap() {
             let area: f32 = items
                 .iter()
                 .map(|item| {
-                    let seen = item
-                        .place
-                        .bounds_of(item.clip)
-                        .intersect(crate::scene::geometry::Rect::at_origin([640.0, 360.0]));
+                    let seen = item.place.bounds_of(item.clip).intersect(Rect::at_origin([640.0, 360.0]));
                     seen.w * seen.h
                 })
                 .sum();
@@ -183,7 +181,7 @@ fn a_stinger_is_as_large_as_the_canvas() {
     let content = json!({ "type": "shape", "shape": "rectangle", "fill": "#ffffff" });
     let show = take(json!({ "type": "stinger", "durationMs": 1000, "triggerMs": 500, "content": content }));
     let items = at(&show, 1000).draw_list.items;
-    assert_eq!(items[1].clip, crate::scene::geometry::Rect::at_origin([640.0, 360.0]));
+    assert_eq!(items[1].clip, Rect::at_origin([640.0, 360.0]));
 }
 
 fn problem(program: Value) -> (String, String) {
@@ -363,4 +361,44 @@ fn speed(on_air: &OnAir) -> f64 {
             255.0 * (2.0 / frames + 1.0 / 20.0) + speed(&take.from)
         }
     }
+}
+
+const MIX: &str = "fn shade(in: ShadeInput) -> vec4f { return mix(sample_from(in.uv), sample_to(in.uv), in.progress * params.gain); }";
+
+#[test]
+fn a_shader_mixes_what_is_below_with_the_next_scene() {
+    let show = take(
+        json!({ "type": "shader", "source": MIX, "params": { "gain": 0.5 }, "durationMs": 1000, "easing": "easeInQuad" }),
+    );
+    let evaluation = at(&show, 1500);
+    let [from, to] = &evaluation.draw_list.items[..] else { panic!("both scenes") };
+    assert!(matches!(from.paint, Paint::Solid(_)), "as if there were no take: {from:?}");
+    let Paint::Group(group) = &to.paint else { panic!("a picture") };
+    let Lay::Mixed(shader) = &group.lay else { panic!("a shader") };
+    assert_eq!((to.layer.as_str(), group.size), ("b", [640, 360]));
+    assert_eq!((shader.progress, shader.time, &shader.values[..]), (0.25, 0.0, &[[0.5, 0.0, 0.0, 0.0]][..]));
+    assert_eq!(shader.area, Rect::at_origin([640.0, 360.0]));
+    for ms in [0, 2000] {
+        assert!(at(&show, ms).draw_list.items.iter().all(|item| matches!(item.paint, Paint::Solid(_))), "{ms}");
+    }
+}
+
+#[test]
+fn a_wrong_shader_is_refused_with_its_place() {
+    let refused = |source: &str, params: Value| {
+        Transition::read(json!({ "type": "shader", "source": source, "params": params })).unwrap_err().0.remove(0)
+    };
+    let problem = refused("fn shade(in: ShadeInput) -> vec4f {\n return sample(in.uv); }", json!({}));
+    assert_eq!(
+        (&*problem.pointer, problem.message.starts_with("line 2, column 9: ")),
+        ("/source", true),
+        "{problem:?}"
+    );
+    assert_eq!(refused(MIX, json!({ "gain": 1e7 })).pointer, "/params/gain");
+}
+
+#[test]
+fn a_shader_written_back_reads_as_itself() {
+    let transition = Transition::read(json!({ "type": "shader", "source": MIX, "params": { "gain": 0.5 } })).unwrap();
+    assert_eq!(Transition::read(serde_json::to_value(&transition).unwrap()).unwrap(), transition);
 }
