@@ -102,6 +102,7 @@ golden!(
     transition_slide,
     transition_swipe,
     transition_interrupted,
+    transition_nested,
     scene_layer,
     transition_push,
     transition_wipe,

@@ -249,14 +249,13 @@ fn within(before: &DrawItem, after: &DrawItem) -> Option<Damage> {
     is_laid_in_alike.then(|| Damage::of_items(&was.items, &is.items, is.size))
 }
 
-/// Layer and number within the layer; the items of a layer stand together.
+/// Layer and number among the items of that layer, wherever they stand: in takes within takes a scene may be there twice.
 pub fn keys(items: &[DrawItem]) -> impl Iterator<Item = (&str, usize)> {
-    let mut layer = "";
-    let mut number = 0;
+    let mut counts = HashMap::new();
     items.iter().map(move |item| {
-        number = if item.layer.as_str() == layer { number + 1 } else { 0 };
-        layer = item.layer.as_str();
-        (layer, number)
+        let count = counts.entry(item.layer.as_str()).or_insert(0);
+        *count += 1;
+        (item.layer.as_str(), *count - 1)
     })
 }
 
@@ -376,6 +375,13 @@ mod tests {
         assert_eq!(Damage::between(&list(1, blur()), &list(1, Effect::Blur { sigma: 3.0 })).rects, whole);
         let grade = || Effect::Grade(Box::default());
         assert!(Damage::between(&list(1, grade()), &list(2, grade())).area() < whole[0].area(), "only what changed");
+    }
+
+    #[test]
+    fn items_of_a_layer_are_told_apart_wherever_they_stand() {
+        let items = list(&[A, B, A, A, C, B]).items;
+        let found: Vec<_> = keys(&items).collect();
+        assert_eq!(found, [("a", 0), ("b", 0), ("a", 1), ("a", 2), ("c", 0), ("b", 1)]);
     }
 
     #[test]
