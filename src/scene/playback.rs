@@ -79,7 +79,7 @@ pub struct Even {
 }
 
 impl Even {
-    /// `count` frames (0 counts as 1), `fps` of them a second, which is within [`RATES`].
+    /// `count` frames (0 counts as 1), `fps` of them a second, which is within `RATES`.
     pub fn new(count: u32, fps: f64, plays: Option<NonZeroU32>) -> Self {
         Self { count: NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN), frames_micro: micro(fps), plays }
     }

@@ -1,7 +1,7 @@
 //! Animations of a layer: what moves over the stream's elapsed time.
 //!
-//! An animation is keyframes of one property ([`target`]: any number or colour of the layer), keyframes along a motion
-//! path, or a *timeline*: animations that share a timing, each `staggerMs` later than the one before. [`timing`] says
+//! An animation is keyframes of one property (`target`: any number or colour of the layer), keyframes along a motion
+//! path, or a *timeline*: animations that share a timing, each `staggerMs` later than the one before. `timing` says
 //! when it runs; within a timeline, times are those of the timeline's round.
 //!
 //! Everything is a function of the time elapsed: any frame can be asked for in any order, and a stream that starts again
@@ -11,7 +11,7 @@
 //! the begin and after the end `fill` decides, `direction` which way each round runs. A curve that overshoots is cut off
 //! at the property's own range. Of several animations of a property the last in the list that is in effect wins.
 //!
-//! Beside the animations, [`presence`] says how a layer comes and goes, and [`approach`] how it follows its document.
+//! Beside the animations, `presence` says how a layer comes and goes, and `approach` how it follows its document.
 
 mod approach;
 mod events;
