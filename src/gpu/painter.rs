@@ -13,7 +13,7 @@
 //!
 //! Everything that belongs to one blend space is here: the pipelines, the textures, what surfaces are made with.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use super::{
     Error,
@@ -260,7 +260,9 @@ impl Painter {
     ) -> Vec<Option<Found>> {
         let size = surface.size;
         let mut found = Vec::with_capacity(items.len());
-        for (index, (key, item)) in damage::keys(items).zip(items).enumerate() {
+        // How many groups each layer had so far: in takes within takes a scene is there twice.
+        let mut groups = HashMap::new();
+        for (index, item) in items.iter().enumerate() {
             let mut changed = Damage::none();
             found.push(match &item.paint {
                 Paint::Solid(_) | Paint::Shape(_) | Paint::Cut(_) | Paint::Shader(_) => None,
@@ -271,7 +273,8 @@ impl Painter {
                     Some(texture)
                 }
                 Paint::Group(group) => {
-                    Some(self.find_group(surface, (item.layer.clone(), key.1), item, group, &mut changed))
+                    let number = groups.entry(&item.layer).and_modify(|number| *number += 1).or_insert(0);
+                    Some(self.find_group(surface, (item.layer.clone(), *number), item, group, &mut changed))
                 }
             });
             let is_there = !matches!(found[index], Some(Found::Pending | Found::Failed(_)));

@@ -1,7 +1,7 @@
 //! A picture that is drawn into and kept: a stream's target, or what a group's items are drawn on.
 //!
 //! Each keeps what it shows and the surfaces of the groups on it, so that a change deep within draws no more than it must
-//! anywhere. Children are found by layer and number, as `scene::damage` recognises items.
+//! anywhere. Children are found by layer and number among the groups of that layer.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -26,7 +26,7 @@ use crate::{
 /// Drawn frames after which the surface of a group that is not shown is dropped.
 const UNUSED_FRAMES: u64 = 300;
 
-/// Layer and number within it, of one group among the items of a surface.
+/// The layer of a group, and its number among the groups of that layer on the same surface.
 pub(crate) type Key = (Id, usize);
 
 /// A texture that is drawn into, what it shows, and the surfaces of the groups on it.

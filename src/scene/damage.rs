@@ -250,7 +250,7 @@ fn within(before: &DrawItem, after: &DrawItem) -> Option<Damage> {
 }
 
 /// Layer and number among the items of that layer, wherever they stand: in takes within takes a scene may be there twice.
-pub fn keys(items: &[DrawItem]) -> impl Iterator<Item = (&str, usize)> {
+fn keys(items: &[DrawItem]) -> impl Iterator<Item = (&str, usize)> {
     let mut counts = HashMap::new();
     items.iter().map(move |item| {
         let count = counts.entry(item.layer.as_str()).or_insert(0);
