@@ -69,6 +69,23 @@ pub fn read<T: DeserializeOwned>(value: Value) -> Result<T, Problems> {
     })
 }
 
+/// Takes `type` out of the document of one of several types; what is left are that type's fields.
+pub(super) fn tagged(mut value: Value, types: &[&str]) -> Result<(String, Value), Problems> {
+    let at = |pointer: &str, message: String| Problems::from(Problem { pointer: pointer.into(), message });
+    let fields = value.as_object_mut().ok_or_else(|| at("", "expected an object with `type`".into()))?;
+    let missing = || at("/type", format!("missing; expected one of {}", types.join(", ")));
+    match fields.remove("type").ok_or_else(missing)? {
+        Value::String(type_name) => Ok((type_name, value)),
+        _ => Err(at("/type", "expected a text".into())),
+    }
+}
+
+/// What is wrong with a `type` that is none of `types`.
+pub(super) fn unknown_type(type_name: &str, types: &[&str]) -> Problems {
+    let message = format!("unknown type `{type_name}`, expected one of {}", types.join(", "));
+    Problem { pointer: "/type".into(), message }.into()
+}
+
 fn pointer_of(path: &serde_path_to_error::Path) -> String {
     use serde_path_to_error::Segment;
     let mut pointer = String::new();

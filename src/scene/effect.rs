@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    check::{self, Check, Problem, Problems},
+    check::{self, Check, Problems},
     content::shader::{Param, check_params, compile, values},
     draw,
     geometry::{Affine, Rect},
@@ -94,10 +94,7 @@ macro_rules! registry {
             fn read_as(type_name: &str, value: Value) -> Result<Self, Problems> {
                 match type_name {
                     $($name::TYPE => check::read(value).map(Self::$name),)+
-                    _ => Err(Problem {
-                        pointer: "/type".into(),
-                        message: format!("unknown type `{type_name}`, expected one of {}", Self::TYPES.join(", ")),
-                    }.into()),
+                    _ => Err(check::unknown_type(type_name, Self::TYPES)),
                 }
             }
         }
@@ -113,18 +110,9 @@ impl Effect {
     }
 
     /// Reads an effect's document: an object whose `type` names the type and whose other fields are that type's.
-    pub fn read(mut value: Value) -> Result<Self, Problems> {
-        let missing = || Problem {
-            pointer: "/type".into(),
-            message: format!("missing; expected one of {}", Self::TYPES.join(", ")),
-        };
-        let fields = value
-            .as_object_mut()
-            .ok_or_else(|| Problem { pointer: String::new(), message: "expected an object with `type`".into() })?;
-        match fields.remove("type").ok_or_else(missing)? {
-            Value::String(type_name) => Self::read_as(&type_name, value),
-            _ => Err(Problem { pointer: "/type".into(), message: "expected a text".into() }.into()),
-        }
+    pub fn read(value: Value) -> Result<Self, Problems> {
+        let (type_name, fields) = check::tagged(value, Self::TYPES)?;
+        Self::read_as(&type_name, fields)
     }
 }
 

@@ -235,10 +235,7 @@ macro_rules! registry {
             fn read_as(type_name: &str, value: Value) -> Result<Self, Problems> {
                 match type_name {
                     $($name::TYPE => $name::read(value).map(Self::$name),)+
-                    _ => Err(Problem {
-                        pointer: "/type".into(),
-                        message: format!("unknown type `{type_name}`, expected one of {}", Self::TYPES.join(", ")),
-                    }.into()),
+                    _ => Err(check::unknown_type(type_name, Self::TYPES)),
                 }
             }
 
