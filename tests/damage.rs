@@ -12,7 +12,7 @@ use stream_manager::{
     base::{colour::VideoColour, nv12::Picture},
     gpu::{Compositor, Gpu, Options},
     media::{Config, Library},
-    scene::{Canvas, DrawList, LayerErrors, Moment, Show, evaluate, read_layers},
+    scene::{Canvas, DrawList, LayerErrors, Moment, Show, damage::Damage, evaluate, read_layers},
 };
 
 const WAIT: Duration = Duration::from_secs(30);
@@ -31,14 +31,30 @@ impl Easel {
         Self { compositor, picture: Picture::black(canvas.size), frame: 0 }
     }
 
-    /// Pixels of the target and of the encoder's picture after this list.
+    /// Pixels of the target and of the encoder's picture after this list. What the encoder is told is unchanged is.
     fn draw(&mut self, list: &DrawList) -> (Vec<u8>, Vec<u8>) {
         self.frame += 1;
+        let before = self.picture.clone();
         self.compositor.render(self.frame, list).unwrap();
         assert!(!self.compositor.is_pending() && self.compositor.problems().is_empty());
         assert_eq!(self.compositor.collect(WAIT, &mut self.picture).unwrap(), Some(self.frame));
+        assert!(differs_within(&before, &self.picture, &self.compositor.collected_damage()));
         (self.compositor.capture().unwrap().into_raw(), self.picture.bytes().to_vec())
     }
+}
+
+/// Whether both planes of two pictures are the same outside of the damage.
+fn differs_within(before: &Picture, after: &Picture, damage: &Damage) -> bool {
+    let layout = after.layout();
+    let (luma, chroma) = (before.luma().iter().zip(after.luma()), before.chroma().iter().zip(after.chroma()));
+    // A pair of chroma samples is that of the four pixels it is for.
+    let luma = luma.enumerate().map(|(at, pair)| (at % layout.pitch, at / layout.pitch, pair));
+    let chroma = chroma.enumerate().map(|(at, pair)| (at % layout.pitch / 2 * 2, at / layout.pitch * 2, pair));
+    let is_within = |x: usize, y: usize| {
+        let (x, y) = (x as u32, y as u32);
+        damage.rects().iter().any(|rect| (rect.left..rect.right).contains(&x) && (rect.top..rect.bottom).contains(&y))
+    };
+    luma.chain(chroma).all(|(x, y, (before, after))| before == after || is_within(x, y))
 }
 
 fn canvas(blend_space: &str) -> Canvas {

@@ -36,7 +36,10 @@ use std::{error::Error as StdError, fmt};
 use bytes::Bytes;
 
 use self::still::Still;
-use crate::base::{nv12::Picture, size::Size};
+use crate::{
+    base::{nv12::Picture, size::Size},
+    scene::damage::Damage,
+};
 
 pub use self::config::{
     BITRATE_KBPS_MAX, BITRATE_KBPS_MIN, Backend, Config, GOP_FRAMES_MAX, InvalidConfig, THREADS_MAX, UnknownBackend,
@@ -90,8 +93,16 @@ pub struct Request {
     pub frame: u64,
     /// Whether it has to be an IDR even off the grid: for an output that has just (re)connected.
     pub is_idr_forced: bool,
+    /// In which of its pixels the picture may differ from that of the request before; nowhere if it is that picture once
+    /// more. Who does not know damages the whole.
+    pub damage: Damage,
+}
+
+impl Request {
     /// Whether the picture is, bit for bit, that of the request before.
-    pub is_unchanged: bool,
+    pub fn is_unchanged(&self) -> bool {
+        self.damage.is_empty()
+    }
 }
 
 /// NAL units that describe the sequence, without start codes; what an AVC sequence header is made of.

@@ -40,6 +40,10 @@ pub(super) const CANDIDATE: Candidate =
 const NAME: &str = "openh264";
 /// Bytes in front of each NAL unit of an access unit.
 const LENGTH_BYTES: usize = 4;
+/// By how much the bitrate is raised for the keyframe of a picture that stands still: it has most of the bits that the repeats
+/// after it save, of which the library's rate control knows nothing. With less it would be coarser than what it follows, and
+/// the picture would pulse; at four times the bitrate it has a fifth of what its group may have.
+const STILL_KEY_SHARE: u32 = 4;
 
 /// A stream's encoder.
 #[derive(Debug)]
@@ -49,6 +53,7 @@ struct OpenH264 {
     rate: FrameRate,
     level: Level,
     gop: Gop,
+    bitrate_kbps: u32,
     planar: Planar,
     /// SPS and PPS as the library repeats them in front of each IDR.
     written: [Bytes; 2],
@@ -72,8 +77,17 @@ fn open(config: &Config) -> Result<Box<dyn Encoder>, Error> {
     .map_err(library_error)?;
     let written = read_parameter_sets(library.parameter_sets().map_err(library_error)?)?;
     let parameter_sets = describe(&written, config)?;
-    let (gop, planar) = (Gop::new(config.gop_frames), Planar::new(layout));
-    Ok(Box::new(OpenH264 { library, layout, rate: config.rate, level, gop, planar, written, parameter_sets }))
+    Ok(Box::new(OpenH264 {
+        library,
+        layout,
+        rate: config.rate,
+        level,
+        gop: Gop::new(config.gop_frames),
+        bitrate_kbps: config.bitrate_kbps,
+        planar: Planar::new(layout),
+        written,
+        parameter_sets,
+    }))
 }
 
 impl Encoder for OpenH264 {
@@ -89,19 +103,18 @@ impl Encoder for OpenH264 {
         if picture.layout() != self.layout {
             return Err(Error::PictureSize { expected: self.layout.size, got: picture.layout().size });
         }
-        if request.is_idr_forced || self.gop.is_due(request.frame) {
+        let is_key = request.is_idr_forced || self.gop.is_due(request.frame);
+        if is_key {
             self.library.force_idr().map_err(library_error)?;
         }
-        let time_ms = i64::try_from(self.rate.ms_of(request.frame)).unwrap_or(i64::MAX);
-        let planes = self.planar.planes(picture);
-        let Encoded::Frame { is_idr, nalus } = self.library.encode(&planes, time_ms).map_err(library_error)? else {
-            return Ok(None);
-        };
-        if is_idr {
-            self.gop.handle_keyframe(request.frame);
+        if !(is_key && request.is_unchanged()) {
+            return self.code(picture, request.frame);
         }
-        let nalus = length_prefixed(nalus, &self.written)?;
-        Ok(Some(AccessUnit { frame: request.frame, is_key: is_idr, origin: Origin::Coded, nalus }))
+        let raised = self.bitrate_kbps.saturating_mul(STILL_KEY_SHARE).min(self.level.bitrate_kbps_max());
+        self.use_bitrate(raised)?;
+        let unit = self.code(picture, request.frame)?;
+        self.use_bitrate(self.bitrate_kbps)?;
+        Ok(unit)
     }
 
     fn set_bitrate_kbps(&mut self, bitrate_kbps: u32) -> Result<(), Error> {
@@ -109,6 +122,27 @@ impl Encoder for OpenH264 {
         if !(BITRATE_KBPS_MIN..=bitrate_kbps_max).contains(&bitrate_kbps) {
             return Err(Error::Bitrate { bitrate_kbps, bitrate_kbps_max, level_idc: self.level.idc });
         }
+        self.use_bitrate(bitrate_kbps)?;
+        self.bitrate_kbps = bitrate_kbps;
+        Ok(())
+    }
+}
+
+impl OpenH264 {
+    fn code(&mut self, picture: &Picture, frame: u64) -> Result<Option<AccessUnit>, Error> {
+        let time_ms = i64::try_from(self.rate.ms_of(frame)).unwrap_or(i64::MAX);
+        let planes = self.planar.planes(picture);
+        let Encoded::Frame { is_idr, nalus } = self.library.encode(&planes, time_ms).map_err(library_error)? else {
+            return Ok(None);
+        };
+        if is_idr {
+            self.gop.handle_keyframe(frame);
+        }
+        let nalus = length_prefixed(nalus, &self.written)?;
+        Ok(Some(AccessUnit { frame, is_key: is_idr, origin: Origin::Coded, nalus }))
+    }
+
+    fn use_bitrate(&mut self, bitrate_kbps: u32) -> Result<(), Error> {
         self.library.set_bitrate_bps(bitrate_kbps * 1000).map_err(library_error)
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! After a change the encoder goes on for a few frames, each of which makes the picture finer, until its quantiser is fine
 //! enough or it had its chances; from then on the frames are repeats that [`Splicer`] writes, some 16 bytes each, at no
-//! cost. Keyframes stay on their grid and are always the encoder's own; those of a still picture get the bits that its
-//! repeats save. The numbers of the frames it is asked for show it the gap.
+//! cost. Keyframes stay on their grid and are always the encoder's own. The numbers of the frames it is asked for show it the
+//! gap, so that it can give the keyframe of a still picture the bits that the repeats save.
 //!
 //! The default show at 4.5 Mbit/s, eight seconds: 208 of 240 frames are repeats, the picture keeps 41.6 to 42.4 dB over its
 //! keyframes (41.9 to 44.5 with every frame encoded), and the stream takes 1.2 Mbit/s.
@@ -11,16 +11,12 @@
 //! A stream in which nothing can be repeated goes through as it is; why is said once.
 
 use super::{AccessUnit, Config, Encoder, Error, Origin, ParameterSets, Request, gop::Gop};
-use crate::{base::nv12::Picture, h264::Splicer};
+use crate::{base::nv12::Picture, h264::Splicer, scene::damage::Damage};
 
 /// The quantiser from which on a picture is as good as it needs to be.
 const QP_FINE: i32 = 18;
 /// Frames that make a picture finer, at most, before it is repeated: OpenH264 takes a second to get where it will.
 const REFINED_MAX: u32 = 30;
-/// By how much the bitrate is raised for the keyframe of a picture that stands still: it has most of the bits that the repeats
-/// after it save. With less it would be coarser than what it follows, and the picture would pulse; at four times the bitrate
-/// it has a fifth of what its group may have.
-const KEY_SHARE: u32 = 4;
 
 /// An encoder that is not asked for what does not change.
 #[derive(Debug)]
@@ -29,7 +25,6 @@ pub(super) struct Still {
     splicer: Splicer,
     sets: ParameterSets,
     gop: Gop,
-    bitrate_kbps: u32,
     /// Frames coded since the picture changed.
     refined: u32,
     /// Quantiser of the last one.
@@ -47,8 +42,8 @@ impl Still {
             Ok(splicer) => {
                 let pps = vec![pps.clone(), splicer.repeat_pps().clone()];
                 let sets = ParameterSets { sps: sets.sps.clone(), pps };
-                let (gop, bitrate_kbps) = (Gop::new(config.gop_frames), config.bitrate_kbps);
-                Box::new(Self { encoder, splicer, sets, gop, bitrate_kbps, refined: 0, qp: i32::MAX, is_shown: false })
+                let gop = Gop::new(config.gop_frames);
+                Box::new(Self { encoder, splicer, sets, gop, refined: 0, qp: i32::MAX, is_shown: false })
             }
             Err(reason) => {
                 tracing::info!(backend = encoder.backend(), %reason, "unchanged frames are encoded");
@@ -73,9 +68,9 @@ impl Still {
             self.gop.handle_keyframe(request.frame);
         }
         self.is_shown = true;
-        self.refined = if request.is_unchanged { self.refined + 1 } else { 0 };
+        self.refined = if request.is_unchanged() { self.refined + 1 } else { 0 };
         self.qp = coded.qp;
-        let origin = if request.is_unchanged { Origin::Refined } else { Origin::Coded };
+        let origin = if request.is_unchanged() { Origin::Refined } else { Origin::Coded };
         Ok(Some(AccessUnit { origin, nalus: coded.nalus, ..unit }))
     }
 }
@@ -90,29 +85,19 @@ impl Encoder for Still {
     }
 
     fn encode(&mut self, picture: &Picture, request: Request) -> Result<Option<AccessUnit>, Error> {
-        // What was never sent cannot be repeated.
-        let request = Request { is_unchanged: request.is_unchanged && self.is_shown, ..request };
+        // What was never sent can be neither repeated nor referred to.
+        let damage = if self.is_shown { request.damage } else { Damage::whole(picture.layout().size.sides()) };
+        let request = Request { damage, ..request };
         let is_due = request.is_idr_forced || self.gop.is_due(request.frame);
         let is_fine = self.qp <= QP_FINE || self.refined >= REFINED_MAX;
-        let may_repeat = request.is_unchanged && is_fine && !is_due;
+        let may_repeat = request.is_unchanged() && is_fine && !is_due;
         if let Some(unit) = may_repeat.then(|| self.repeat(request.frame)).flatten() {
             return Ok(Some(unit));
         }
-        if !(request.is_unchanged && is_due) {
-            return self.code(picture, request);
-        }
-        // Above what its level allows, the encoder stays as it is.
-        let is_raised = self.encoder.set_bitrate_kbps(self.bitrate_kbps.saturating_mul(KEY_SHARE)).is_ok();
-        let unit = self.code(picture, request)?;
-        if is_raised {
-            self.encoder.set_bitrate_kbps(self.bitrate_kbps)?;
-        }
-        Ok(unit)
+        self.code(picture, request)
     }
 
     fn set_bitrate_kbps(&mut self, bitrate_kbps: u32) -> Result<(), Error> {
-        self.encoder.set_bitrate_kbps(bitrate_kbps)?;
-        self.bitrate_kbps = bitrate_kbps;
-        Ok(())
+        self.encoder.set_bitrate_kbps(bitrate_kbps)
     }
 }

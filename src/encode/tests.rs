@@ -30,11 +30,16 @@ fn opened(config: &Config) -> Box<dyn Encoder> {
 
 fn coded(encoder: &mut dyn Encoder, picture: &Picture, frame: u64) -> AccessUnit {
     let unit = encoder
-        .encode(picture, Request { frame, is_idr_forced: false, is_unchanged: false })
+        .encode(picture, Request { frame, is_idr_forced: false, damage: whole(picture) })
         .unwrap()
         .expect("no frame is left out");
     assert_eq!(unit.frame, frame);
     unit
+}
+
+/// All of a picture, of which nothing is known.
+fn whole(picture: &Picture) -> Damage {
+    Damage::whole(picture.layout().size.sides())
 }
 
 /// Fills a picture from a function of plane (0 luma, 1 Cb, 2 Cr), column and row.
@@ -233,8 +238,9 @@ fn keyframes_stand_on_the_grid_and_where_they_are_forced() {
     let mut encoder = opened(&config);
     let mut keys = Vec::new();
     for frame in (7..25).filter(|frame| ![15, 16].contains(frame)) {
-        let request = Request { frame, is_idr_forced: [13, 22].contains(&frame), is_unchanged: false };
-        let unit = encoder.encode(&noise(config.size, frame, 64), request).unwrap().unwrap();
+        let picture = noise(config.size, frame, 64);
+        let request = Request { frame, is_idr_forced: [13, 22].contains(&frame), damage: whole(&picture) };
+        let unit = encoder.encode(&picture, request).unwrap().unwrap();
         let kinds: Vec<_> = nalus(&unit).into_iter().map(NalKind::of).collect();
         assert_eq!(kinds, [if unit.is_key { NalKind::Idr } else { NalKind::Slice }], "one slice and nothing else");
         if unit.is_key {
@@ -366,7 +372,7 @@ fn what_is_out_of_range_is_refused_with_its_limit() {
     let other = Picture::black(Size::new(638, 360).unwrap());
     assert_eq!(
         encoder
-            .encode(&other, Request { frame: 0, is_idr_forced: false, is_unchanged: false })
+            .encode(&other, Request { frame: 0, is_idr_forced: false, damage: whole(&other) })
             .unwrap_err()
             .to_string(),
         "a picture of 638x360 was given to an encoder of 640x360"
@@ -417,7 +423,8 @@ fn a_still_picture_is_refined_then_repeated() {
     let mut units = Vec::new();
     for frame in 0..60 {
         let picture = if frame < 25 { &a } else { &b };
-        let request = Request { frame, is_idr_forced: frame == 50, is_unchanged: ![0, 25].contains(&frame) };
+        let damage = if [0, 25].contains(&frame) { whole(picture) } else { Damage::none() };
+        let request = Request { frame, is_idr_forced: frame == 50, damage };
         units.push(encoder.encode(picture, request).unwrap().unwrap());
     }
     let origins: Vec<_> = units.iter().map(|unit| unit.origin).collect();

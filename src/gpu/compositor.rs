@@ -68,6 +68,8 @@ pub struct Compositor {
     readback: Readback,
     /// Of the last frame.
     damage: Damage,
+    /// Of the picture collected last.
+    collected_damage: Damage,
     stats: Stats,
 }
 
@@ -90,8 +92,8 @@ impl Compositor {
             (painter, target, nv12, Readback::new(&gpu.device, Layout::of(size).len(), RING))
         };
         let (painter, target, nv12, readback) = gpu.scoped("a compositor", make)?;
-        let (damage, stats) = (Damage::none(), Stats::default());
-        Ok(Self { gpu, library, size, colour, target, painter, nv12, readback, damage, stats })
+        let (damage, collected_damage, stats) = (Damage::none(), Damage::none(), Stats::default());
+        Ok(Self { gpu, library, size, colour, target, painter, nv12, readback, damage, collected_damage, stats })
     }
 
     /// Size of the pictures.
@@ -165,7 +167,17 @@ impl Compositor {
         if into.layout() != Layout::of(self.size) {
             return Err(mismatch("the picture", self.size, into.layout().size));
         }
-        self.readback.collect(&self.gpu, wait, |bytes| into.bytes_mut().copy_from_slice(bytes))
+        let collected = self.readback.collect(&self.gpu, wait, |bytes| into.bytes_mut().copy_from_slice(bytes))?;
+        Ok(collected.map(|(frame, damage)| {
+            self.collected_damage = damage;
+            frame
+        }))
+    }
+
+    /// In which of its pixels the picture collected last may differ from the one collected before it. All others are the
+    /// same, byte for byte.
+    pub fn collected_damage(&self) -> Damage {
+        self.collected_damage
     }
 
     /// To be called once a frame time when nothing is rendered: frees what the GPU is done with and ages the textures.
@@ -194,7 +206,7 @@ impl Compositor {
             let buffer = wgpu::TexelCopyBufferInfo { buffer, layout };
             encoder.copy_texture_to_buffer(target.as_image_copy(), buffer, target.size());
         })?;
-        once.submitted(0, scheduled, self.gpu.queue.submit([encoder.finish()]));
+        once.submitted(0, Damage::none(), scheduled, self.gpu.queue.submit([encoder.finish()]));
         let mut picture = RgbaImage::new(width, height);
         let collected = once.collect(&self.gpu, CAPTURE_WAIT, |mapped| {
             let rows = picture.chunks_exact_mut(width as usize * 4).zip(mapped.chunks_exact(pitch as usize));
@@ -222,14 +234,12 @@ impl Compositor {
         let descriptor = wgpu::CommandEncoderDescriptor { label: Some("gpu.frame") };
         let mut encoder = self.gpu.device.create_command_encoder(&descriptor);
         self.painter.record(&mut encoder);
-        if !damage.is_empty() {
-            self.nv12.record(&self.gpu.queue, &mut encoder, damage);
-        }
+        let changed = self.nv12.record(&self.gpu.queue, &mut encoder, damage);
         let scheduled = self.readback.record(&mut encoder, |encoder, buffer| {
             encoder.copy_buffer_to_buffer(self.nv12.buffer(), 0, buffer, 0, buffer.size());
         })?;
         let submission = self.gpu.queue.submit([encoder.finish()]);
-        self.readback.submitted(frame, scheduled, submission);
+        self.readback.submitted(frame, changed, scheduled, submission);
         self.stats.frames_total += 1;
         self.stats.damaged_pixels_total += damage.area();
         Ok(())

@@ -99,8 +99,12 @@ impl Nv12 {
         Self { pipeline: compute(device, &bindings), group, buffer, regions, blocks }
     }
 
-    /// Records the conversion of what the damage touches.
-    pub(crate) fn record(&self, queue: &wgpu::Queue, encoder: &mut wgpu::CommandEncoder, damage: &Damage) {
+    /// Records the conversion of what the damage touches; where the picture is written anew by it. Not a byte of the
+    /// others changes.
+    pub(crate) fn record(&self, queue: &wgpu::Queue, encoder: &mut wgpu::CommandEncoder, damage: &Damage) -> Damage {
+        if damage.is_empty() {
+            return Damage::none();
+        }
         let regions: Vec<_> = damage.rects().iter().map(|rect| region(*rect, self.blocks)).collect();
         let mut bytes = [0; RECTS_MAX * REGION_STRIDE];
         for (slot, region) in bytes.chunks_exact_mut(REGION_STRIDE).zip(&regions) {
@@ -115,6 +119,9 @@ impl Nv12 {
             let groups = [0, 1].map(|axis| (region.end[axis] - region.origin[axis]).div_ceil(GROUP));
             pass.dispatch_workgroups(groups[0], groups[1], 1);
         }
+        let mut written = Damage::none();
+        regions.iter().for_each(|region| written.add(pixels(region)));
+        written
     }
 
     /// Both planes, laid out as [`Layout`] says.
@@ -128,6 +135,12 @@ fn region(rect: PixelRect, blocks: [u32; 2]) -> gpu_data::Region {
     let right = (rect.right + 1).div_ceil(4).min(blocks[0]);
     let bottom = rect.bottom.div_ceil(2).min(blocks[1]);
     gpu_data::Region { origin: [rect.left.saturating_sub(1) / 4, rect.top / 2], end: [right, bottom] }
+}
+
+/// The pixels of these blocks, of which the last may lie in the padding of the rows.
+fn pixels(region: &gpu_data::Region) -> PixelRect {
+    let ([left, top], [right, bottom]) = (region.origin, region.end);
+    PixelRect { left: left * 4, top: top * 2, right: right * 4, bottom: bottom * 2 }
 }
 
 fn encode(layout: Layout, colour: VideoColour) -> gpu_data::Params {
@@ -215,11 +228,11 @@ mod tests {
         let scheduled = readback
             .record(&mut encoder, |encoder, to| encoder.copy_buffer_to_buffer(nv12.buffer(), 0, to, 0, to.size()))
             .unwrap();
-        readback.submitted(7, scheduled, queue.submit([encoder.finish()]));
+        readback.submitted(7, Damage::none(), scheduled, queue.submit([encoder.finish()]));
         let mut picture = Picture::black(size);
         let collected =
             readback.collect(&gpu, Duration::from_secs(20), |bytes| picture.bytes_mut().copy_from_slice(bytes));
-        assert_eq!(collected, Ok(Some(7)));
+        assert_eq!(collected, Ok(Some((7, Damage::none()))));
         picture
     }
 

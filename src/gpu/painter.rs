@@ -601,7 +601,7 @@ impl Painter {
             view: surface.view.clone(),
             frame: surface.frame.clone(),
             backdrop: surface.backdrop.clone(),
-            damage: damage.clone(),
+            damage: *damage,
             ground,
             floor,
             draws,

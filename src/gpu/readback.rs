@@ -5,7 +5,8 @@
 //! ```
 //!
 //! Mapping a buffer that the GPU still writes would wait for it; with three buffers the one that is collected was
-//! written a frame or two ago. Whatever happens to a picture, its buffer is unmapped and free afterwards.
+//! written a frame or two ago. Whatever happens to a picture, its buffer is unmapped and free afterwards, and where it
+//! differed from the one before is told with the next.
 
 use std::{
     collections::VecDeque,
@@ -14,6 +15,7 @@ use std::{
 };
 
 use super::{Error, device::Gpu};
+use crate::scene::damage::Damage;
 
 /// Buffers in the ring of a compositor.
 pub(crate) const RING: usize = 3;
@@ -45,11 +47,14 @@ impl Mapping {
 pub(crate) struct Readback {
     free: Vec<wgpu::Buffer>,
     in_flight: VecDeque<InFlight>,
+    /// Damage of pictures that were lost on their way.
+    lost: Damage,
 }
 
 #[derive(Debug)]
 struct InFlight {
     frame: u64,
+    damage: Damage,
     buffer: wgpu::Buffer,
     submission: wgpu::SubmissionIndex,
     mapping: Arc<Mapping>,
@@ -73,7 +78,8 @@ impl Readback {
                 mapped_at_creation: false,
             })
         };
-        Self { free: (0..count).map(buffer).collect(), in_flight: VecDeque::with_capacity(count) }
+        let free = (0..count).map(buffer).collect();
+        Self { free, in_flight: VecDeque::with_capacity(count), lost: Damage::none() }
     }
 
     pub(crate) fn in_flight(&self) -> usize {
@@ -98,29 +104,32 @@ impl Readback {
         Ok(Scheduled { buffer, mapping })
     }
 
-    /// Notes that the copy was submitted.
+    /// Notes that the copy was submitted; `damage` is where its picture differs from that of the one before.
     pub(crate) fn submitted(
         &mut self,
         frame: u64,
+        damage: Damage,
         Scheduled { buffer, mapping }: Scheduled,
         submission: wgpu::SubmissionIndex,
     ) {
-        self.in_flight.push_back(InFlight { frame, buffer, submission, mapping });
+        self.in_flight.push_back(InFlight { frame, damage, buffer, submission, mapping });
     }
 
-    /// Waits, at most `wait`, for the oldest picture and hands its bytes to `read`; its frame number, if it is there.
+    /// Waits, at most `wait`, for the oldest picture and hands its bytes to `read`. If it is there, its frame number, and
+    /// where it differs from the last one that was collected.
     pub(crate) fn collect(
         &mut self,
         gpu: &Gpu,
         wait: Duration,
         read: impl FnOnce(&[u8]),
-    ) -> Result<Option<u64>, Error> {
+    ) -> Result<Option<(u64, Damage)>, Error> {
         let Some(oldest) = self.in_flight.front() else { return Ok(None) };
         // Streams share the device: another one's thread may have polled the end of our submission and be about to call
         // back. Then the submission is done and the mapping is not, for a moment.
         let rest = if gpu.wait(&oldest.submission, wait)? { wait } else { Duration::ZERO };
         let Some(is_mapped) = oldest.mapping.wait(rest) else { return Ok(None) };
-        let Some(InFlight { frame, buffer, .. }) = self.in_flight.pop_front() else { return Ok(None) };
+        let Some(InFlight { frame, damage, buffer, .. }) = self.in_flight.pop_front() else { return Ok(None) };
+        self.lost.join(&damage);
         let result = if is_mapped {
             let result = buffer.get_mapped_range(..).map(|view| read(&view)).map_err(|error| error.to_string());
             buffer.unmap();
@@ -129,7 +138,8 @@ impl Readback {
             Err("its buffer could not be mapped".into())
         };
         self.free.push(buffer);
-        result.map(|()| Some(frame)).map_err(|reason| Error::Readback { frame, reason })
+        result.map_err(|reason| Error::Readback { frame, reason })?;
+        Ok(Some((frame, std::mem::take(&mut self.lost))))
     }
 }
 

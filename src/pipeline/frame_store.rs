@@ -5,6 +5,7 @@
 //!   frame it wants.
 //! * It holds the three newest frames. A fourth pushes out the oldest: newest wins.
 //! * Pictures change hands by pointer. The lock is held for a few pointer moves, never for a copy of pixels.
+//! * With each picture goes where it differs from the one the consumer has, whatever was pushed out between them.
 //! * All pictures are made when the store is made. Five are enough: three held here, one with the consumer, one being
 //!   written by the producer. A repeated picture takes no further one.
 //!
@@ -21,7 +22,10 @@ use std::{
     time::Duration,
 };
 
-use crate::base::{nv12::Picture, size::Size};
+use crate::{
+    base::{nv12::Picture, size::Size},
+    scene::damage::Damage,
+};
 
 /// Frames held for the consumer.
 pub(super) const CAPACITY: usize = 3;
@@ -46,6 +50,8 @@ struct Store {
 struct Frame {
     number: u64,
     picture: Arc<Picture>,
+    /// Where it differs from the frame before it: in the store, or with the consumer.
+    damage: Damage,
 }
 
 impl Store {
@@ -63,32 +69,39 @@ pub(super) struct Producer {
 }
 
 impl Producer {
-    /// Lets `fill` write the next picture and publishes it under the frame number that `fill` returns; with `None` or an
-    /// error nothing is published. Says whether it was.
+    /// Lets `fill` write the next picture and publishes it under the frame number that `fill` returns, with where it differs
+    /// from the picture published before; with `None` or an error nothing is published. Says whether it was.
     pub(super) fn publish_with<E>(
         &mut self,
-        fill: impl FnOnce(&mut Picture) -> Result<Option<u64>, E>,
+        fill: impl FnOnce(&mut Picture) -> Result<Option<(u64, Damage)>, E>,
     ) -> Result<bool, E> {
         let newest = &self.newest;
         let is_free = |picture: &&mut Arc<Picture>| !Arc::ptr_eq(picture, newest) && Arc::strong_count(picture) == 1;
         let back = self.pool.iter_mut().find(is_free);
         // The contract's count of pictures: the store and the consumer cannot hold all others.
         let back = back.expect("five pictures are enough for a store of three");
-        let number = fill(Arc::get_mut(back).expect("nobody else holds a free picture"))?;
-        if let Some(number) = number {
+        let filled = fill(Arc::get_mut(back).expect("nobody else holds a free picture"))?;
+        if let Some((number, damage)) = filled {
             self.newest = back.clone();
-            self.publish_unchanged(number);
+            self.publish(number, damage);
         }
-        Ok(number.is_some())
+        Ok(filled.is_some())
     }
 
     /// Publishes frame `number`, whose picture is that of the frame before.
     pub(super) fn publish_unchanged(&mut self, number: u64) {
+        self.publish(number, Damage::none());
+    }
+
+    fn publish(&mut self, number: u64, damage: Damage) {
         let mut held = self.store.lock();
-        if held.len() == CAPACITY {
-            held.pop_front();
+        if held.len() == CAPACITY
+            && let Some(lost) = held.pop_front()
+            && let Some(next) = held.front_mut()
+        {
+            next.damage.join(&lost.damage);
         }
-        held.push_back(Frame { number, picture: self.newest.clone() });
+        held.push_back(Frame { number, picture: self.newest.clone(), damage });
         drop(held);
         self.store.published.notify_one();
     }
@@ -110,8 +123,8 @@ pub(super) struct Taken {
     pub(super) picture: Arc<Picture>,
     /// Whether the producer published this frame; otherwise it is the last picture again.
     pub(super) is_published: bool,
-    /// Whether it is the picture that was taken before.
-    pub(super) is_unchanged: bool,
+    /// Where it may differ from the picture that was taken before.
+    pub(super) damage: Damage,
 }
 
 impl Consumer {
@@ -127,16 +140,15 @@ impl Consumer {
 
         let has_moved_on = held.len() == CAPACITY && held.front().is_some_and(|oldest| oldest.number > number);
         let number = if has_moved_on { held.front().map_or(number, |oldest| oldest.number) } else { number };
-        let before = Arc::as_ptr(&self.current);
-        let mut is_published = false;
+        let (mut is_published, mut damage) = (false, Damage::none());
         while held.front().is_some_and(|frame| frame.number <= number) {
             if let Some(frame) = held.pop_front() {
                 is_published = frame.number == number;
                 self.current = frame.picture;
+                damage.join(&frame.damage);
             }
         }
-        let is_unchanged = before == Arc::as_ptr(&self.current);
-        Taken { number, picture: self.current.clone(), is_published, is_unchanged }
+        Taken { number, picture: self.current.clone(), is_published, damage }
     }
 }
 
@@ -145,6 +157,7 @@ mod tests {
     use std::convert::Infallible;
 
     use super::*;
+    use crate::scene::damage::PixelRect;
 
     const NO_WAIT: Duration = Duration::ZERO;
 
@@ -155,9 +168,17 @@ mod tests {
     fn publish(producer: &mut Producer, number: u64) {
         let mark = |picture: &mut Picture| {
             picture.bytes_mut()[0] = number as u8;
-            Ok::<_, Infallible>(Some(number))
+            Ok::<_, Infallible>(Some((number, at(number))))
         };
         assert!(producer.publish_with(mark).unwrap());
+    }
+
+    /// A pixel of its own for each of sixteen frames.
+    fn at(number: u64) -> Damage {
+        let (left, top) = (number as u32 % 4 * 4, number as u32 / 4 % 4 * 4);
+        let mut damage = Damage::none();
+        damage.add(PixelRect { left, top, right: left + 1, bottom: top + 1 });
+        damage
     }
 
     fn take(consumer: &mut Consumer, number: u64) -> (u64, u8, bool) {
@@ -192,6 +213,28 @@ mod tests {
         (0..10).for_each(|number| publish(&mut producer, number));
         assert_eq!(take(&mut consumer, 0), (7, 7, true));
         assert_eq!(take(&mut consumer, 8), (8, 8, true));
+    }
+
+    /// Whatever was pushed out or passed over between two pictures counts into where they differ.
+    #[test]
+    fn damage_is_told_from_the_picture_taken_before() {
+        let (mut producer, mut consumer) = store();
+        let mut damage = |number| consumer.take(number, NO_WAIT).damage;
+        let joined = |numbers: &[u64]| {
+            let mut all = Damage::none();
+            numbers.iter().for_each(|&number| all.join(&at(number)));
+            all
+        };
+        let same = |found: Damage, expected: Damage| {
+            assert!(found.area() == expected.area() && expected.rects().iter().all(|r| found.rects().contains(r)))
+        };
+        assert!(damage(0).is_empty(), "what was taken before it");
+        (1..=6).for_each(|number| publish(&mut producer, number));
+        same(damage(4), joined(&[1, 2, 3, 4]));
+        assert!(damage(4).is_empty());
+        producer.publish_unchanged(7);
+        same(damage(7), joined(&[5, 6]));
+        assert!(damage(8).is_empty(), "not published, the last one again");
     }
 
     #[test]

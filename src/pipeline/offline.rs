@@ -21,7 +21,7 @@ use crate::{
     flv::{self, TagKind},
     gpu::{self, Compositor},
     output::{Kind, Packet},
-    scene::{DrawList, Evaluation, LayerError, Moment, Show},
+    scene::{DrawList, Evaluation, LayerError, Moment, Show, damage::Damage},
 };
 
 /// The world's time at the start of every offline rendering, 2026-01-01 12:00 UTC: a picture must not depend on when it
@@ -165,18 +165,18 @@ impl<'a> Pictures<'a> {
 
     fn packet(&mut self, number: u64) -> Result<Option<Packet>, Error> {
         let elapsed = self.timeline.rate().time_of(number);
-        let mut is_unchanged = true;
+        let mut damage = Damage::none();
         // As on air: a frame that is known to be the last one again is not planned.
         if !self.shown.as_ref().is_some_and(|shown| shown.holds_at(elapsed)) {
             let next = plan(self.devices, self.show, elapsed)?;
             if self.shown.as_ref().is_none_or(|shown| shown.draw_list != next.draw_list) {
                 draw(&mut self.compositor, number, &next.draw_list)?;
                 self.compositor.collect(FRAME_TIMEOUT, &mut self.picture)?.ok_or(Error::FrameTimeout { number })?;
-                is_unchanged = false;
+                damage = self.compositor.collected_damage();
             }
             self.shown = Some(next);
         }
-        let request = Request { frame: number, is_idr_forced: false, is_unchanged };
+        let request = Request { frame: number, is_idr_forced: false, damage };
         let unit = self.encoder.encode(&self.picture, request)?;
         Ok(unit.map(|unit| video::packet(&unit, &self.timeline)))
     }

@@ -258,7 +258,10 @@ impl Renderer {
 
     /// Whether the oldest picture came in time.
     fn collect_one(&mut self, compositor: &mut Compositor, wait: Duration) -> Result<bool, gpu::Error> {
-        self.producer.publish_with(|picture| compositor.collect(wait, picture))
+        self.producer.publish_with(|picture| {
+            let number = compositor.collect(wait, picture)?;
+            Ok(number.map(|number| (number, compositor.collected_damage())))
+        })
     }
 }
 

@@ -99,7 +99,7 @@ impl VideoEncoder {
     fn encode(&mut self, encoder: &mut dyn Encoder, taken: &frame_store::Taken) -> Result<(), String> {
         self.follow_bitrate(encoder);
         let started = self.clock.now();
-        let request = Request { frame: taken.number, is_idr_forced: false, is_unchanged: taken.is_unchanged };
+        let request = Request { frame: taken.number, is_idr_forced: false, damage: taken.damage };
         let outcome = catch_unwind(AssertUnwindSafe(|| encoder.encode(&taken.picture, request)));
         let unit = outcome.map_err(|panic| panic_text(&*panic))?.map_err(|error| error.to_string())?;
         self.metrics.encode_seconds.observe((self.clock.now() - started).as_secs_f64());

@@ -11,7 +11,7 @@
 //! was damages only where its own surface differs. Pure; who draws only the
 //! damage must get the picture that drawing everything gives, which is a test of the GPU floor's.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, fmt};
 
 use super::{
     draw::{DrawItem, DrawList, Paint},
@@ -24,7 +24,7 @@ pub const RECTS_MAX: usize = 8;
 const FRINGE: f32 = 1.0;
 
 /// A rectangle of whole canvas pixels; `right` and `bottom` are exclusive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[expect(missing_docs, reason = "the four edges need no words")]
 pub struct PixelRect {
     pub left: u32,
@@ -84,10 +84,13 @@ impl PixelRect {
     }
 }
 
-/// Disjoint rectangles, at most [`RECTS_MAX`].
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+/// Disjoint rectangles, at most [`RECTS_MAX`]. They lie within the value, so that it goes with each frame without being
+/// allocated.
+#[derive(Clone, Copy, Default)]
 pub struct Damage {
-    rects: Vec<PixelRect>,
+    /// The first `count` of them, and room for one that is about to be joined.
+    rects: [PixelRect; RECTS_MAX + 1],
+    count: usize,
 }
 
 impl Damage {
@@ -98,7 +101,9 @@ impl Damage {
 
     /// Everything on a canvas or surface with these sides may differ.
     pub fn whole(size: [u32; 2]) -> Self {
-        Self { rects: vec![PixelRect::whole(size)] }
+        let mut damage = Self::none();
+        damage.push(PixelRect::whole(size));
+        damage
     }
 
     /// Where the picture of `after` differs from that of `before`.
@@ -122,7 +127,8 @@ impl Damage {
             }
         }
         for (index, inner) in kept.changed_within {
-            inner.rects.into_iter().filter_map(|rect| laid_in(&after[index], rect, size)).for_each(|r| damage.add(r));
+            let laid_in = inner.rects().iter().filter_map(|&rect| laid_in(&after[index], rect, size));
+            laid_in.for_each(|rect| damage.add(rect));
         }
         damage.spread(after, size);
         damage
@@ -133,7 +139,7 @@ impl Damage {
         for item in items {
             let reads_around = matches!(&item.paint, Paint::Group(group) if group.reads_around());
             if let Some(rect) = bounds(item, size).filter(|_| reads_around)
-                && self.rects.iter().any(|damaged| damaged.touches(rect))
+                && self.rects().iter().any(|damaged| damaged.touches(rect))
             {
                 self.add(rect);
             }
@@ -142,43 +148,72 @@ impl Damage {
 
     /// The rectangles.
     pub fn rects(&self) -> &[PixelRect] {
-        &self.rects
+        &self.rects[..self.count]
     }
 
     /// Whether nothing differs.
     pub fn is_empty(&self) -> bool {
-        self.rects.is_empty()
+        self.count == 0
     }
 
     /// Pixels in all rectangles.
     pub fn area(&self) -> u64 {
-        self.rects.iter().map(|rect| rect.area()).sum()
+        self.rects().iter().map(|rect| rect.area()).sum()
+    }
+
+    /// Adds all of another one: where a picture differs from the one before the last.
+    pub fn join(&mut self, other: &Self) {
+        other.rects().iter().for_each(|rect| self.add(*rect));
     }
 
     /// Adds a rectangle, joined with those it touches; then, if there are too many, joins the cheapest two.
     pub fn add(&mut self, mut rect: PixelRect) {
         // A join may touch what its parts did not, so this goes on until nothing is touched.
-        while let Some(index) = self.rects.iter().position(|other| other.touches(rect)) {
-            rect = rect.join(self.rects.swap_remove(index));
+        while let Some(index) = self.rects().iter().position(|other| other.touches(rect)) {
+            rect = rect.join(self.remove(index));
         }
-        self.rects.push(rect);
-        if self.rects.len() > RECTS_MAX {
+        self.push(rect);
+        if self.count > RECTS_MAX {
             let (a, b) = self.cheapest_pair();
-            let joined = self.rects[a].join(self.rects[b]);
-            self.rects.swap_remove(b);
-            self.rects.swap_remove(a);
-            self.add(joined);
+            // The later one first, for what stands last takes the place of the one removed.
+            let (b, a) = (self.remove(b), self.remove(a));
+            self.add(a.join(b));
         }
+    }
+
+    fn push(&mut self, rect: PixelRect) {
+        self.rects[self.count] = rect;
+        self.count += 1;
+    }
+
+    fn remove(&mut self, index: usize) -> PixelRect {
+        self.count -= 1;
+        self.rects.swap(index, self.count);
+        self.rects[self.count]
     }
 
     /// Two indices, the lower first, whose join covers the fewest pixels that were in neither.
     fn cheapest_pair(&self) -> (usize, usize) {
-        let pairs = (0..self.rects.len()).flat_map(|a| (a + 1..self.rects.len()).map(move |b| (a, b)));
+        let pairs = (0..self.count).flat_map(|a| (a + 1..self.count).map(move |b| (a, b)));
         let waste = |&(a, b): &(usize, usize)| {
             let (a, b) = (self.rects[a], self.rects[b]);
             a.join(b).area() - a.area() - b.area()
         };
         pairs.min_by_key(waste).unwrap_or((0, 0))
+    }
+}
+
+impl PartialEq for Damage {
+    fn eq(&self, other: &Self) -> bool {
+        self.rects() == other.rects()
+    }
+}
+
+impl Eq for Damage {}
+
+impl fmt::Debug for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.rects()).finish()
     }
 }
 
@@ -294,7 +329,7 @@ mod tests {
     }
 
     fn rects(before: &[(&str, f32, f32, u8)], after: &[(&str, f32, f32, u8)]) -> Vec<PixelRect> {
-        let mut rects = Damage::between(&list(before), &list(after)).rects;
+        let mut rects = Damage::between(&list(before), &list(after)).rects().to_vec();
         rects.sort_by_key(|rect| (rect.left, rect.top));
         rects
     }
@@ -356,9 +391,9 @@ mod tests {
         // 29..41 x 19..31 on the surface with its fringe, one more for sampling, twice as large, 110 and 50 further.
         let (x, y) = (28 * 2 + 110, 18 * 2 + 50);
         let expected = PixelRect { left: x - 1, top: y - 1, right: x + 14 * 2 + 1, bottom: y + 14 * 2 + 1 };
-        assert_eq!(damage.rects, [expected]);
+        assert_eq!(damage.rects(), [expected]);
         let blended = Damage::between(&grouped(&before, BlendMode::Normal), &grouped(&before, BlendMode::Screen));
-        assert_eq!(blended.rects, [PixelRect { left: 109, top: 49, right: 231, bottom: 131 }], "all of it");
+        assert_eq!(blended.rects(), [PixelRect { left: 109, top: 49, right: 231, bottom: 131 }], "all of it");
     }
 
     #[test]
@@ -371,8 +406,8 @@ mod tests {
         };
         let whole = [PixelRect { left: 109, top: 49, right: 231, bottom: 131 }];
         let blur = || Effect::Blur { sigma: 2.0 };
-        assert_eq!(Damage::between(&list(1, blur()), &list(2, blur())).rects, whole);
-        assert_eq!(Damage::between(&list(1, blur()), &list(1, Effect::Blur { sigma: 3.0 })).rects, whole);
+        assert_eq!(Damage::between(&list(1, blur()), &list(2, blur())).rects(), whole);
+        assert_eq!(Damage::between(&list(1, blur()), &list(1, Effect::Blur { sigma: 3.0 })).rects(), whole);
         let grade = || Effect::Grade(Box::default());
         assert!(Damage::between(&list(1, grade()), &list(2, grade())).area() < whole[0].area(), "only what changed");
     }
