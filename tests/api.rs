@@ -792,8 +792,7 @@ async fn outputs_are_made_read_patched_and_deleted_and_their_keys_stay_inside() 
 
     let with_key = |scheme: &str| json!({ "id": "c", "url": format!("{scheme}://host/app/{KEY}") });
     for (output, pointer, words) in [
-        (with_key("rtmps"), "/url", &["needs TLS", "rtmp:// only"][..]),
-        (with_key("http"), "/url", &["does not start with rtmp://"]),
+        (with_key("http"), "/url", &["does not start with rtmp://"][..]),
         (with_key("file"), "/url", &["does not start with rtmp://"]),
         (json!({ "id": "c", "url": format!("rtmp:///app/{KEY}") }), "/url", &["host"]),
         (json!({ "id": "c", "url": format!("rtmp://host:0/app/{KEY}") }), "/url", &["port"]),
@@ -803,6 +802,18 @@ async fn outputs_are_made_read_patched_and_deleted_and_their_keys_stay_inside() 
         (json!({ "id": "c", "url": "rtmp://host/app", "key": "env:HOME" }), "/key", &["ends with KEY"]),
         (json!({ "id": "c", "url": "rtmp://host/app", "key": "env:NO_SUCH_KEY" }), "/key", &["not set"]),
         (json!({ "id": "c", "url": "rtmp://host/app", "kye": KEY }), "/kye", &["unknown field", "key"]),
+        (json!({ "id": "c", "url": "rtmps://h/app", "key": KEY, "password": KEY }), "/password", &["without username"]),
+        (json!({ "id": "c", "url": "rtmp://h/app", "key": KEY, "username": "a" }), "/username", &["without password"]),
+        (
+            json!({ "id": "c", "url": "rtmp://h/app", "key": KEY, "username": "a&b", "password": KEY }),
+            "/username",
+            &["without spaces"],
+        ),
+        (
+            json!({ "id": "c", "url": "rtmp://h/app", "key": KEY, "username": "a", "password": "env:A_KEY" }),
+            "/password",
+            &["ends with PASSWORD"],
+        ),
         (json!({ "id": "c", "url": "rtmp://host/app", "key": [KEY] }), "/key", &[]),
     ] {
         api.post(OUTPUTS, output).await.refused(pointer, words);
@@ -810,7 +821,9 @@ async fn outputs_are_made_read_patched_and_deleted_and_their_keys_stay_inside() 
     api.patch(a, json!({ "id": "z" })).await.refused("/id", &["does not change"]);
     let ambiguous = json!({ "url": format!("rtmp://host/app/{KEY}") });
     api.patch(a, ambiguous).await.refused("/url", &["could end with a stream key", "give `key`"]);
-    api.patch(a, json!({ "url": "rtmps://host/app", "key": KEY })).await.refused("/url", &["needs TLS"]);
+    let with_user = json!({ "username": "alice", "password": KEY });
+    let shown = api.patch(a, with_user).await.expect(200)["output"].clone();
+    assert_eq!((&shown["username"], &shown["password"]), (&json!("alice"), &Value::Null), "{shown}");
 
     assert_eq!(api.get(MAIN).await.expect(200)["outputs"].as_array().unwrap().len(), 2);
     api.delete(a).await.expect(200);

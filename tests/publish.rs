@@ -7,17 +7,22 @@
 
 mod servers;
 
-use std::{fs, path::Path, sync::Arc, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use serde_json::Value;
-use servers::{FfmpegListener, Nginx, ffmpeg, ffprobe_json};
+use servers::{FfmpegListener, Nginx, certificates::Authority, ffmpeg, ffprobe_json};
 use stream_manager::{
     base::{id::Id, secret::Secret},
-    output::{Headers, Kind, Limits, Output, Packet, Spec, State},
+    output::{Headers, Kind, Limits, Network, Output, Packet, Spec, State, tls::Tls},
     rtmp::Endpoint,
 };
-use tokio::{runtime::Handle, time::timeout};
+use tokio::{io::AsyncWriteExt, runtime::Handle, time::timeout};
 
 const KEY: &str = "some_key";
 /// The stream's age at the first packet, in ms.
@@ -80,11 +85,19 @@ fn tags(mut file: Bytes) -> Vec<(u8, u64, Bytes)> {
     tags
 }
 
+/// A network that trusts the machine's roots and these.
+fn network(extra_ca: &[PathBuf]) -> Network {
+    Network { runtime: Handle::current(), tls: Tls::open(extra_ca).unwrap() }
+}
+
+fn spawn(headers: Headers, address: &str, network: &Network) -> Output {
+    let destination = Endpoint::with_key_apart(address, &Secret::new(KEY)).unwrap();
+    Output::spawn(network, Spec::new(Id::new("test").unwrap(), destination, Limits::default()), Arc::new(headers))
+}
+
 /// Starts to publish and waits until the server takes media.
 async fn start(headers: Headers, address: &str) -> Output {
-    let destination = Endpoint::with_key_apart(address, &Secret::new(KEY)).unwrap();
-    let spec = Spec::new(Id::new("test").unwrap(), destination, Limits::default()).unwrap();
-    let output = Output::spawn(&Handle::current(), spec, Arc::new(headers));
+    let output = spawn(headers, address, &network(&[]));
     reach(&output, |state| *state == State::Publishing).await;
     output
 }
@@ -190,4 +203,70 @@ async fn a_server_that_is_restarted_gets_a_stream_that_begins_anew() {
     assert_eq!(output.stats().reconnects, 1);
     finish(output, &clip.packets).await;
     assert_received(&nginx.recording(KEY), &sent);
+}
+
+/// A private authority, and the file by which a configuration trusts it.
+fn authority(directory: &Path) -> (Authority, PathBuf) {
+    let authority = Authority::new("a private authority");
+    let path = directory.join("authority.pem");
+    fs::write(&path, &authority.certificate).unwrap();
+    (authority, path)
+}
+
+#[tokio::test]
+async fn a_server_behind_tls_receives_what_was_sent() {
+    let directory = tempfile::tempdir().unwrap();
+    let sent = directory.path().join("clip.flv");
+    make_clip(&sent);
+    let (authority, path) = authority(directory.path());
+    let (clip, nginx) = (Clip::read(&sent), Nginx::start_with_tls(&authority.issue("localhost")));
+    let address = format!("rtmps://localhost:{}/live", nginx.port());
+    let output = spawn(clip.headers, &address, &network(&[path]));
+    reach(&output, |state| *state == State::Publishing).await;
+    finish(output, &clip.packets).await;
+    assert_received(&nginx.recording(KEY), &sent);
+}
+
+/// Whoever cannot prove who it is gets no stream key, and the error says what to do.
+#[tokio::test]
+async fn a_server_that_is_not_who_it_should_be_gets_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let sent = directory.path().join("clip.flv");
+    make_clip(&sent);
+    let (ours, path) = authority(directory.path());
+    let trusting = network(&[path]);
+    for (nginx, class, fix) in [
+        (Nginx::start_with_tls(&ours.issue("elsewhere.example")), "tls_wrong_name", "the name that stands in"),
+        (Nginx::start_with_tls(&ours.issue_until("localhost", 2025)), "tls_expired", "renew"),
+        (
+            Nginx::start_with_tls(&Authority::new("somebody else").issue("localhost")),
+            "tls_unknown_issuer",
+            "tls.extra_ca",
+        ),
+    ] {
+        let address = format!("rtmps://localhost:{}/live", nginx.port());
+        let output = spawn(Clip::read(&sent).headers, &address, &trusting);
+        reach(&output, |state| matches!(state, State::BackingOff { .. })).await;
+        let error = output.stats().last_error.unwrap();
+        assert_eq!(error.class, class, "{error:?}");
+        assert!(error.message.contains(fix) && !error.message.contains(KEY), "{error:?}");
+        output.stop().await;
+        assert!(!nginx.recording(KEY).exists(), "{class}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_speak_tls_is_told_apart() {
+    let directory = tempfile::tempdir().unwrap();
+    let sent = directory.path().join("clip.flv");
+    make_clip(&sent);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("rtmps://localhost:{}/live", listener.local_addr().unwrap().port());
+    let output = spawn(Clip::read(&sent).headers, &address, &network(&[]));
+    let (mut server, _) = listener.accept().await.unwrap();
+    server.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
+    reach(&output, |state| matches!(state, State::BackingOff { .. })).await;
+    let error = output.stats().last_error.unwrap();
+    assert!(error.class == "tls_handshake" && error.message.contains("speaks TLS"), "{error:?}");
+    output.stop().await;
 }

@@ -10,6 +10,8 @@ packages_build=(ca-certificates curl g++ make nasm)
 packages_runtime=(libvulkan1 mesa-vulkan-drivers)
 # What receives the stream, and what looks at it.
 packages_stream=(ffmpeg libnginx-mod-rtmp nginx)
+# What the tests put before it: TLS.
+packages_tls=(libnginx-mod-stream)
 # What draws the same pictures from HTML, for the tests. Ubuntu has it as a snap alone: snap install chromium.
 packages_oracle=(chromium)
 

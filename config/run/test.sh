@@ -14,7 +14,7 @@ if [ -n "${CI:-}" ]; then
 fi
 exec </dev/null
 
-need_packages "${packages_build[@]}" "${packages_runtime[@]}" "${packages_stream[@]}" shellcheck
+need_packages "${packages_build[@]}" "${packages_runtime[@]}" "${packages_stream[@]}" "${packages_tls[@]}" shellcheck
 # However it was installed.
 command -v chromium >/dev/null || need_packages "${packages_oracle[@]}"
 need_cargo

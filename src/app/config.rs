@@ -34,6 +34,14 @@ pub(crate) struct Config {
     pub(crate) log: log::Config,
     pub(crate) gpu: Gpu,
     pub(crate) media: Media,
+    pub(crate) tls: Tls,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Tls {
+    /// PEM files of certificate authorities that are trusted besides the machine's.
+    pub(crate) extra_ca: Vec<PathBuf>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -64,6 +72,7 @@ impl Default for Config {
             log: log::Config::default(),
             gpu: Gpu::default(),
             media: Media::default(),
+            tls: Tls::default(),
         }
     }
 }

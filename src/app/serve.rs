@@ -13,6 +13,7 @@ use super::{config::Config, open_devices, read_show};
 use stream_manager::{
     api::{self, App},
     base::{clock::SystemClock, id::Id},
+    output::{Network, tls::Tls},
     pipeline::metrics::Families,
     state::{Document, Error, Services, Streams, document},
     telemetry::metrics::Metrics,
@@ -39,8 +40,9 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let devices = open_devices(&config)?;
     let registry = Registry::new();
     let families = Families::new(&registry).context("metrics")?;
-    let runtime = tokio::runtime::Handle::current();
-    let streams = Arc::new(Streams::new(Services { devices, clock: Arc::new(SystemClock::new()), families, runtime }));
+    let tls = Tls::open(&config.tls.extra_ca).context("configuration: tls.extra_ca")?;
+    let network = Network { runtime: tokio::runtime::Handle::current(), tls };
+    let streams = Arc::new(Streams::new(Services { devices, clock: Arc::new(SystemClock::new()), families, network }));
     let metrics = Arc::new(Metrics::new(registry, streams.clone()).context("metrics")?);
     // Bound before anything goes on air: a port that is taken ends the start, not the show.
     let listener = TcpListener::bind(config.listen).await.with_context(|| format!("listening on {}", config.listen))?;

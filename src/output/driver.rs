@@ -1,7 +1,7 @@
 //! The task of one output: attempt after attempt, until it is stopped.
 //!
 //! ```text
-//! resolve 10 s ─► connect 10 s ─► Session (handshake 10 s, publish 10 s, then on air) ─► failure
+//! resolve 10 s ─► connect 10 s ─► (TLS 10 s) ─► Session (handshake 10 s, publish 10 s, then on air) ─► failure
 //!    ▲                                                                                     │
 //!    └── wait: full jitter of 0.5 s, 1 s, ... 30 s; or 30 s when refused ◄─────────────────┘
 //! ```
@@ -18,12 +18,18 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Error, backoff::Backoff, error::Step, session::Session, shared::Shared, stats::State, transport::Transport,
+    Error, backoff::Backoff, error::Step, session::Session, shared::Shared, stats::State, tls::TlsProblem,
+    transport::Transport,
 };
-use crate::rtmp::{Config, Endpoint, RefusalClass};
+use crate::rtmp::{
+    Config, Endpoint, Refusal, RefusalClass, Scheme,
+    auth::{self, Credentials},
+};
 
 /// How long name resolution, connecting, the handshake and publish may take, each.
 pub(super) const STEP_TIMEOUT: Duration = Duration::from_secs(10);
+/// Times a server may ask who we are before it must be content: by name, then by digest.
+const AUTH_ROUNDS: usize = 2;
 /// On air for so long, a session counts as a success.
 const HEALTHY_AFTER: Duration = Duration::from_secs(60);
 /// How long a server that refused us is left in peace.
@@ -33,6 +39,7 @@ const REFUSED_RETRY: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(super) struct Driver<T> {
     destination: Endpoint,
+    credentials: Option<Credentials>,
     transport: T,
     shared: Arc<Shared>,
     stop: CancellationToken,
@@ -40,8 +47,14 @@ pub(super) struct Driver<T> {
 }
 
 impl<T: Transport> Driver<T> {
-    pub(super) fn new(destination: Endpoint, transport: T, shared: Arc<Shared>, stop: CancellationToken) -> Self {
-        Self { destination, transport, shared, stop, backoff: Backoff::default() }
+    pub(super) fn new(
+        destination: Endpoint,
+        credentials: Option<Credentials>,
+        transport: T,
+        shared: Arc<Shared>,
+        stop: CancellationToken,
+    ) -> Self {
+        Self { destination, credentials, transport, shared, stop, backoff: Backoff::default() }
     }
 
     /// Publishes until it is stopped.
@@ -56,13 +69,41 @@ impl<T: Transport> Driver<T> {
         tracing::info!(output = %self.shared.id, destination = %self.destination, "output stopped");
     }
 
-    /// One connection, from the name of its host to its end; `Ok` if that end was asked for.
+    /// One connection, from the name of its host to its end; `Ok` if that end was asked for. A server that wants a
+    /// password gets two more.
     async fn attempt(&mut self, stop: &CancellationToken) -> Result<(), Error> {
         self.shared.begin_attempt();
+        let mut query = None;
+        for _ in 0..AUTH_ROUNDS {
+            match self.connection(query.as_deref(), stop).await {
+                Err(Error::Refused { refusal, .. }) if refusal.class == RefusalClass::AuthRequired => {
+                    query = Some(self.answer(refusal)?);
+                }
+                ended => return ended,
+            }
+        }
+        self.connection(query.as_deref(), stop).await
+    }
+
+    async fn connection(&mut self, query: Option<&str>, stop: &CancellationToken) -> Result<(), Error> {
         let Some(stream) = stop.run_until_cancelled(self.dial()).await else { return Ok(()) };
-        let session = Session::new(stream?, Config::new(&self.destination), &self.shared);
+        let config = Config::new(&self.destination);
+        let config = match query {
+            Some(query) => config.with_query(query),
+            None => config,
+        };
+        let session = Session::new(stream?, config, &self.shared);
         self.enter(State::Handshaking);
         session.run(stop).await
+    }
+
+    /// What to say to a server that wants a password.
+    fn answer(&self, refusal: Refusal) -> Result<String, Error> {
+        let Some(credentials) = &self.credentials else { return Err(Error::refused(refusal)) };
+        match auth::answer(&refusal.description, &self.destination.app, credentials, rand::random()) {
+            Ok(query) => Ok(query),
+            Err(reason) => Err(Error::refused(Refusal { description: reason.to_string(), ..refusal })),
+        }
     }
 
     async fn dial(&mut self) -> Result<T::Stream, Error> {
@@ -75,9 +116,23 @@ impl<T: Transport> Driver<T> {
         self.enter(State::Connecting);
         let stream =
             timeout(STEP_TIMEOUT, self.transport.open(&addresses)).await.map_err(|_| timed_out(Step::Connect))?;
-        stream.map_err(|source| match source.kind() {
+        let stream = stream.map_err(|source| match source.kind() {
             io::ErrorKind::TimedOut => timed_out(Step::Connect),
             _ => Error::Connect { authority: self.destination.authority(), source },
+        })?;
+        match self.destination.scheme {
+            Scheme::Rtmp => Ok(stream),
+            Scheme::Rtmps => self.secure(stream).await,
+        }
+    }
+
+    async fn secure(&mut self, stream: T::Stream) -> Result<T::Stream, Error> {
+        let secured = timeout(STEP_TIMEOUT, self.transport.secure(&self.destination.host, stream)).await;
+        let secured = secured.map_err(|_| Error::TimedOut { step: Step::Secure, after: STEP_TIMEOUT })?;
+        secured.map_err(|source| Error::Secure {
+            authority: self.destination.authority(),
+            problem: TlsProblem::of(&source),
+            source,
         })
     }
 

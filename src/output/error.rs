@@ -5,6 +5,7 @@
 
 use std::{fmt, io, time::Duration};
 
+use super::tls::TlsProblem;
 use crate::rtmp::{self, Refusal};
 
 /// A step that has a time-out.
@@ -14,6 +15,8 @@ pub enum Step {
     Resolve,
     /// TCP.
     Connect,
+    /// TLS.
+    Secure,
     /// The RTMP greeting.
     Handshake,
     /// From `connect` to `NetStream.Publish.Start`.
@@ -25,6 +28,7 @@ impl fmt::Display for Step {
         f.write_str(match self {
             Self::Resolve => "name resolution",
             Self::Connect => "connecting",
+            Self::Secure => "the TLS greeting",
             Self::Handshake => "the handshake",
             Self::Publish => "publish",
         })
@@ -48,6 +52,16 @@ pub enum Error {
         /// Host and port.
         authority: String,
         /// What the system says of the last address.
+        source: io::Error,
+    },
+    /// No TLS, or not with who it should be.
+    #[error("no secure connection to {authority}: {source}; {}", problem.fix())]
+    Secure {
+        /// Host and port.
+        authority: String,
+        /// What it comes to.
+        problem: TlsProblem,
+        /// What the library says.
         source: io::Error,
     },
     /// A step took too long.
@@ -91,11 +105,18 @@ pub enum Error {
 }
 
 impl Error {
+    /// A refusal before anything was sent.
+    pub(super) fn refused(refusal: Refusal) -> Self {
+        Self::Refused { refusal, was_on_air: false }
+    }
+
     /// Stable name for metrics, dashboards and alerts.
     pub fn class(&self) -> &'static str {
         match self {
             Self::Resolve { .. } => "resolve",
             Self::Connect { .. } => "connect",
+            Self::Secure { problem, .. } => problem.class(),
+            Self::TimedOut { step: Step::Secure, .. } => "tls_timeout",
             Self::TimedOut { step: Step::Resolve, .. } => "resolve_timeout",
             Self::TimedOut { step: Step::Connect, .. } => "connect_timeout",
             Self::TimedOut { step: Step::Handshake, .. } => "handshake_timeout",

@@ -18,15 +18,17 @@
 //! stats    what is shown                         backoff    how long to wait between them
 //! error    why an attempt ended                  outbox     bytes for one system call
 //!                                                transport  sockets
+//!                                                tls        whom to trust
 //! ```
 //!
-//! Left out: TLS, authentication, adaptive bitrate and recording. Bytes that the kernel has taken count as sent, and its
+//! Left out: adaptive bitrate and recording. Bytes that the kernel has taken count as sent, and its
 //! send buffer may hold some hundred ms of them.
 
 pub mod error;
 pub mod packet;
 pub mod queue;
 pub mod stats;
+pub mod tls;
 
 mod backoff;
 mod driver;
@@ -53,10 +55,11 @@ pub use self::{
     packet::{Headers, Kind, Packet},
     queue::Limits,
     stats::{LastError, State, Stats},
+    tls::Tls,
 };
 use crate::{
     base::id::Id,
-    rtmp::{Endpoint, Scheme},
+    rtmp::{Endpoint, auth::Credentials},
 };
 
 /// One output as its document describes it, checked.
@@ -64,36 +67,19 @@ use crate::{
 pub struct Spec {
     id: Id,
     destination: Endpoint,
+    credentials: Option<Credentials>,
     limits: Limits,
 }
 
-/// Why an output cannot be made.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidSpec {
-    /// The destination wants TLS.
-    #[error("{destination} needs TLS: this version publishes to rtmp:// only")]
-    Tls {
-        /// The address without its key.
-        destination: String,
-    },
-}
-
-impl InvalidSpec {
-    /// Stable name for problem documents.
-    pub fn class(&self) -> &'static str {
-        match self {
-            Self::Tls { .. } => "tls_unsupported",
-        }
-    }
-}
-
 impl Spec {
-    /// Checks that this version can publish to `destination`.
-    pub fn new(id: Id, destination: Endpoint, limits: Limits) -> Result<Self, InvalidSpec> {
-        match destination.scheme {
-            Scheme::Rtmp => Ok(Self { id, destination, limits }),
-            Scheme::Rtmps => Err(InvalidSpec::Tls { destination: destination.to_string() }),
-        }
+    /// An output that publishes to `destination`.
+    pub fn new(id: Id, destination: Endpoint, limits: Limits) -> Self {
+        Self { id, destination, credentials: None, limits }
+    }
+
+    /// The same, for a server that wants user and password.
+    pub fn with_credentials(self, credentials: Credentials) -> Self {
+        Self { credentials: Some(credentials), ..self }
     }
 
     /// The output's id.
@@ -112,6 +98,15 @@ impl Spec {
     }
 }
 
+/// What all outputs of the process share; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Network {
+    /// Runs their tasks.
+    pub runtime: Handle,
+    /// Whom they trust.
+    pub tls: Tls,
+}
+
 /// A running output. Dropping it ends it in the background; [`Output::stop`] waits for the end.
 #[derive(Debug)]
 pub struct Output {
@@ -122,15 +117,15 @@ pub struct Output {
 }
 
 impl Output {
-    /// Starts the task on `handle`; it connects at once, and again whenever it must.
-    pub fn spawn(handle: &Handle, spec: Spec, headers: Arc<Headers>) -> Self {
-        Self::spawn_over(Tcp, handle, spec, headers)
+    /// Starts the task; it connects at once, and again whenever it must.
+    pub fn spawn(network: &Network, spec: Spec, headers: Arc<Headers>) -> Self {
+        Self::spawn_over(Tcp { tls: network.tls.clone() }, &network.runtime, spec, headers)
     }
 
     fn spawn_over(transport: impl Transport, handle: &Handle, spec: Spec, headers: Arc<Headers>) -> Self {
         let shared = Arc::new(Shared::new(spec.id, spec.limits, headers));
         let stop = CancellationToken::new();
-        let driver = Driver::new(spec.destination, transport, Arc::clone(&shared), stop.clone());
+        let driver = Driver::new(spec.destination, spec.credentials, transport, Arc::clone(&shared), stop.clone());
         Self { shared, task: handle.spawn(driver.run()), stop: stop.drop_guard() }
     }
 

@@ -11,7 +11,8 @@
 //! too slow for waits where it can be dropped.
 //!
 //! Spec: RTMP 1.0 section 7.2.2.6, as the [`Publisher`] has it. The order metadata, video header, audio header, media
-//! from an IDR on suits every known server. Left out: flushing, which plain TCP does not need and TLS will.
+//! from an IDR on suits every known server. TLS may hold back what it has taken, so a session flushes when it has nothing
+//! more to write.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -75,6 +76,8 @@ pub(super) struct Session<'a, S> {
     input: Box<[u8]>,
     publisher: Publisher,
     outbox: Outbox,
+    /// Whether the stream may hold back what was written.
+    is_flush_due: bool,
     timeline: Timeline,
     /// The headers sent last.
     headers: Option<Arc<Headers>>,
@@ -100,6 +103,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Send + Unpin> Session<'a, S> {
             input: vec![0; INPUT_LEN].into_boxed_slice(),
             publisher: Publisher::new(config, c1_random),
             outbox: Outbox::default(),
+            is_flush_due: false,
             timeline: Timeline::default(),
             headers: None,
             step: Step::Handshake,
@@ -129,9 +133,14 @@ impl<'a, S: AsyncRead + AsyncWrite + Send + Unpin> Session<'a, S> {
         Ok(())
     }
 
+    /// Whether bytes are on their way to the socket.
+    fn is_writing(&self) -> bool {
+        self.outbox.has_remaining() || self.is_flush_due
+    }
+
     /// Moves what there is to send towards the socket, as far as there is room.
     fn feed(&mut self) -> Result<(), Error> {
-        let was_idle = !self.outbox.has_remaining();
+        let was_idle = !self.is_writing();
         if self.headers.is_none() && self.publisher.phase() == Phase::Publishing {
             self.send_headers(&self.shared.headers())?;
         }
@@ -179,10 +188,10 @@ impl<'a, S: AsyncRead + AsyncWrite + Send + Unpin> Session<'a, S> {
 
     /// Waits until the socket brings or takes bytes, and handles that. May be cancelled without loss.
     async fn exchange(&mut self) -> Result<(), Error> {
-        let can_write = self.write_error.is_none() && self.outbox.has_remaining();
+        let can_write = self.write_error.is_none() && self.is_writing();
         select! {
             read = self.reader.read(&mut self.input) => self.handle_read(read),
-            written = self.writer.write_buf(&mut self.outbox), if can_write => {
+            written = write_or_flush(&mut self.writer, &mut self.outbox), if can_write => {
                 self.handle_written(written);
                 Ok(())
             }
@@ -193,6 +202,8 @@ impl<'a, S: AsyncRead + AsyncWrite + Send + Unpin> Session<'a, S> {
         let len = match read {
             Ok(0) => return Err(self.write_error.take().map_or(Error::Closed, |source| Error::Lost { source })),
             Ok(len) => len,
+            // TLS without its good-bye, as many servers end it.
+            Err(source) if source.kind() == io::ErrorKind::UnexpectedEof => return Err(Error::Closed),
             Err(source) => return Err(Error::Lost { source }),
         };
         let result = self.publisher.handle_input(&self.input[..len]);
@@ -221,13 +232,14 @@ impl<'a, S: AsyncRead + AsyncWrite + Send + Unpin> Session<'a, S> {
         self.shared.enter(State::Publishing);
     }
 
-    fn handle_written(&mut self, written: io::Result<usize>) {
-        // A socket that takes nothing of something will never take more.
-        match written.and_then(|len| if len == 0 { Err(io::ErrorKind::WriteZero.into()) } else { Ok(len) }) {
-            Ok(len) => {
+    fn handle_written(&mut self, written: io::Result<Written>) {
+        self.is_flush_due = matches!(written, Ok(Written::Bytes(_)));
+        match written {
+            Ok(Written::Bytes(len)) => {
                 self.progress_at = Instant::now();
                 self.shared.note_progress(self.progress_at, len);
             }
+            Ok(Written::Flushed) => self.progress_at = Instant::now(),
             Err(error) => self.write_error = Some(error),
         }
     }
@@ -237,7 +249,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Send + Unpin> Session<'a, S> {
         if !self.is_on_air {
             return Some(self.step_since + STEP_TIMEOUT);
         }
-        self.outbox.has_remaining().then(|| self.progress_at + WATCHDOG)
+        self.is_writing().then(|| self.progress_at + WATCHDOG)
     }
 
     fn overdue(&mut self) -> Error {
@@ -268,11 +280,32 @@ impl<'a, S: AsyncRead + AsyncWrite + Send + Unpin> Session<'a, S> {
     async fn drain(&mut self) -> Result<(), Error> {
         loop {
             self.feed()?;
-            if !self.outbox.has_remaining() {
+            if !self.is_writing() {
                 return Ok(());
             }
             self.exchange().await?;
         }
+    }
+}
+
+/// What became of the bytes for the socket.
+#[derive(Debug)]
+enum Written {
+    /// The stream took so many; it may hold them back.
+    Bytes(usize),
+    /// The stream holds nothing back.
+    Flushed,
+}
+
+/// Writes what there is, or flushes what was written. May be cancelled without loss.
+async fn write_or_flush(writer: &mut (impl AsyncWrite + Unpin), outbox: &mut Outbox) -> io::Result<Written> {
+    if !outbox.has_remaining() {
+        return writer.flush().await.map(|()| Written::Flushed);
+    }
+    match writer.write_buf(outbox).await {
+        // A socket that takes nothing of something will never take more.
+        Ok(0) => Err(io::ErrorKind::WriteZero.into()),
+        written => written.map(Written::Bytes),
     }
 }
 

@@ -24,6 +24,7 @@ use crate::{
     base::secret::Secret,
     rtmp::{
         amf0::Value,
+        auth::Credentials,
         chunk::{Limits as ChunkLimits, Reader, Writer},
         handshake::PACKET_LEN,
         message::{Command, Kind as Type, Message},
@@ -75,6 +76,10 @@ impl Transport for Wire {
             Some(answer) => answer,
             None => std::future::pending().await,
         }
+    }
+
+    async fn secure(&mut self, _host: &str, stream: DuplexStream) -> io::Result<DuplexStream> {
+        Ok(stream)
     }
 }
 
@@ -253,7 +258,7 @@ fn endpoint() -> Endpoint {
 }
 
 fn spec(destination: Endpoint) -> Spec {
-    Spec::new(Id::new("twitch").unwrap(), destination, Limits::default()).unwrap()
+    Spec::new(Id::new("twitch").unwrap(), destination, Limits::default())
 }
 
 fn output(resolver: Resolver) -> (Net, Output) {
@@ -406,6 +411,63 @@ async fn an_unknown_app_is_a_refusal() {
     peer.answer("connect", "_error", &[Value::Null, info]).await;
     output.reach(|state| *state == State::Refused { code: "NetConnection.Connect.InvalidApp".into() }).await;
     assert_eq!(class(&output.stats()), "refused_invalid_app");
+}
+
+const NEEDS_A_NAME: &str = "[ AccessManager.Reject ] : [ code=403 need auth; authmod=adobe ] : ";
+const NEEDS_A_DIGEST: &str = "[ authmod=adobe ] : ?reason=needauth&user=alice&salt=yAbUeg==&challenge=KgAAAA==";
+
+/// An output with user and password, and the network it is on.
+fn output_of_alice() -> (Net, Output) {
+    let (net, wire) = Net::new(Resolver::Works);
+    let spec = spec(endpoint()).with_credentials(Credentials::new("alice", Secret::new("wonderland")).unwrap());
+    (net, Output::spawn_over(wire, &Handle::current(), spec, headers("h")))
+}
+
+/// Takes a connection up to `connect` and refuses it with these words; returns the app that was asked for.
+async fn refuse(net: &Net, description: &str) -> String {
+    let mut peer = net.connect().await;
+    peer.greet().await;
+    let (transaction, arguments) = peer.expect("connect").await;
+    let info = info("error", "NetConnection.Connect.Rejected", description);
+    peer.say(&Message::command(&["_error".into(), transaction.into(), Value::Null, info])).await;
+    let app = arguments[0].get("app").and_then(Value::as_str).unwrap().to_owned();
+    while peer.next().await.is_some() {}
+    app
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_wants_a_password_gets_a_digest_of_it() {
+    let (net, output) = output_of_alice();
+    assert_eq!(refuse(&net, NEEDS_A_NAME).await, "live");
+    assert_eq!(refuse(&net, NEEDS_A_DIGEST).await, "live?authmod=adobe&user=alice");
+    net.accept().await;
+    let stats = output.stats();
+    assert_eq!((stats.state.clone(), stats.attempts, class(&stats)), (State::Publishing, 1, "none"), "{stats:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_is_never_content_is_a_refusal() {
+    let (net, output) = output_of_alice();
+    assert_eq!(refuse(&net, NEEDS_A_NAME).await, "live");
+    assert_eq!(refuse(&net, NEEDS_A_DIGEST).await, "live?authmod=adobe&user=alice");
+    let app = refuse(&net, NEEDS_A_DIGEST).await;
+    assert!(app.contains("&response=") && !app.contains("wonderland"), "{app}");
+    output.reach(|state| matches!(state, State::Refused { .. })).await;
+    assert_eq!(class(&output.stats()), "refused_auth_required");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wrong_password_and_a_missing_one_are_refusals() {
+    let (net, output) = output_of_alice();
+    refuse(&net, "[ authmod=adobe ] : ?reason=authfailed").await;
+    output.reach(|state| matches!(state, State::Refused { .. })).await;
+    let message = output.stats().last_error.unwrap().message;
+    assert!(message.ends_with("server does not accept user and password: authfailed"), "{message}");
+
+    let (net, output) = self::output(Resolver::Works);
+    refuse(&net, NEEDS_A_NAME).await;
+    output.reach(|state| matches!(state, State::Refused { .. })).await;
+    assert_eq!(class(&output.stats()), "refused_auth_required");
 }
 
 #[tokio::test(start_paused = true)]
@@ -720,15 +782,11 @@ async fn stats_as_json() {
     );
 }
 
-#[test]
-fn rtmps_is_refused_with_a_word_about_it() {
-    let destination = Endpoint::with_key_apart("rtmps://server.example/live", &Secret::new(KEY)).unwrap();
-    let error = Spec::new(Id::new("x").unwrap(), destination, Limits::default()).unwrap_err();
-    assert_eq!(error.class(), "tls_unsupported");
-    assert_eq!(error.to_string(), "rtmps://server.example:443/live needs TLS: this version publishes to rtmp:// only");
-}
-
 // Real sockets.
+
+fn network() -> Network {
+    Network { runtime: Handle::current(), tls: Tls::open(&[]).unwrap() }
+}
 
 fn loopback(port: u16) -> Endpoint {
     Endpoint::with_key_apart(&format!("rtmp://127.0.0.1:{port}/live"), &Secret::new(KEY)).unwrap()
@@ -739,7 +797,7 @@ async fn nothing_listens() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     drop(listener);
-    let output = Output::spawn(&Handle::current(), spec(loopback(port)), headers("h"));
+    let output = Output::spawn(&network(), spec(loopback(port)), headers("h"));
     let stats = output.reach_backing_off().await;
     assert_eq!(class(&stats), "connect");
     let message = stats.last_error.unwrap().message;
@@ -750,7 +808,7 @@ async fn nothing_listens() {
 #[tokio::test]
 async fn a_host_that_cannot_be_resolved() {
     let destination = Endpoint { host: "x".repeat(64), ..endpoint() };
-    let output = Output::spawn(&Handle::current(), spec(destination), headers("h"));
+    let output = Output::spawn(&network(), spec(destination), headers("h"));
     assert_eq!(class(&output.reach_backing_off().await), "resolve");
     output.stop().await;
 }

@@ -1,8 +1,8 @@
 //! How an output reaches its server: names to addresses, addresses to a byte stream.
 //!
-//! A trait, so that the driver's tests bring their own streams and their own failures. Left out: TLS, which will wrap
-//! what `open` returns; happy eyeballs (RFC 8305): addresses are tried one after the other, each with its share of the
-//! time, so that one that swallows packets does not hide the others.
+//! A trait, so that the driver's tests bring their own streams and their own failures. Left out: happy eyeballs (RFC
+//! 8305): addresses are tried one after the other, each with its share of the time, so that one that swallows packets
+//! does not hide the others.
 
 use std::{io, net::SocketAddr};
 
@@ -12,7 +12,10 @@ use tokio::{
     time::timeout,
 };
 
-use super::driver::STEP_TIMEOUT;
+use tokio_rustls::client::TlsStream;
+use tokio_util::either::Either;
+
+use super::{driver::STEP_TIMEOUT, tls::Tls};
 
 /// What the driver needs of the network.
 pub(super) trait Transport: Send + 'static {
@@ -24,33 +27,46 @@ pub(super) trait Transport: Send + 'static {
 
     /// A connection to one of `addresses`.
     fn open(&mut self, addresses: &[SocketAddr]) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+
+    /// The same connection, encrypted, with `host` proven to be at its other end.
+    fn secure(&mut self, host: &str, stream: Self::Stream) -> impl Future<Output = io::Result<Self::Stream>> + Send;
 }
 
-/// Plain TCP, without Nagle's delay: writes are batched already.
+/// TCP without Nagle's delay, for writes are batched already; with TLS upon it where that is asked for.
 #[derive(Debug)]
-pub(super) struct Tcp;
+pub(super) struct Tcp {
+    pub(super) tls: Tls,
+}
 
 impl Transport for Tcp {
-    type Stream = TcpStream;
+    // The TLS state is large, and most outputs have none.
+    type Stream = Either<TcpStream, Box<TlsStream<TcpStream>>>;
 
     async fn resolve(&mut self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
         Ok(lookup_host((host, port)).await?.collect())
     }
 
-    async fn open(&mut self, addresses: &[SocketAddr]) -> io::Result<TcpStream> {
+    async fn open(&mut self, addresses: &[SocketAddr]) -> io::Result<Self::Stream> {
         let mut last_error = io::Error::new(io::ErrorKind::AddrNotAvailable, "host has no address");
         let share = STEP_TIMEOUT / u32::try_from(addresses.len()).unwrap_or(u32::MAX).max(1);
         for address in addresses {
             match timeout(share, TcpStream::connect(address)).await {
                 Ok(Ok(stream)) => {
                     stream.set_nodelay(true)?;
-                    return Ok(stream);
+                    return Ok(Either::Left(stream));
                 }
                 Ok(Err(error)) => last_error = error,
                 Err(_) => last_error = io::ErrorKind::TimedOut.into(),
             }
         }
         Err(last_error)
+    }
+
+    async fn secure(&mut self, host: &str, stream: Self::Stream) -> io::Result<Self::Stream> {
+        match stream {
+            Either::Left(stream) => Ok(Either::Right(Box::new(self.tls.connect(host, stream).await?))),
+            secured @ Either::Right(_) => Ok(secured),
+        }
     }
 }
 
@@ -66,16 +82,17 @@ mod tests {
             let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
             closed.local_addr().unwrap()
         };
-        let stream = Tcp.open(&[bad, good]).await.unwrap();
+        let mut tcp = Tcp { tls: Tls::open(&[]).unwrap() };
+        let Either::Left(stream) = tcp.open(&[bad, good]).await.unwrap() else { unreachable!("nothing is encrypted") };
         assert_eq!(stream.peer_addr().unwrap(), good);
         assert!(stream.nodelay().unwrap());
-        assert_eq!(Tcp.open(&[bad]).await.unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
-        assert_eq!(Tcp.open(&[]).await.unwrap_err().kind(), io::ErrorKind::AddrNotAvailable);
+        assert_eq!(tcp.open(&[bad]).await.unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+        assert_eq!(tcp.open(&[]).await.unwrap_err().kind(), io::ErrorKind::AddrNotAvailable);
     }
 
     /// A label of 64 characters cannot even be asked for, so this needs no network.
     #[tokio::test]
     async fn a_host_that_cannot_exist_is_an_error() {
-        assert!(Tcp.resolve(&"x".repeat(64), 1935).await.is_err());
+        assert!(Tcp { tls: Tls::open(&[]).unwrap() }.resolve(&"x".repeat(64), 1935).await.is_err());
     }
 }

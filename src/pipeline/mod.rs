@@ -34,7 +34,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::{runtime::Handle, sync::oneshot};
+use tokio::sync::oneshot;
 
 pub use self::still::{Change, Still};
 use self::{
@@ -50,7 +50,7 @@ use crate::{
     flv,
     gpu::{self, Compositor, Gpu},
     media::Library,
-    output::{Headers, Output, Spec, Stats},
+    output::{Headers, Network, Output, Spec, Stats},
     scene::{LayerError, Show, animation::Event},
 };
 
@@ -350,9 +350,9 @@ impl Stream {
     }
 
     /// Starts an output, in place of one of the same id, which is ended.
-    pub fn add_output(&self, spec: Spec, runtime: &Handle) {
-        if let Some(replaced) = self.fan_out.add(spec, runtime) {
-            runtime.spawn(replaced.stop());
+    pub fn add_output(&self, spec: Spec, network: &Network) {
+        if let Some(replaced) = self.fan_out.add(spec, network) {
+            network.runtime.spawn(replaced.stop());
         }
     }
 

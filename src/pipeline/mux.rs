@@ -8,12 +8,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use tokio::runtime::Handle;
 
 use super::{interleave::Interleaver, metrics::StreamMetrics};
 use crate::{
     base::id::Id,
-    output::{Headers, Output, Packet, Spec, Stats},
+    output::{Headers, Network, Output, Packet, Spec, Stats},
 };
 
 /// Packets on their way to the mux thread: about a second of picture and sound. The thread never waits for anything, so
@@ -50,11 +49,11 @@ impl FanOut {
     }
 
     /// Starts an output with the current headers; gives back the one of the same id that it replaces.
-    pub(super) fn add(&self, spec: Spec, runtime: &Handle) -> Option<Output> {
+    pub(super) fn add(&self, spec: Spec, network: &Network) -> Option<Output> {
         let mut state = self.lock();
         let replaced = take(&mut state.outputs, spec.id());
         let id = spec.id().clone();
-        let output = Output::spawn(runtime, spec, state.headers.clone());
+        let output = Output::spawn(network, spec, state.headers.clone());
         state.outputs.push((id, output));
         replaced
     }

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! url        where to publish, and the key that must not be seen
+//! auth       what to say to a server that wants a password
 //! publisher  the dialogue: handshake, connect, createStream, publish, media, close
 //! message    what a message is about: type ids, control payloads, commands
 //! amf0       values inside commands and metadata
@@ -11,8 +12,9 @@
 //!
 //! Spec: Adobe, *RTMP Specification 1.0* (2012). Where it and the deployed servers differ, OBS Studio's behaviour is
 //! followed, since that is what every ingest is tested with. Left out: playing, the digest handshake and RTMPE,
-//! authentication (`authmod`), AMF 3, aggregate messages, and enhanced RTMP's other codecs and reconnect requests.
+//! AMF 3, aggregate messages, and enhanced RTMP's other codecs and reconnect requests.
 
+pub mod auth;
 pub mod publisher;
 pub mod url;
 

@@ -20,8 +20,8 @@
 //! [`Publisher::output_len`] before it sends more. What the server may make this machine hold is limited.
 //!
 //! The order of messages, chunk streams and properties is that of OBS Studio, so that a server sees what it was tested
-//! with. Spec: RTMP 1.0 sections 5.4, 7.2.1 and 7.2.2.6. Left out: authentication (its demand is told by
-//! [`RefusalClass::AuthRequired`]), enhanced RTMP's capabilities and reconnect requests.
+//! with. Spec: RTMP 1.0 sections 5.4, 7.2.1 and 7.2.2.6. Left out: enhanced RTMP's capabilities and reconnect requests;
+//! authentication takes several connections, so it is the driver's, by [`auth`](super::auth).
 
 use std::{collections::VecDeque, fmt};
 
@@ -90,6 +90,17 @@ impl Config {
             stream_key: endpoint.stream_key.clone(),
             chunk_size: CHUNK_SIZE_DEFAULT,
         }
+    }
+}
+
+impl Config {
+    /// Appends a query to app and `tcUrl`, as authentication has it.
+    pub fn with_query(mut self, query: &str) -> Self {
+        for text in [&mut self.app, &mut self.tc_url, &mut self.swf_url] {
+            text.push(if text.contains('?') { '&' } else { '?' });
+            text.push_str(query);
+        }
+        self
     }
 }
 

@@ -11,7 +11,7 @@
 //!
 //! The text is cut by hand because the `url` crate, made for browsers, encodes and normalises. There is no RFC for the
 //! scheme; Adobe's RTMP 1.0 section 7.2.1.1 names the properties `app` and `tcUrl`. Left out:
-//! `user:password@`, which is refused until authentication exists, and a query before the last segment
+//! `user:password@`, since addresses are shown and passwords are not, and a query before the last segment
 //! (`rtmp://host/app?x/key`), for which the key can be given apart.
 
 use std::{fmt, net::Ipv6Addr};
@@ -71,7 +71,7 @@ pub enum Error {
     #[error("address does not start with rtmp:// or rtmps://")]
     Scheme,
     /// A user name stands before the host.
-    #[error("address has a user name or password: authentication is not supported, use a stream key")]
+    #[error("address has a user name or password: give them apart, as `username` and `password`")]
     UserInfo,
     /// No host, or one that is neither a name nor an address.
     #[error("address has no valid host; an IPv6 address needs brackets")]

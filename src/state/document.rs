@@ -14,7 +14,7 @@ use crate::{
     encode::{self, Backend},
     output::{Limits, Spec},
     pipeline::{self, EncoderSettings, SoundSettings},
-    rtmp::{self, Endpoint},
+    rtmp::{self, Endpoint, auth::Credentials},
     scene::{
         Canvas, LayerErrors, Show, ShowDocument,
         check::{self, Check, Problem, Problems},
@@ -136,11 +136,17 @@ impl Audio {
 pub struct Output {
     /// Unique in its stream.
     pub id: Id,
-    /// `rtmp://host[:port]/app`, without the key.
+    /// `rtmp://host[:port]/app` or `rtmps://…`, without the key.
     pub url: String,
     /// The stream key, or `env:NAME` for the environment variable that holds it.
     #[serde(skip)]
     pub key: Secret,
+    /// Who publishes, where the server asks for that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    /// Their password; like the key it may be `env:NAME`, and is never shown.
+    #[serde(skip)]
+    pub password: Option<Secret>,
     /// Whether it is published to.
     pub enabled: bool,
 }
@@ -151,6 +157,8 @@ struct OutputDocument {
     id: Id,
     url: String,
     key: Option<Secret>,
+    username: Option<String>,
+    password: Option<Secret>,
     #[serde(default = "default_true")]
     enabled: bool,
 }
@@ -162,16 +170,17 @@ fn default_true() -> bool {
 impl Output {
     /// Reads and checks an output's document.
     pub fn read(value: Value) -> Result<Self, Problems> {
-        let OutputDocument { id, url, key, enabled } = check::read(value)?;
+        let OutputDocument { id, url, key, username, password, enabled } = check::read(value)?;
         let at = |pointer: &str, message: String| Problems::from(Problem { pointer: pointer.into(), message });
-        let output = match key {
-            Some(key) => Self { id, url, key, enabled },
+        let (url, key) = match key {
+            Some(key) => (url, key),
             None => {
                 let inside = Endpoint::with_key_inside(&url).map_err(|error| at("/url", error.to_string()))?;
-                Self { id, url: inside.tc_url, key: inside.stream_key, enabled }
+                (inside.tc_url, inside.stream_key)
             }
         };
-        output.spec().map_err(|error| at(error.pointer(), error.to_string()))?;
+        let output = Self { id, url, key, username, password, enabled };
+        output.spec().map_err(|error| at(&error.pointer(), error.to_string()))?;
         Ok(output)
     }
 
@@ -191,6 +200,7 @@ impl Output {
         }
         let mut document = serde_json::json!({
             "id": self.id, "url": self.url, "key": self.key.expose(), "enabled": self.enabled,
+            "username": self.username, "password": self.password.as_ref().map(Secret::expose),
         });
         json_patch::merge(&mut document, patch);
         Self::read(document)
@@ -198,9 +208,18 @@ impl Output {
 
     /// What the output floor needs.
     pub fn spec(&self) -> Result<Spec, InvalidOutput> {
-        let key = resolve(&self.key)?;
+        let key = resolve("key", &self.key)?;
         let destination = Endpoint::with_key_apart(&self.url, &key)?;
-        Ok(Spec::new(self.id.clone(), destination, Limits::default())?)
+        let spec = Spec::new(self.id.clone(), destination, Limits::default());
+        match (&self.username, &self.password) {
+            (Some(user), Some(password)) => {
+                let password = resolve("password", password)?;
+                Ok(spec.with_credentials(Credentials::new(user, password)?))
+            }
+            (None, None) => Ok(spec),
+            (Some(_), None) => Err(InvalidOutput::Incomplete { given: "username", missing: "password" }),
+            (None, Some(_)) => Err(InvalidOutput::Incomplete { given: "password", missing: "username" }),
+        }
     }
 }
 
@@ -210,40 +229,55 @@ pub enum InvalidOutput {
     /// The address is wrong.
     #[error(transparent)]
     Address(#[from] rtmp::url::Error),
-    /// The output floor refuses it.
+    /// The user name is none.
     #[error(transparent)]
-    Spec(#[from] crate::output::InvalidSpec),
-    /// The variable is not one a key may come from.
-    #[error("env:{name} is refused: the name of a variable with a stream key ends with KEY")]
+    User(#[from] rtmp::auth::InvalidUser),
+    /// Half of what authentication takes.
+    #[error("{given} without {missing}: a server that asks wants both")]
+    Incomplete {
+        /// What there is.
+        given: &'static str,
+        /// What there is not.
+        missing: &'static str,
+    },
+    /// The variable is not one that such a secret may come from.
+    #[error("env:{name} is refused: the name of a variable with a {field} ends with {}", field.to_uppercase())]
     VariableName {
+        /// Which secret.
+        field: &'static str,
         /// The refused name.
         name: String,
     },
     /// The variable is not set.
     #[error("env:{name}: this variable is not set in the daemon's environment")]
     VariableMissing {
+        /// Which secret.
+        field: &'static str,
         /// Its name.
         name: String,
     },
 }
 
 impl InvalidOutput {
-    fn pointer(&self) -> &'static str {
+    fn pointer(&self) -> String {
         match self {
-            Self::Address(_) | Self::Spec(_) => "/url",
-            Self::VariableName { .. } | Self::VariableMissing { .. } => "/key",
+            Self::Address(_) => "/url".into(),
+            Self::User(_) => "/username".into(),
+            Self::Incomplete { given: field, .. }
+            | Self::VariableName { field, .. }
+            | Self::VariableMissing { field, .. } => format!("/{field}"),
         }
     }
 }
 
-/// The key itself, or what `env:NAME` refers to. Only variables whose name says that they hold a key can be named, so
-/// that a client of the API cannot have other secrets of the daemon sent to a server of its choice.
-fn resolve(key: &Secret) -> Result<Secret, InvalidOutput> {
-    let Some(name) = key.expose().strip_prefix("env:") else { return Ok(key.clone()) };
-    if !name.ends_with("KEY") {
-        return Err(InvalidOutput::VariableName { name: name.into() });
+/// The secret itself, or what `env:NAME` refers to. Only variables whose name says that they hold such a secret can be
+/// named, so that a client of the API cannot have others of the daemon's sent to a server of its choice.
+fn resolve(field: &'static str, secret: &Secret) -> Result<Secret, InvalidOutput> {
+    let Some(name) = secret.expose().strip_prefix("env:") else { return Ok(secret.clone()) };
+    if !name.ends_with(&field.to_uppercase()) {
+        return Err(InvalidOutput::VariableName { field, name: name.into() });
     }
-    std::env::var(name).map(Secret::new).map_err(|_| InvalidOutput::VariableMissing { name: name.into() })
+    std::env::var(name).map(Secret::new).map_err(|_| InvalidOutput::VariableMissing { field, name: name.into() })
 }
 
 #[derive(Deserialize)]

@@ -15,10 +15,7 @@ use std::{
 
 use serde::Serialize;
 use serde_json::Value;
-use tokio::{
-    runtime::Handle,
-    sync::{Mutex as WriterLock, OwnedMutexGuard, Semaphore},
-};
+use tokio::sync::{Mutex as WriterLock, OwnedMutexGuard, Semaphore};
 
 pub use self::{
     document::Document,
@@ -26,7 +23,7 @@ pub use self::{
 };
 use crate::{
     base::{clock::Clock, id::Id},
-    output::Stats,
+    output::{Network, Stats},
     pipeline::{
         self, Applied, CaptureError, Devices, StartError, Still,
         metrics::{Families, StreamMetrics},
@@ -205,8 +202,8 @@ pub struct Services {
     pub clock: Arc<dyn Clock>,
     /// The pipeline's metrics.
     pub families: Families,
-    /// Where outputs run.
-    pub runtime: Handle,
+    /// Where outputs run, and whom they trust.
+    pub network: Network,
 }
 
 /// All streams of the daemon.
@@ -430,7 +427,7 @@ impl Streams {
         let stream = started.map_err(|source| Error::Start { id: document.id.clone(), source })?;
         for output in document.outputs.iter().filter(|output| output.enabled) {
             match output.spec() {
-                Ok(spec) => stream.add_output(spec, &self.services.runtime),
+                Ok(spec) => stream.add_output(spec, &self.services.network),
                 // Its variable was taken away since it was checked; the other outputs go on.
                 Err(error) => tracing::error!(output = %output.id, %error, "output not started"),
             }
@@ -650,8 +647,8 @@ impl Streams {
         let mut current = entry.lock();
         if let Some(stream) = &current.stream {
             match spec {
-                Some(spec) => stream.add_output(spec, &self.services.runtime),
-                None => drop(self.services.runtime.spawn(stream.remove_output(&edited))),
+                Some(spec) => stream.add_output(spec, &self.services.network),
+                None => drop(self.services.network.runtime.spawn(stream.remove_output(&edited))),
             }
         }
         Ok(current.commit(document, item))

@@ -1,10 +1,12 @@
-//! Real servers and tools for integration tests: nginx-rtmp, FFmpeg as a server, ffprobe.
+//! Real servers and tools for integration tests: nginx-rtmp, plain and behind TLS, FFmpeg as a server, ffprobe.
 //!
 //! Each server runs on a free port of loopback with a temporary directory of its own, and is ended by its own process id
 //! when its value is dropped. A missing program fails the test with the line that installs it; nothing is skipped.
 //! Waiting for another process is polling, the one place where tests pause; the pauses decide nothing but the speed.
 
 #![allow(dead_code, reason = "each test crate uses its own part of this module")]
+
+pub(crate) mod certificates;
 
 use std::{
     fs, io,
@@ -17,9 +19,12 @@ use std::{
 
 use tempfile::TempDir;
 
+use self::certificates::Identity;
+
 /// Debian packages of the programs used here.
-const PACKAGES: &str = "apt-get install ffmpeg nginx libnginx-mod-rtmp";
+const PACKAGES: &str = "apt-get install ffmpeg nginx libnginx-mod-rtmp libnginx-mod-stream";
 const NGINX_RTMP_MODULE: &str = "/usr/lib/nginx/modules/ngx_rtmp_module.so";
+const NGINX_STREAM_MODULE: &str = "/usr/lib/nginx/modules/ngx_stream_module.so";
 const POLL: Duration = Duration::from_millis(10);
 /// Polls before a test is given up: 30 s, far more than any server here needs.
 const POLLS_MAX: usize = 3000;
@@ -59,6 +64,26 @@ impl Nginx {
         fs::write(path.join("nginx.conf"), nginx_config(path, port)).unwrap();
         let process = Self::run(path, port);
         Self { process, directory, port }
+    }
+
+    /// Starts it with a second port, on which it speaks TLS with this certificate.
+    pub(crate) fn start_with_tls(identity: &Identity) -> Self {
+        assert!(Path::new(NGINX_STREAM_MODULE).exists(), "nginx's stream module is missing: {PACKAGES}");
+        let directory = tempfile::tempdir().unwrap();
+        let (port, tls_port) = (free_port(), free_port());
+        let path = directory.path();
+        fs::write(path.join("certificate.pem"), &identity.certificate).unwrap();
+        fs::write(path.join("key.pem"), &identity.key).unwrap();
+        let config = nginx_config(path, port) + &nginx_tls_config(path, port, tls_port);
+        fs::write(path.join("nginx.conf"), format!("load_module {NGINX_STREAM_MODULE};\n{config}")).unwrap();
+        let mut process = Self::run(path, port);
+        process.wait_until_listening(tls_port);
+        Self { process, directory, port: tls_port }
+    }
+
+    /// Port of [`Self::address`].
+    pub(crate) fn port(&self) -> u16 {
+        self.port
     }
 
     /// Kills it: its connections break. Recordings stay until something is published under the same key.
@@ -110,6 +135,21 @@ fn nginx_config(directory: &Path, port: u16) -> String {
                     record all;
                     record_path {directory};
                 }}
+            }}
+        }}"
+    )
+}
+
+fn nginx_tls_config(directory: &Path, port: u16, tls_port: u16) -> String {
+    let directory = directory.display();
+    format!(
+        "
+        stream {{
+            server {{
+                listen 127.0.0.1:{tls_port} ssl;
+                ssl_certificate {directory}/certificate.pem;
+                ssl_certificate_key {directory}/key.pem;
+                proxy_pass 127.0.0.1:{port};
             }}
         }}"
     )

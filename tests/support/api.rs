@@ -19,6 +19,7 @@ use stream_manager::{
     base::clock::SystemClock,
     gpu,
     media::{self, Library},
+    output::{Network, tls::Tls},
     pipeline::{Devices, metrics::Families},
     state::{Services, Streams},
     telemetry::metrics::Metrics,
@@ -58,8 +59,8 @@ impl Api {
     pub(crate) fn new() -> Self {
         let registry = Registry::new();
         let families = Families::new(&registry).unwrap();
-        let services =
-            Services { devices: devices(), clock: Arc::new(SystemClock::new()), families, runtime: Handle::current() };
+        let network = Network { runtime: Handle::current(), tls: Tls::open(&[]).unwrap() };
+        let services = Services { devices: devices(), clock: Arc::new(SystemClock::new()), families, network };
         let streams = Arc::new(Streams::new(services));
         let metrics = Arc::new(Metrics::new(registry, streams.clone()).unwrap());
         Self { router: router(App { streams, metrics }), said: Mutex::default() }
