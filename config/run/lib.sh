@@ -93,6 +93,14 @@ need_elsewhere() {
         die "no apt-get here (this knows Debian and Ubuntu); please install what these stand for: $*"
 }
 
+# need_node_modules DIRECTORY: what its package-lock.json says, exactly; touches nothing if that is there.
+need_node_modules() {
+    [ ! "$1/node_modules/.package-lock.json" -nt "$1/package-lock.json" ] || return 0
+    command -v npm >/dev/null || need_packages npm
+    say "Installing with npm: $1"
+    npm ci --prefix "$1" --no-audit --no-fund --silent
+}
+
 # Rust itself is the user's to install: which version and where is not for us to choose.
 need_cargo() {
     command -v cargo >/dev/null || die "cargo was not found; Rust comes from https://rustup.rs"

@@ -17,6 +17,7 @@ exec </dev/null
 need_packages "${packages_build[@]}" "${packages_runtime[@]}" "${packages_stream[@]}" "${packages_tls[@]}" shellcheck
 # However it was installed.
 command -v chromium >/dev/null || need_packages "${packages_oracle[@]}"
+need_node_modules tests/servers/node
 need_cargo
 need_component fmt rustfmt
 need_component clippy clippy

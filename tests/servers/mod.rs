@@ -1,4 +1,5 @@
-//! Real servers and tools for integration tests: nginx-rtmp, plain and behind TLS, FFmpeg as a server, ffprobe.
+//! Real servers and tools for integration tests: nginx-rtmp, plain and behind TLS, node-media-server, FFmpeg as a server,
+//! ffprobe.
 //!
 //! Each server runs on a free port of loopback with a temporary directory of its own, and is ended by its own process id
 //! when its value is dropped. A missing program fails the test with the line that installs it; nothing is skipped.
@@ -153,6 +154,61 @@ fn nginx_tls_config(directory: &Path, port: u16, tls_port: u16) -> String {
             }}
         }}"
     )
+}
+
+/// node-media-server, an implementation of RTMP in JavaScript, that records everything published; plain and with TLS.
+#[derive(Debug)]
+pub(crate) struct NodeMediaServer {
+    process: Process,
+    directory: TempDir,
+    port: u16,
+    tls_port: u16,
+}
+
+impl NodeMediaServer {
+    /// Starts it and waits until it listens.
+    pub(crate) fn start(identity: &Identity) -> Self {
+        let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/servers/node/node_modules/node-media-server");
+        assert!(program.exists(), "node-media-server is missing: npm ci --prefix tests/servers/node");
+        let directory = tempfile::tempdir().unwrap();
+        let (port, tls_port) = (free_port(), free_port());
+        let path = directory.path();
+        fs::write(path.join("certificate.pem"), &identity.certificate).unwrap();
+        fs::write(path.join("key.pem"), &identity.key).unwrap();
+        let config = serde_json::json!({
+            "bind": "127.0.0.1",
+            "store": { "path": path.join("data"), "maxHistory": 10 },
+            "auth": { "play": false, "publish": false, "secret": "x", "jwt": { "secret": "x", "users": [] } },
+            "rtmp": { "port": port },
+            "rtmps": { "port": tls_port, "key": path.join("key.pem"), "cert": path.join("certificate.pem") },
+            "record": { "auto": true, "path": path.join("record") },
+        });
+        fs::write(path.join("config.json"), config.to_string()).unwrap();
+        let mut command = Command::new("node");
+        command.arg(program.join("bin/app.js")).arg("--no-admin").arg("-c").arg(path.join("config.json"));
+        let mut process = Process::spawn(&mut command, path.join("error.log"));
+        process.wait_until_listening(port);
+        process.wait_until_listening(tls_port);
+        Self { process, directory, port, tls_port }
+    }
+
+    /// Address of an application; the stream key is given apart.
+    pub(crate) fn address(&self) -> String {
+        format!("rtmp://127.0.0.1:{}/live", self.port)
+    }
+
+    /// The same behind TLS.
+    pub(crate) fn tls_address(&self) -> String {
+        format!("rtmps://localhost:{}/live", self.tls_port)
+    }
+
+    /// What was published under `key` so far, as FLV. It keeps a file open for half a minute after the publisher's good-bye,
+    /// in case they come back.
+    pub(crate) fn recording(&self, key: &str) -> Option<PathBuf> {
+        let directory = self.directory.path().join("record/live").join(key);
+        let mut files = fs::read_dir(directory).ok()?;
+        Some(files.next()?.unwrap().path())
+    }
 }
 
 /// FFmpeg as a server for one publisher: takes one connection, writes it to a file and ends with it.
