@@ -34,6 +34,81 @@ pub struct Config {
     pub colour: VideoColour,
     /// Processor threads the encoder may use, 1 to [`THREADS_MAX`]; hardware ignores it.
     pub threads: usize,
+    /// What the access units are coded as.
+    pub codec: Codec,
+    /// What the encoder is tuned for.
+    pub tuning: Tuning,
+    /// What NVENC alone is told.
+    pub nvenc: Nvenc,
+}
+
+/// Codecs there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Codec {
+    /// H.264 High.
+    #[default]
+    H264,
+    /// HEVC Main.
+    Hevc,
+    /// AV1 Main.
+    Av1,
+}
+
+impl Codec {
+    /// The name for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::H264 => "H.264",
+            Self::Hevc => "HEVC",
+            Self::Av1 => "AV1",
+        }
+    }
+}
+
+/// What an encoder is tuned for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Tuning {
+    /// No frame waits for another.
+    #[default]
+    LowLatency,
+    /// Frames may be coded from later ones, where the encoder can; all are shown a frame later for it.
+    Quality,
+}
+
+impl Tuning {
+    /// Frames by which the showing of every picture, and with it the sound, is put off so that none is due before it can be
+    /// decoded. It is the tuning's, not the encoder's: another encoder may take over, and the times go on.
+    pub fn delay_frames(self) -> u64 {
+        match self {
+            Self::LowLatency => 0,
+            Self::Quality => 1,
+        }
+    }
+}
+
+/// What NVENC alone is told. It is there whatever machine a document is read on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Nvenc {
+    /// How hard it searches.
+    pub preset: NvencPreset,
+}
+
+/// NVENC's presets, from the fastest to the finest.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "the names are NVIDIA's")]
+pub enum NvencPreset {
+    P1,
+    P2,
+    P3,
+    P4,
+    #[default]
+    P5,
+    P6,
+    P7,
 }
 
 /// Why a [`Config`] is refused.

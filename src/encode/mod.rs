@@ -1,8 +1,9 @@
 //! Pictures in, H.264 access units out.
 //!
 //! An [`Encoder`] lives on the one thread that calls it, from [`open`] to drop. Frames are numbered by the stream's clock;
-//! the number is the only timestamp there is, and as nothing is reordered it is both decoding and presentation time. A
-//! frame that cannot be coded costs that frame, never its successors' place in time.
+//! the number is the only timestamp there is. In the low-latency tuning nothing is reordered and it is both decoding and
+//! presentation time; in the quality tuning an encoder may code a frame before those that are shown before it, and says by
+//! how much ([`AccessUnit::lead`]). A frame that cannot be coded costs that frame, never its successors' place in time.
 //!
 //! ```text
 //! Picture (NV12) ─► deinterleave ─► library ─► NAL units ─► SPS, PPS, AUD, SEI out ─► AccessUnit { frame, length-prefixed }
@@ -18,8 +19,8 @@
 //! Keyframes stand on the grid of frame numbers divisible by the length of a group, so that encoders started at different
 //! times agree on it and a dropped frame does not move it; a forced one is extra and does not move it either.
 //!
-//! Specs: ITU-T H.264 (08/2021); ISO/IEC 14496-15 5.3 for the length-prefixed form. Left out: B frames, two passes, any
-//! codec but H.264; threads and queues, which are the pipeline's.
+//! Specs: ITU-T H.264 (08/2021); ISO/IEC 14496-15 5.3 for the length-prefixed form. Left out: threads and
+//! queues, which are the pipeline's.
 
 mod config;
 mod gop;
@@ -42,7 +43,8 @@ use crate::{
 };
 
 pub use self::config::{
-    BITRATE_KBPS_MAX, BITRATE_KBPS_MIN, Backend, Config, GOP_FRAMES_MAX, InvalidConfig, THREADS_MAX, UnknownBackend,
+    BITRATE_KBPS_MAX, BITRATE_KBPS_MIN, Backend, Codec, Config, GOP_FRAMES_MAX, InvalidConfig, Nvenc, NvencPreset,
+    THREADS_MAX, Tuning, UnknownBackend,
 };
 
 /// Every encoder there is, in the order in which `auto` tries them.
@@ -66,7 +68,8 @@ pub trait Encoder: Send + fmt::Debug {
     /// SPS and PPS of all access units, constant from open to drop.
     fn parameter_sets(&self) -> &ParameterSets;
 
-    /// Codes one picture. `None` where the encoder left the frame out to hold its bitrate.
+    /// Takes one picture and gives the next access unit in the order of decoding. `None` where the encoder left the frame
+    /// out to hold its bitrate, or has to see more pictures first; the latter only in the quality tuning.
     ///
     /// Frame numbers rise from call to call; gaps are allowed. The first access unit is a keyframe, and so is the first
     /// of each cell of the grid.
@@ -76,6 +79,13 @@ pub trait Encoder: Send + fmt::Debug {
     /// [`Error::PictureSize`] leaves the encoder as it was. After any other the encoder is of no further use: drop it and
     /// open another.
     fn encode(&mut self, picture: &Picture, request: Request) -> Result<Option<AccessUnit>, Error>;
+
+    /// Gives what is still held back, one access unit a call, until `None`. No picture may follow.
+    ///
+    /// # Errors
+    ///
+    /// As [`Encoder::encode`].
+    fn flush(&mut self) -> Result<Option<AccessUnit>, Error>;
 
     /// Changes the target bitrate from the next frame on.
     ///
@@ -117,8 +127,11 @@ pub struct ParameterSets {
 /// One coded frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccessUnit {
-    /// Number of the frame: its decoding and presentation time, in frames.
+    /// Number of the frame: its place in the order of showing.
     pub frame: u64,
+    /// Frames by which it is decoded before it is shown, at most [`Tuning::delay_frames`]; the sum over the stream never
+    /// makes decoding times fall.
+    pub lead: u64,
     /// Whether it is an IDR, where decoding can start.
     pub is_key: bool,
     /// How it came to be.
@@ -158,6 +171,14 @@ pub enum Error {
         bitrate_kbps_max: u32,
         /// `level_idc` of the stream.
         level_idc: u8,
+    },
+    /// The encoder does not know this codec.
+    #[error("{backend} does not code {}", codec.name())]
+    Codec {
+        /// Which encoder.
+        backend: &'static str,
+        /// What was asked for.
+        codec: Codec,
     },
     /// The library failed.
     #[error("{backend}: {source}")]
@@ -228,6 +249,11 @@ pub fn open(wanted: Backend, config: &Config) -> Result<Opened, OpenError> {
         }
     }
     Err(OpenError::Refused { wanted, refusals })
+}
+
+/// What an encoder that knows no other codec starts with.
+fn h264_only(backend: &'static str, config: &Config) -> Result<(), Error> {
+    if config.codec == Codec::H264 { Ok(()) } else { Err(Error::Codec { backend, codec: config.codec }) }
 }
 
 fn list(refusals: &[Refusal]) -> String {

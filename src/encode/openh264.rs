@@ -22,7 +22,7 @@ use bytes::Bytes;
 
 use super::{
     AccessUnit, BITRATE_KBPS_MIN, Candidate, Config, Encoder, Error, Origin, ParameterSets, Request, gop::Gop,
-    level::Level, planar::Planar,
+    h264_only, level::Level, planar::Planar,
 };
 use crate::{
     base::{
@@ -61,6 +61,7 @@ struct OpenH264 {
 }
 
 fn open(config: &Config) -> Result<Box<dyn Encoder>, Error> {
+    h264_only(NAME, config)?;
     let level = Level::of(config.size, config.rate, config.bitrate_kbps);
     let layout = Layout::of(config.size);
     let mut library = ffi::Encoder::open(&ffi::Parameters {
@@ -117,6 +118,10 @@ impl Encoder for OpenH264 {
         Ok(unit)
     }
 
+    fn flush(&mut self) -> Result<Option<AccessUnit>, Error> {
+        Ok(None)
+    }
+
     fn set_bitrate_kbps(&mut self, bitrate_kbps: u32) -> Result<(), Error> {
         let bitrate_kbps_max = self.level.bitrate_kbps_max();
         if !(BITRATE_KBPS_MIN..=bitrate_kbps_max).contains(&bitrate_kbps) {
@@ -139,7 +144,7 @@ impl OpenH264 {
             self.gop.handle_keyframe(frame);
         }
         let nalus = length_prefixed(nalus, &self.written)?;
-        Ok(Some(AccessUnit { frame, is_key: is_idr, origin: Origin::Coded, nalus }))
+        Ok(Some(AccessUnit { frame, lead: 0, is_key: is_idr, origin: Origin::Coded, nalus }))
     }
 
     fn use_bitrate(&mut self, bitrate_kbps: u32) -> Result<(), Error> {

@@ -54,7 +54,7 @@ impl Still {
 
     fn repeat(&mut self, frame: u64) -> Option<AccessUnit> {
         let nalus = self.splicer.repeat()?;
-        Some(AccessUnit { frame, is_key: false, origin: Origin::Repeated, nalus })
+        Some(AccessUnit { frame, lead: 0, is_key: false, origin: Origin::Repeated, nalus })
     }
 
     fn code(&mut self, picture: &Picture, request: Request) -> Result<Option<AccessUnit>, Error> {
@@ -95,6 +95,11 @@ impl Encoder for Still {
             return Ok(Some(unit));
         }
         self.code(picture, request)
+    }
+
+    fn flush(&mut self) -> Result<Option<AccessUnit>, Error> {
+        // What can be repeated is not reordered, so nothing is held back.
+        self.encoder.flush()
     }
 
     fn set_bitrate_kbps(&mut self, bitrate_kbps: u32) -> Result<(), Error> {

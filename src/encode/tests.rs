@@ -19,6 +19,9 @@ fn config(width: u32, height: u32, fps: &str, bitrate_kbps: u32) -> Config {
         gop_frames: 60,
         colour: VideoColour::BT709_LIMITED,
         threads: 2,
+        codec: Codec::H264,
+        tuning: Tuning::LowLatency,
+        nvenc: Nvenc::default(),
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A packet leaves once the other track has caught up with it. If the other track stays silent for [`HOLD_MAX_MS`], the
 //! packets leave without it: a broken sound must not hold up the picture, nor the other way round. Each track's own
-//! timestamps never go backwards. Pure: no threads, no clock.
+//! timestamps never go backwards. Sound is put off by as much as the showing of pictures. Pure: no threads, no clock.
 
 use std::collections::VecDeque;
 
@@ -12,18 +12,25 @@ use crate::output::{Kind, Packet};
 pub(super) const HOLD_MAX_MS: u64 = 500;
 
 /// Merges two tracks into one sequence.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Interleaver {
+    /// Milliseconds by which pictures are shown later than their frames are due, and so sound is heard later.
+    delay_ms: u64,
     video: VecDeque<Packet>,
     audio: VecDeque<Packet>,
 }
 
 impl Interleaver {
+    /// For pictures that are shown `delay_ms` later than their frames are due.
+    pub(super) fn new(delay_ms: u64) -> Self {
+        Self { delay_ms, video: VecDeque::new(), audio: VecDeque::new() }
+    }
+
     /// Takes a packet in and hands out, in order, every packet that may leave.
     pub(super) fn push(&mut self, packet: Packet, mut leave: impl FnMut(Packet)) {
         match packet.kind {
             Kind::Video { .. } => self.video.push_back(packet),
-            Kind::Audio => self.audio.push_back(packet),
+            Kind::Audio => self.audio.push_back(Packet { dts_ms: packet.dts_ms + self.delay_ms, ..packet }),
         }
         while let Some(packet) = self.next() {
             leave(packet);
@@ -72,7 +79,7 @@ mod tests {
     }
 
     fn run(packets: impl IntoIterator<Item = Packet>) -> Vec<u64> {
-        let mut interleaver = Interleaver::default();
+        let mut interleaver = Interleaver::new(0);
         let mut left = Vec::new();
         packets.into_iter().for_each(|packet| interleaver.push(packet, |packet| left.push(packet.dts_ms)));
         left
@@ -93,8 +100,18 @@ mod tests {
     }
 
     #[test]
+    fn sound_is_put_off_with_the_picture() {
+        let mut interleaver = Interleaver::new(33);
+        let mut left = Vec::new();
+        for packet in [video(0), audio(0), audio(21), video(33), video(67)] {
+            interleaver.push(packet, |packet| left.push((packet.kind.is_video(), packet.dts_ms)));
+        }
+        assert_eq!(left, [(true, 0), (false, 33), (true, 33), (false, 54)]);
+    }
+
+    #[test]
     fn nothing_is_lost_at_the_end() {
-        let mut interleaver = Interleaver::default();
+        let mut interleaver = Interleaver::new(0);
         let mut left = Vec::new();
         for packet in [video(0), audio(5), video(33), audio(26)] {
             interleaver.push(packet, |packet| left.push(packet.dts_ms));

@@ -38,6 +38,7 @@ use tokio::sync::oneshot;
 
 pub use self::still::{Change, Still};
 use self::{
+    interleave::Interleaver,
     metrics::{Families, StreamMetrics},
     mux::FanOut,
     program::Program,
@@ -46,7 +47,7 @@ use self::{
 use crate::{
     audio::{self, SourceKind},
     base::{clock::Clock, colour::VideoColour, id::Id, rate::FrameRate, size::Size},
-    encode::{self, Backend},
+    encode::{self, Backend, Codec, Nvenc, Tuning},
     flv,
     gpu::{self, Compositor, Gpu},
     media::Library,
@@ -113,8 +114,23 @@ impl EncoderSettings {
     pub fn new(backend: Backend, size: Size, rate: FrameRate, bitrate_kbps: u32, keyframe_interval: Duration) -> Self {
         let gop_frames = u32::try_from(rate.frames_in(keyframe_interval)).unwrap_or(u32::MAX);
         let threads = std::thread::available_parallelism().map_or(1, usize::from).min(encode::THREADS_MAX);
-        let config = encode::Config { size, rate, bitrate_kbps, gop_frames, colour: COLOUR, threads };
+        let (codec, tuning, nvenc) = (Codec::default(), Tuning::default(), Nvenc::default());
+        let config =
+            encode::Config { size, rate, bitrate_kbps, gop_frames, colour: COLOUR, threads, codec, tuning, nvenc };
         Self { backend, config }
+    }
+
+    /// What is carried to outputs and files so far.
+    fn check_codec(&self) -> Result<(), CodecNotCarried> {
+        match self.config.codec {
+            Codec::H264 => Ok(()),
+            codec => Err(CodecNotCarried { codec }),
+        }
+    }
+
+    /// By how much the sound is later than its samples, in milliseconds: as much as the picture.
+    fn delay_ms(&self) -> u64 {
+        self.config.rate.ms_of(self.config.tuning.delay_frames())
     }
 
     fn metadata(&self, audio_kbps: u32) -> flv::Metadata {
@@ -153,6 +169,14 @@ pub struct Config {
     pub sound: SoundSettings,
 }
 
+/// A codec that encoders may know but RTMP and FLV, as they are spoken here, do not carry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{} is not carried by RTMP and FLV here: use h264", codec.name())]
+pub struct CodecNotCarried {
+    /// What was asked for.
+    pub codec: Codec,
+}
+
 /// Why a stream did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -162,6 +186,9 @@ pub enum StartError {
     /// No encoder.
     #[error("video encoder: {0}")]
     Encoder(#[from] encode::OpenError),
+    /// The outputs could not take it.
+    #[error("video codec: {0}")]
+    Codec(#[from] CodecNotCarried),
     /// No sound.
     #[error("audio encoder: {0}")]
     Sound(#[from] audio::Error),
@@ -217,6 +244,7 @@ impl Stream {
         clock: Arc<dyn Clock>,
         families: &Families,
     ) -> Result<Self, StartError> {
+        config.encoder.check_codec()?;
         let encoder = video::open(&config.encoder)?;
         let backend = encoder.backend();
         let sound_encoder = audio::Encoder::open(config.sound.bitrate_kbps)?;
@@ -237,6 +265,7 @@ impl Stream {
         let (to_mux, packets) = mpsc::sync_channel(mux::QUEUE);
         let started_at = clock.now();
         let timeline = Timeline::new(started_at, config.show.canvas.fps);
+        let interleaver = Interleaver::new(config.encoder.delay_ms());
 
         let mut stream = Self {
             id: config.id,
@@ -284,7 +313,7 @@ impl Stream {
             metrics: metrics.clone(),
             is_stopping,
         };
-        stream.spawn("mux", move || mux::run(packets, &fan_out, &metrics))?;
+        stream.spawn("mux", move || mux::run(packets, interleaver, &fan_out, &metrics))?;
         stream.spawn("audio", move || sound.run())?;
         stream.spawn("encode", move || video.run(encoder))?;
         stream.spawn("render", move || renderer.run(compositor))?;

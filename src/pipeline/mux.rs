@@ -87,8 +87,7 @@ fn take(outputs: &mut Vec<(Id, Output)>, id: &Id) -> Option<Output> {
 }
 
 /// Runs until both encoders have gone.
-pub(super) fn run(packets: Receiver<ToMux>, fan_out: &FanOut, metrics: &StreamMetrics) {
-    let mut interleaver = Interleaver::default();
+pub(super) fn run(packets: Receiver<ToMux>, mut interleaver: Interleaver, fan_out: &FanOut, metrics: &StreamMetrics) {
     let mut recent = Recent::default();
     let mut leave = |packet: Packet| {
         recent.push(&packet);

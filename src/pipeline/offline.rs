@@ -11,7 +11,7 @@ use std::{
 use image::RgbaImage;
 
 use super::{
-    COLOUR, Devices, EncoderSettings, SoundSettings, interleave::Interleaver, prepare::prepare, sound,
+    COLOUR, CodecNotCarried, Devices, EncoderSettings, SoundSettings, interleave::Interleaver, prepare::prepare, sound,
     timeline::Timeline, video,
 };
 use crate::{
@@ -53,6 +53,9 @@ pub enum Error {
     /// No encoder.
     #[error("video encoder: {0}")]
     OpenEncoder(#[from] encode::OpenError),
+    /// The file could not take it.
+    #[error("video codec: {0}")]
+    Codec(#[from] CodecNotCarried),
     /// A frame was not encoded.
     #[error("video encoder: {0}")]
     Encode(#[from] encode::Error),
@@ -125,6 +128,7 @@ pub fn movie(
     file: &mut dyn Write,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<(), Error> {
+    encoder.check_codec()?;
     let frames = show.canvas.fps.frames_in(duration);
     let mut picture = Pictures::new(devices, show, encoder)?;
     let mut track = Track::new(sound)?;
@@ -134,6 +138,9 @@ pub fn movie(
         track.until(picture.timeline.rate().time_of(number + 1), |sound| writer.push(sound))?;
         packet.map_or(Ok(()), |packet| writer.push(packet))?;
         progress(number + 1, frames);
+    }
+    while let Some(packet) = picture.held_back()? {
+        writer.push(packet)?;
     }
     writer.finish()
 }
@@ -147,6 +154,7 @@ struct Pictures<'a> {
     shown: Option<Evaluation>,
     picture: Picture,
     encoder: Box<dyn encode::Encoder>,
+    settings: EncoderSettings,
 }
 
 impl<'a> Pictures<'a> {
@@ -160,6 +168,7 @@ impl<'a> Pictures<'a> {
             shown: None,
             picture: Picture::black(size),
             encoder: video::open(encoder)?,
+            settings: encoder.clone(),
         })
     }
 
@@ -178,7 +187,13 @@ impl<'a> Pictures<'a> {
         }
         let request = Request { frame: number, is_idr_forced: false, damage };
         let unit = self.encoder.encode(&self.picture, request)?;
-        Ok(unit.map(|unit| video::packet(&unit, &self.timeline)))
+        Ok(unit.map(|unit| video::packet(&unit, &self.settings)))
+    }
+
+    /// What the encoder still has, after the last picture.
+    fn held_back(&mut self) -> Result<Option<Packet>, Error> {
+        let unit = self.encoder.flush()?;
+        Ok(unit.map(|unit| video::packet(&unit, &self.settings)))
     }
 }
 
@@ -223,7 +238,7 @@ impl<'a> Writer<'a> {
         track: &Track,
     ) -> Result<Self, Error> {
         file.write_all(&flv::file_header())?;
-        let mut writer = Self { file, interleaver: Interleaver::default() };
+        let mut writer = Self { file, interleaver: Interleaver::new(encoder.delay_ms()) };
         let metadata = flv::on_metadata_body(&encoder.metadata(sound.bitrate_kbps), false);
         writer.tag(TagKind::ScriptData, 0, &metadata)?;
         writer.tag(TagKind::Video, 0, &video::sequence_header(pictures.encoder.parameter_sets())?)?;

@@ -17,7 +17,7 @@ use std::{
 use super::{EncoderSettings, frame_store, metrics::StreamMetrics, mux::ToMux, panic_text, timeline::Timeline};
 use crate::{
     base::clock::Clock,
-    encode::{self, AccessUnit, Encoder, OpenError, Origin, ParameterSets, Request},
+    encode::{self, AccessUnit, Encoder, OpenError, Origin, ParameterSets, Request, Tuning},
     flv,
     h264::AvcConfig,
     output::{Kind, Packet},
@@ -105,6 +105,8 @@ impl VideoEncoder {
         self.metrics.encode_seconds.observe((self.clock.now() - started).as_secs_f64());
         match unit {
             Some(unit) => self.send(unit),
+            // In the quality tuning an encoder holds frames back; none that knows that tuning leaves any out.
+            None if self.settings.config.tuning == Tuning::Quality => {}
             None => self.metrics.frames_dropped.inc(),
         }
         Ok(())
@@ -137,7 +139,7 @@ impl VideoEncoder {
         self.metrics.frames_encoded.inc();
         self.metrics.encoded_bytes.inc_by(unit.nalus.len() as u64);
         // The mux thread ends only after this one.
-        let _ = self.mux.send(ToMux::Packet(packet(&unit, &self.timeline)));
+        let _ = self.mux.send(ToMux::Packet(packet(&unit, &self.settings)));
     }
 
     fn reopen(&mut self) -> Option<Box<dyn Encoder>> {
@@ -156,11 +158,48 @@ impl VideoEncoder {
     }
 }
 
-/// The FLV packet of an access unit; nothing is reordered, so the composition time is 0.
-pub(super) fn packet(unit: &AccessUnit, timeline: &Timeline) -> Packet {
-    Packet {
-        kind: Kind::Video { is_key: unit.is_key },
-        dts_ms: timeline.rate().ms_of(unit.frame),
-        body: flv::video_access_unit(unit.is_key, 0, &unit.nalus),
+/// The FLV packet of an access unit.
+///
+/// ```text
+/// shown             frame 0 ............ at delay
+/// decoded           frame 0 at 0, as it leads by the delay where there is reordering; never below
+/// composition time  between the two, which FLV wants as the difference of rounded times
+/// ```
+pub(super) fn packet(unit: &AccessUnit, settings: &EncoderSettings) -> Packet {
+    let encode::Config { rate, tuning, .. } = settings.config;
+    let shown = unit.frame + tuning.delay_frames();
+    let (pts_ms, dts_ms) = (rate.ms_of(shown), rate.ms_of(shown.saturating_sub(unit.lead)));
+    let composition_ms = i32::try_from(pts_ms - dts_ms).unwrap_or(i32::MAX);
+    let body = flv::video_access_unit(unit.is_key, composition_ms, &unit.nalus);
+    Packet { kind: Kind::Video { is_key: unit.is_key }, dts_ms, body }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::{base::size::Size, encode::Backend};
+
+    fn times(tuning: Tuning, frame: u64, lead: u64) -> (u64, [u8; 3]) {
+        let (size, rate) = (Size::new(16, 16).unwrap(), "30".parse().unwrap());
+        let mut settings = EncoderSettings::new(Backend::Auto, size, rate, 100, Duration::from_secs(2));
+        settings.config.tuning = tuning;
+        let unit = AccessUnit { frame, lead, is_key: false, origin: Origin::Coded, nalus: Bytes::new() };
+        let packet = packet(&unit, &settings);
+        (packet.dts_ms, [packet.body[2], packet.body[3], packet.body[4]])
+    }
+
+    #[test]
+    fn what_is_not_reordered_is_shown_when_it_is_decoded() {
+        assert_eq!(times(Tuning::LowLatency, 3, 0), (100, [0, 0, 0]));
+        assert_eq!(times(Tuning::Quality, 3, 0), (133, [0, 0, 0]), "with the sound, by the delay later");
+    }
+
+    /// I0 P3 B1 B2: decoded at 0, 1, 2, 3 and shown a frame after they are due.
+    #[test]
+    fn what_is_reordered_is_decoded_before_it_is_shown() {
+        let coded = [(0, 1), (3, 3), (1, 0), (2, 0)].map(|(frame, lead)| times(Tuning::Quality, frame, lead));
+        assert_eq!(coded, [(0, [0, 0, 33]), (33, [0, 0, 100]), (67, [0, 0, 0]), (100, [0, 0, 0])]);
     }
 }

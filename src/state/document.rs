@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::{
     audio::{self, SourceKind},
     base::{id::Id, secret::Secret},
-    encode::{self, Backend},
+    encode::{self, Backend, Codec, Nvenc, Tuning},
     output::{Limits, Spec},
     pipeline::{self, EncoderSettings, SoundSettings},
     rtmp::{self, Endpoint, auth::Credentials},
@@ -67,24 +67,8 @@ pub struct Encoder {
     pub keyframe_interval_ms: u32,
     /// What the encoder is tuned for.
     pub tuning: Tuning,
-}
-
-/// Codecs there are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Codec {
-    /// H.264 High.
-    #[default]
-    H264,
-}
-
-/// What an encoder is tuned for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Tuning {
-    /// No frame waits for another.
-    #[default]
-    LowLatency,
+    /// What NVENC alone is told.
+    pub nvenc: Nvenc,
 }
 
 impl Default for Encoder {
@@ -95,6 +79,7 @@ impl Default for Encoder {
             bitrate_kbps: 4500,
             keyframe_interval_ms: 2000,
             tuning: Tuning::LowLatency,
+            nvenc: Nvenc::default(),
         }
     }
 }
@@ -369,10 +354,14 @@ impl Document {
         let canvas = &self.show.canvas;
         let interval = Duration::from_millis(u64::from(self.encoder.keyframe_interval_ms));
         let (backend, bitrate_kbps) = (self.encoder.backend, self.encoder.bitrate_kbps);
+        let mut encoder = EncoderSettings::new(backend, canvas.size, canvas.fps, bitrate_kbps, interval);
+        encoder.config.codec = self.encoder.codec;
+        encoder.config.tuning = self.encoder.tuning;
+        encoder.config.nvenc = self.encoder.nvenc;
         pipeline::Config {
             id: self.id.clone(),
             show: self.show.clone(),
-            encoder: EncoderSettings::new(backend, canvas.size, canvas.fps, bitrate_kbps, interval),
+            encoder,
             sound: SoundSettings { source: self.audio.source, bitrate_kbps: self.audio.bitrate_kbps },
         }
     }
@@ -436,6 +425,9 @@ mod tests {
         assert_eq!(problem(json!({ "id": "m", "canvas": { "fps": "999" } })).0, "/canvas/fps");
         assert_eq!(problem(json!({ "id": "m", "encoder": { "bitrateKbps": 1 } })).0, "/encoder/bitrateKbps");
         assert_eq!(problem(json!({ "id": "m", "encoder": { "backend": "magic" } })).0, "/encoder/backend");
+        let (pointer, message) = problem(json!({ "id": "m", "encoder": { "nvenc": { "preset": "p8" } } }));
+        assert_eq!(pointer, "/encoder/nvenc/preset");
+        assert!(message.contains("`p1`") && message.contains("`p7`"), "{message}");
         assert_eq!(problem(json!({ "id": "m", "audio": { "bitrateKbps": 1 } })).0, "/audio/bitrateKbps");
         assert_eq!(problem(json!({ "id": "m", "layers": [{ "id": "a" }] })).0, "/layers/0");
         assert_eq!(

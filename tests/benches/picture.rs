@@ -18,7 +18,7 @@ use std::{
 use serde_json::{Value, json};
 use stream_manager::{
     base::{colour::VideoColour, nv12::Picture},
-    encode::{self, Backend, Encoder, Request},
+    encode::{self, Backend, Codec, Encoder, Nvenc, Request, Tuning},
     gpu::{Compositor, Gpu, Options},
     media::{Config, Library},
     scene::{Canvas, Evaluation, LayerErrors, Moment, Show, damage::Damage, evaluate, read_layers},
@@ -216,6 +216,9 @@ fn open_encoder(canvas: &Canvas) -> Box<dyn Encoder> {
         gop_frames: 60,
         colour: VideoColour::BT709_LIMITED,
         threads: 2,
+        codec: Codec::H264,
+        tuning: Tuning::LowLatency,
+        nvenc: Nvenc::default(),
     };
     encode::open(Backend::Auto, &config).unwrap_or_else(|error| panic!("{error}")).encoder
 }
