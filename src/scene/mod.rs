@@ -5,6 +5,7 @@
 //! Pure: no GPU, no clock, no files.
 
 pub mod animation;
+mod audibility;
 mod blend;
 mod border;
 mod bounds;

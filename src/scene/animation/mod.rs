@@ -365,6 +365,17 @@ impl Pose {
     }
 }
 
+/// How much of a layer there is at `elapsed`, 0 to 1: its opacity, and how far it has come, whichever way it comes.
+pub(in crate::scene) fn visibility(layer: &Layer, elapsed: Duration) -> f64 {
+    let now = nanos(elapsed);
+    let there = match Presence::of(layer, now).state {
+        State::Gone => 0.0,
+        State::There => 1.0,
+        State::Between { gone, .. } => (1.0 - gone).clamp(0.0, 1.0),
+    };
+    if there == 0.0 { 0.0 } else { there * Poser::of(layer, now).opacity }
+}
+
 /// Hears what the animations say and makes a pose of it.
 #[derive(Debug)]
 struct Poser<'a> {

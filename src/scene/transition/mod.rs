@@ -11,7 +11,7 @@
 //! time is over it is `to`. `from` may be a take that is under way, which goes on below the one that interrupts it; so an
 //! interruption does not jump.
 //!
-//! Not here: what is heard.
+//! Not here: what is heard (`audibility`).
 
 mod plan;
 mod shader;
@@ -75,7 +75,7 @@ impl Take {
     }
 
     /// How far it is at `elapsed`, 0 to 1 as eased; `None` when it is over.
-    fn progress(&self, elapsed: Duration) -> Option<f64> {
+    pub(super) fn progress(&self, elapsed: Duration) -> Option<f64> {
         if elapsed >= self.end() {
             return None;
         }
