@@ -24,7 +24,7 @@ const TOLERANCE: u8 = 3;
 fn show(fps: &str, outputs: &Value) -> Value {
     json!({
         "id": "main", "canvas": { "width": 640, "height": 360, "fps": fps, "background": "#101418" },
-        "encoder": { "bitrateKbps": 1500 }, "audio": { "source": "tone" }, "outputs": outputs,
+        "encoder": { "bitrateKbps": 1500 }, "audio": { "sources": [{ "id": "tone", "type": "tone" }] }, "outputs": outputs,
         "layers": [
             { "id": "box", "transform": { "positionX": 40, "positionY": 40, "width": 200, "height": 120 },
               "content": { "type": "shape", "shape": "rectangle", "fill": "#ff0000" } },

@@ -416,7 +416,19 @@ async fn wrong_documents_are_refused_where_they_are_wrong() {
         ("encoder", json!({ "bitrateKbps": 1 }), "/encoder/bitrateKbps", &["out of range"]),
         ("encoder", json!({ "bitrateKbps": -1 }), "/encoder/bitrateKbps", &["-1"]),
         ("encoder", json!({ "keyframeIntervalMs": 1 }), "/encoder/keyframeIntervalMs", &["250 to 10000"]),
-        ("audio", json!({ "source": "noise" }), "/audio/source", &["noise", "silence", "tone"]),
+        ("audio", json!({ "source": "tone" }), "/audio/source", &["unknown field", "sources"]),
+        (
+            "audio",
+            json!({ "sources": [{ "id": "a", "type": "noise" }] }),
+            "/audio/sources/0/type",
+            &["noise", "silence, tone"],
+        ),
+        (
+            "audio",
+            json!({ "sources": [{ "id": "a", "type": "tone", "followLayer": "b" }] }),
+            "/audio/sources/0/followLayer",
+            &["no layer `b`"],
+        ),
         ("audio", json!({ "bitrateKbps": 1 }), "/audio/bitrateKbps", &["out of range"]),
         ("layers", json!([square("a", "#ff0000"), square("a", "#ff0000")]), "/layers/1/id", &["`a`"]),
         (
@@ -1039,4 +1051,166 @@ fn parse(answer: &Answer) -> Scraped {
         );
     }
     Scraped(samples)
+}
+
+const SOURCES: &str = "/api/v1/streams/main/audio/sources";
+
+/// A tone of 1 kHz with these fields.
+fn tone(id: &str, more: Value) -> Value {
+    let mut source = json!({ "id": id, "type": "tone" });
+    source.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    source
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sources_of_sound_are_made_changed_and_deleted_on_air() {
+    let api = Api::with(stream(&json!([square("a", "#ff0000")]))).await;
+    let shown = api.get(&format!("{MAIN}/audio")).await.expect(200);
+    assert_eq!((&shown["sources"], &shown["bitrateKbps"]), (&json!([]), &json!(128)));
+    assert_eq!(
+        shown["limiter"],
+        json!({ "enabled": true, "ceilingDbtp": -1.0, "releaseMs": 100.0 }),
+        "defaults are written"
+    );
+
+    let made = api.post(SOURCES, tone("voice", json!({ "name": "Voice", "levelDbfs": -20 }))).await;
+    assert_eq!(made.headers["location"], format!("{SOURCES}/voice"));
+    let made = made.expect(201);
+    let (sample, ms) = (made["appliedSample"].as_u64().unwrap(), made["ptsMs"].as_u64().unwrap());
+    assert_eq!((&made["revision"], sample % 1024, ms), (&json!(2), 0, (sample * 1000 + 24_000) / 48_000));
+    assert_eq!(made["appliedFrame"].as_u64().unwrap(), (sample * 25).div_ceil(48_000), "the first frame from then on");
+    assert_eq!(made["source"]["gainDb"], 0.0);
+    api.post(SOURCES, tone("voice", json!({}))).await.problem(409, "already_exists");
+
+    let is_heard =
+        |status: &Value| status["audio"]["sources"][0]["rmsDbfs"][0].as_f64().is_some_and(|db| (db + 23.0).abs() < 0.1);
+    let status = api.until("main", "the source is heard", is_heard).await;
+    assert_eq!(status["audio"]["sources"][0]["id"], "voice");
+    api.until("main", "it is as loud as it should be", |status| {
+        status["audio"]["momentaryLufs"].as_f64().is_some_and(|lufs| (lufs + 20.0).abs() < 0.2)
+    })
+    .await;
+
+    let duck = json!({ "under": "voice", "reductionDb": 20 });
+    let music = api
+        .post(SOURCES, tone("music", json!({ "frequencyHz": 300, "followLayer": "a", "duck": duck })))
+        .await
+        .expect(201);
+    assert_eq!(music["source"]["duck"]["thresholdDbfs"], -40.0);
+    api.until("main", "it makes room", |status| {
+        status["audio"]["sources"][1]["rmsDbfs"][0].as_f64().is_some_and(|db| (db + 41.0).abs() < 0.1)
+    })
+    .await;
+    api.patch(&format!("{LAYERS}/a"), json!({ "enabled": false })).await.expect(200);
+    api.until("main", "it goes with its layer", |status| {
+        status["audio"]["sources"][1]["peakDbfs"] == json!([-100.0, -100.0])
+    })
+    .await;
+
+    let down = json!({ "gainDb": -100, "fade": { "durationMs": 200, "easing": "easeInOutSine" } });
+    let faded = api.patch(&format!("{SOURCES}/voice"), down).await.expect(200);
+    let fade = &faded["source"]["fade"];
+    assert_eq!((&fade["fromDb"], &fade["durationMs"]), (&json!(0.0), &json!(200.0)));
+    assert_eq!(fade["startMs"].as_f64().unwrap(), faded["appliedSample"].as_f64().unwrap() / 48.0);
+    api.until("main", "it is faded out", |status| status["audio"]["sources"][0]["peakDbfs"] == json!([-100.0, -100.0]))
+        .await;
+    let after = api.get(&format!("{SOURCES}/voice")).await.expect(200);
+    assert_eq!((&after["gainDb"], after.get("fade")), (&json!(-100.0), None), "a fade that is over is gone");
+    let put = api.put(&format!("{SOURCES}/voice"), after.clone()).await.expect(200);
+    assert_eq!(put["source"], after, "what was read may be written back");
+
+    let master = api
+        .patch(&format!("{MAIN}/audio"), json!({ "gainDb": -6, "silence": { "durationMs": 200 } }))
+        .await
+        .expect(200);
+    assert_eq!(
+        (&master["audio"]["gainDb"], &master["audio"]["silence"]["thresholdDbfs"]),
+        (&json!(-6.0), &json!(-60.0))
+    );
+    assert!(master["ptsMs"].is_u64(), "{master}");
+    api.until("main", "it is silent", |status| status["audio"]["isSilent"] == true).await;
+    let metrics = api.get("/metrics").await;
+    let metrics = metrics.text();
+    for line in [
+        "audio_silent{stream=\"main\"} 1",
+        "audio_silences_total{stream=\"main\"} 1",
+        "audio_momentary_lufs{stream=\"main\"}",
+    ] {
+        assert!(metrics.contains(&format!("stream_manager_{line}")), "{line}");
+    }
+    api.send("POST", &format!("{MAIN}/audio/actions/resetLoudness"), "", "").await.expect(204);
+    api.until("main", "loudness starts anew", |status| status["audio"]["integratedLufs"] == -100.0).await;
+
+    let problem = api.delete(&format!("{SOURCES}/voice")).await.problem(409, "in_use");
+    assert!(problem["detail"].as_str().unwrap().contains("`music` ducks under it"), "{problem}");
+    let gone = api.delete(&format!("{SOURCES}/music")).await.expect(200);
+    assert!(gone["appliedSample"].is_u64(), "{gone}");
+    let listed = api.get(SOURCES).await.expect(200);
+    assert_eq!((&listed["revision"], listed["sources"].as_array().unwrap().len()), (&gone["revision"], 1));
+    api.until("main", "it is not mixed any more", |status| status["audio"]["sources"].as_array().unwrap().len() == 1)
+        .await;
+    api.until_encoded("main", 3).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_sound_is_refused_where_it_is_wrong() {
+    let api = Api::with(silent_stream(&json!([square("a", "#ff0000")]))).await;
+    let stopped = api.post(SOURCES, tone("one", json!({}))).await.expect(201);
+    assert_eq!((&stopped["appliedSample"], &stopped["ptsMs"]), (&Value::Null, &Value::Null));
+    for (source, pointer, words) in [
+        (tone("new", json!({ "type": "noise" })), "/type", &["`noise`", "silence, tone"][..]),
+        (json!({ "id": "new" }), "/type", &["missing", "silence, tone"]),
+        (tone("new", json!({ "gain": 1 })), "/gain", &["unknown field", "frequencyHz", "gainDb"]),
+        (tone("new", json!({ "gainDb": 25 })), "/gainDb", &["25 is out of range: -100 to 24"]),
+        (tone("new", json!({ "gainDb": "loud" })), "/gainDb", &["f64"]),
+        (tone("new", json!({ "pan": 2 })), "/pan", &["-1 to 1"]),
+        (tone("new", json!({ "delayMs": -1 })), "/delayMs", &["0 to 5000"]),
+        (tone("new", json!({ "frequencyHz": 10 })), "/frequencyHz", &["20 to 20000"]),
+        (tone("new", json!({ "followLayer": "b" })), "/followLayer", &["no layer `b`"]),
+        (tone("new", json!({ "duck": { "under": "two" } })), "/duck/under", &["no source `two`", "one of one"]),
+        (tone("new", json!({ "duck": { "under": "one", "reductionDb": 61 } })), "/duck/reductionDb", &["0 to 60"]),
+        (tone("new", json!({ "fade": { "durationMs": 1, "easing": "soon" } })), "/fade/easing", &["`soon`", "linear"]),
+        (tone("a/b", json!({})), "/id", &["A-Z a-z 0-9"]),
+        (json!([]), "", &["object"]),
+    ] {
+        api.post(SOURCES, source).await.refused(pointer, words);
+    }
+    for (patch, pointer, words) in [
+        (json!({ "id": "two" }), "/id", &["does not change"][..]),
+        (json!({ "gainDb": 30 }), "/gainDb", &["-100 to 24"]),
+        (json!({ "duck": { "under": "one" } }), "/duck/under", &["itself"]),
+        (json!({ "fade": {} }), "/fade", &["durationMs"]),
+    ] {
+        api.patch(&format!("{SOURCES}/one"), patch).await.refused(pointer, words);
+    }
+    for (patch, pointer, words) in [
+        (json!({ "limiter": { "ceilingDbtp": 1 } }), "/limiter/ceilingDbtp", &["-20 to 0"][..]),
+        (json!({ "silence": { "durationMs": 1 } }), "/silence/durationMs", &["100 to 3600000"]),
+        (json!({ "bitrateKbps": 1 }), "/bitrateKbps", &["64 to 320"]),
+        (json!({ "sources": [] }), "/sources", &["one by one"]),
+        (json!({ "volume": 1 }), "/volume", &["unknown field", "gainDb"]),
+        (json!([]), "", &["object"]),
+    ] {
+        api.patch(&format!("{MAIN}/audio"), patch).await.refused(pointer, words);
+    }
+    for answer in [
+        api.get(&format!("{SOURCES}/two")).await,
+        api.put(&format!("{SOURCES}/two"), tone("two", json!({}))).await,
+        api.patch(&format!("{SOURCES}/two"), json!({})).await,
+        api.delete(&format!("{SOURCES}/two")).await,
+        api.post("/api/v1/streams/nobody/audio/sources", tone("a", json!({}))).await,
+    ] {
+        answer.problem(404, "not_found");
+    }
+    let problem = api.send("POST", &format!("{MAIN}/audio/actions/shout"), "", "").await.problem(404, "not_found");
+    assert!(problem["detail"].as_str().unwrap().contains("use resetLoudness"), "{problem}");
+    api.send("POST", &format!("{MAIN}/audio/actions/resetLoudness"), "", "").await.problem(409, "wrong_state");
+
+    for number in 1..16 {
+        api.post(SOURCES, tone(&format!("s{number}"), json!({}))).await.expect(201);
+    }
+    let problem = api.post(SOURCES, tone("more", json!({}))).await.problem(409, "limit_reached");
+    assert_eq!(problem["detail"], "16 sources are the most there may be");
+    let shown = api.get(MAIN).await.expect(200);
+    assert_eq!(shown["audio"]["sources"].as_array().unwrap().len(), 16, "nothing of what was refused is there");
 }

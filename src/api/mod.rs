@@ -10,6 +10,7 @@ mod parts;
 mod path;
 mod problem;
 mod scenes;
+mod sound;
 mod streams;
 
 use std::sync::Arc;
@@ -63,6 +64,13 @@ pub fn router(app: App) -> Router {
         .route("/preview", get(scenes::get_preview).put(scenes::put_preview))
         .route("/preview.png", get(scenes::preview_png))
         .merge(layers)
+        .route("/audio", get(sound::get).patch(sound::patch))
+        .route("/audio/actions/{action}", post(sound::act))
+        .route("/audio/sources", get(sound::list).post(sound::create))
+        .route(
+            "/audio/sources/{source_id}",
+            get(sound::get_source).put(sound::put_source).patch(sound::patch_source).delete(sound::delete_source),
+        )
         .route("/outputs", get(parts::list_outputs).post(parts::create_output))
         .route("/outputs/{output_id}", get(parts::get_output).patch(parts::patch_output).delete(parts::delete_output))
         .route("/outputs/{output_id}/{action}", post(parts::act_on_output))

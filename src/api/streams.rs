@@ -111,6 +111,7 @@ fn live_status(live: &Live) -> Value {
         "averageFrameRenderMs": (render_ms * 100.0).round() / 100.0,
         "outputSkippedFrames": skipped,
         "encoder": { "backend": live.backend, "bitrateKbps": metrics.bitrate_bps.get() / 1000 },
+        "audio": super::sound::shown(&live.sound),
         "outputs": live.outputs,
         "layerErrors": told(&live.layer_errors),
         "layerWarnings": told(&live.layer_warnings),

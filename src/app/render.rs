@@ -37,7 +37,7 @@ pub(super) fn movie(config: &Config, duration: Duration, output: &Path) -> anyho
         }
     };
     let rendered =
-        offline::movie(&devices, &show.show, &pipeline.encoder, pipeline.sound, duration, &mut file, &mut progress)
+        offline::movie(&devices, &show.show, &pipeline.encoder, &pipeline.sound, duration, &mut file, &mut progress)
             .with_context(|| format!("rendering {}", output.display()));
     let finished =
         rendered.and_then(|()| std::fs::rename(&part, output).with_context(|| format!("writing {}", output.display())));

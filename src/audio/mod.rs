@@ -1,16 +1,23 @@
 //! Sound: sources mixed to 48 kHz stereo, and AAC-LC made of the mix.
 //!
 //! ```text
-//! Source::mix(first sample, &mut Block) ──► Block: 1024 stereo samples ──► Encoder::encode ──► AudioFrame
+//! Source::mix ─► Mixer::block ─► Block: 1024 stereo samples ─► Encoder::encode ─► AudioFrame
+//!                                            └─► Gauge ─► Meters
 //! ```
 //!
 //! There is always sound, if only silence: YouTube and Facebook refuse streams without an audio track. Sound is addressed
 //! by absolute sample number, counted by the stream's clock from the same zero as its frames; a source computes what
 //! belongs to a number and keeps no time of its own, so sound and picture cannot drift apart.
 //!
-//! Left out until the mixer comes: more than one source, gain, fades, limiter, meter, files and inputs.
+//! Left out: live inputs, more than two channels.
 
+mod duck;
 mod encoder;
+mod fader;
+mod limiter;
+mod meter;
+mod mix;
+mod mixer;
 mod source;
 
 #[cfg(test)]
@@ -20,7 +27,11 @@ use crate::aac;
 
 pub use self::{
     encoder::{AudioFrame, BITRATE_KBPS_MAX, BITRATE_KBPS_MIN, DELAY_SAMPLES, Encoder, Error},
-    source::{Silence, Source, SourceKind, Tone},
+    fader::{Fade, SILENT_DB, decibels},
+    meter::{Gauge, Levels, Loudness, Measured, Meters, Reading},
+    mix::{Duck, Limiter, Mix, SOURCES_MAX, Silence, Strip},
+    mixer::{Mixer, Opened, Seen},
+    source::{Source, SourceKind, Tone},
 };
 
 /// Samples per second, in each channel.

@@ -1,73 +1,131 @@
 //! Where sound comes from.
 //!
-//! A source adds to a block whatever it has for the samples asked for. Asking twice for the same number gives the same
-//! sound, and numbers may be asked for in any order.
+//! A [`Source`] adds to a block whatever it has for the samples asked for. Asking twice for the same number gives the same
+//! sound, and numbers may be asked for in any order; a mixer asks for one block after the other, unless it was held up.
+//! [`SourceKind`] is a source's own part of its document: `type` and that type's fields, as [`super::Strip`] has them
+//! beside those that all sources have.
+//!
+//! A new type is a struct with serde's `deny_unknown_fields`, a variant here, and its name in [`SourceKind::TYPES`].
 
 use std::{f64::consts::TAU, fmt};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use super::{Block, SAMPLE_RATE};
+use super::{
+    Block, SAMPLE_RATE,
+    fader::{self, SILENT_DB},
+};
+use crate::scene::check::{self, Check, Problem, Problems};
+
+/// Frequencies of a tone, in Hz: what is heard.
+const FREQUENCIES_HZ: std::ops::RangeInclusive<f64> = 20.0..=20_000.0;
 
 /// Something that sounds.
 pub trait Source: Send + fmt::Debug {
-    /// Adds the samples `first_sample..first_sample + 1024` of this source to `out`.
+    /// Adds the samples `first_sample..first_sample + 1024` of this source to `out`. Never waits, never allocates once it
+    /// plays.
     fn mix(&mut self, first_sample: u64, out: &mut Block);
 }
 
-/// A source that needs no more than its name: `"silence"` or `"tone"` in documents.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+/// What a source is, by its document.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "type", rename_all = "camelCase")]
 pub enum SourceKind {
-    /// [`Silence`].
-    #[default]
-    Silence,
-    /// [`Tone::ALIGNMENT`].
-    Tone,
+    /// Nothing.
+    Silence(Silence),
+    /// A sine.
+    Tone(Tone),
 }
 
 impl SourceKind {
-    /// The source of this name.
-    pub fn open(self) -> Box<dyn Source> {
+    /// The names of all types, as documents write them.
+    pub const TYPES: &[&str] = &["silence", "tone"];
+
+    /// Reads and checks `type` and the fields of that type.
+    pub fn read(mut value: Value) -> Result<Self, Problems> {
+        let at = |message: String| Problems::from(Problem { pointer: "/type".into(), message });
+        let types = || Self::TYPES.join(", ");
+        let kind = value.as_object_mut().and_then(|fields| fields.remove("type"));
+        let kind = kind.ok_or_else(|| at(format!("missing; expected one of {}", types())))?;
+        let kind = match kind.as_str() {
+            Some("silence") => check::read(value).map(Self::Silence)?,
+            Some("tone") => check::read(value).map(Self::Tone)?,
+            Some(other) => return Err(at(format!("unknown type `{other}`, expected one of {}", types()))),
+            None => return Err(at("expected a text".into())),
+        };
+        let mut check = Check::default();
+        kind.check(&mut check);
+        check.finish().map(|()| kind)
+    }
+
+    fn check(&self, check: &mut Check) {
         match self {
-            Self::Silence => Box::new(Silence),
-            Self::Tone => Box::new(Tone::ALIGNMENT),
+            Self::Silence(_) => {}
+            Self::Tone(tone) => tone.check(check),
+        }
+    }
+
+    /// The name of its type.
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            Self::Silence(_) => "silence",
+            Self::Tone(_) => "tone",
+        }
+    }
+
+    /// What sounds like that.
+    pub fn open(&self) -> Box<dyn Source> {
+        match self {
+            Self::Silence(silence) => Box::new(*silence),
+            Self::Tone(tone) => Box::new(*tone),
         }
     }
 }
 
 /// Nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Silence;
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Silence {}
 
 impl Source for Silence {
     fn mix(&mut self, _first_sample: u64, _out: &mut Block) {}
 }
 
 /// A sine, the same left and right, that is at phase zero at sample 0.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Tone {
-    hz: u32,
-    peak: f32,
+    /// Whole periods per second.
+    pub frequency_hz: u32,
+    /// Its peak in dB below full scale.
+    pub level_dbfs: f64,
 }
 
 impl Tone {
     /// 1 kHz at -18 dBFS: the alignment signal of EBU R 68.
-    pub const ALIGNMENT: Self = Self::new(1000, 0.125_892_54);
+    pub const ALIGNMENT: Self = Self { frequency_hz: 1000, level_dbfs: -18.0 };
 
-    /// A sine of `hz` whole periods per second and a peak of `peak`, where 1 is full scale.
-    pub const fn new(hz: u32, peak: f32) -> Self {
-        Self { hz, peak }
+    fn check(&self, check: &mut Check) {
+        check.range("/frequencyHz", self.frequency_hz.into(), FREQUENCIES_HZ);
+        check.range("/levelDbfs", self.level_dbfs, SILENT_DB..=0.0);
+    }
+}
+
+impl Default for Tone {
+    fn default() -> Self {
+        Self::ALIGNMENT
     }
 }
 
 impl Source for Tone {
     fn mix(&mut self, first_sample: u64, out: &mut Block) {
         let rate = u64::from(SAMPLE_RATE);
+        let peak = fader::amplitude(self.level_dbfs);
         for (number, pair) in (first_sample..).zip(out) {
             // Whole periods fit into a second, so the phase is an integer and stays exact however long the stream runs.
-            let phase = number % rate * u64::from(self.hz) % rate;
-            let value = (phase as f64 / rate as f64 * TAU).sin() as f32 * self.peak;
+            let phase = number % rate * u64::from(self.frequency_hz) % rate;
+            let value = ((phase as f64 / rate as f64 * TAU).sin() * peak) as f32;
             for sample in pair {
                 *sample += value;
             }
@@ -77,14 +135,18 @@ impl Source for Tone {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::{super::SILENT_BLOCK, *};
+
+    const HALF: f64 = -6.020_599_913_279_624;
 
     #[test]
     fn a_tone_has_no_seams() {
         let mut block = SILENT_BLOCK;
         // A day and an odd number of samples into the stream: 21 samples are 7/16 of a period of 1 kHz.
         let first = 86_400 * 48_000 + 21;
-        Tone::new(1000, 0.5).mix(first, &mut block);
+        Tone { frequency_hz: 1000, level_dbfs: HALF }.mix(first, &mut block);
         for (index, [left, right]) in block.into_iter().enumerate() {
             let expected = 0.5 * ((21 + index) as f64 / 48.0 * TAU).sin() as f32;
             assert!((left - expected).abs() < 1e-5 && left == right, "{index}: {left} instead of {expected}");
@@ -94,18 +156,33 @@ mod tests {
     #[test]
     fn sources_add_up() {
         let mut block = SILENT_BLOCK;
-        Tone::new(480, 0.25).mix(0, &mut block);
-        Silence.mix(0, &mut block);
-        Tone::new(480, 0.25).mix(0, &mut block);
+        let mut tone = Tone { frequency_hz: 480, level_dbfs: 2.0 * HALF };
+        tone.mix(0, &mut block);
+        Silence {}.mix(0, &mut block);
+        tone.mix(0, &mut block);
         assert!((block[25][0] - 0.5).abs() < 1e-6, "a quarter of a period in");
     }
 
     #[test]
-    fn names_in_documents() {
-        for (kind, name) in [(SourceKind::Silence, "\"silence\""), (SourceKind::Tone, "\"tone\"")] {
-            assert_eq!(serde_json::to_string(&kind).unwrap(), name);
-            assert_eq!(serde_json::from_str::<SourceKind>(name).unwrap(), kind);
+    fn documents_are_read_by_their_type() {
+        let tone = json!({ "type": "tone", "frequencyHz": 440, "levelDbfs": -20.0 });
+        let kind = SourceKind::read(tone.clone()).unwrap();
+        assert_eq!(kind, SourceKind::Tone(Tone { frequency_hz: 440, level_dbfs: -20.0 }));
+        assert_eq!(serde_json::to_value(&kind).unwrap(), tone);
+        assert_eq!(serde_json::to_value(SourceKind::Silence(Silence {})).unwrap(), json!({ "type": "silence" }));
+        for (kind, name) in [(json!({ "type": "silence" }), "silence"), (tone, "tone")] {
+            assert_eq!(SourceKind::read(kind).unwrap().type_name(), name);
+            assert!(SourceKind::TYPES.contains(&name));
         }
-        assert!(serde_json::from_str::<SourceKind>("\"noise\"").is_err());
+        for (wrong, pointer, word) in [
+            (json!({}), "/type", "silence, tone"),
+            (json!({ "type": "noise" }), "/type", "`noise`, expected one of silence, tone"),
+            (json!({ "type": 1 }), "/type", "text"),
+            (json!({ "type": "tone", "frequencyHz": 19 }), "/frequencyHz", "20 to 20000"),
+            (json!({ "type": "tone", "levelDbfs": 0.5 }), "/levelDbfs", "-100 to 0"),
+        ] {
+            let problem = SourceKind::read(wrong).unwrap_err().0.remove(0);
+            assert!(problem.pointer == pointer && problem.message.contains(word), "{problem}");
+        }
     }
 }

@@ -82,7 +82,7 @@ fn sine_and_rest(sound: &[f32], first: u64, hz: f64) -> (f64, f64) {
 #[test]
 fn a_tone_keeps_frequency_level_and_place_in_time() {
     let peak = 0.25;
-    let frames = frames(&mut Tone::new(997, peak), 128, 100);
+    let frames = frames(&mut Tone { frequency_hz: 997, level_dbfs: decibels(peak) }, 128, 100);
     assert_eq!(frames.len(), 98);
     assert_eq!(frames[0].first_sample, FIRST_SAMPLE, "the first block that went in is the first heard");
     assert!(frames.windows(2).all(|pair| pair[1].first_sample == pair[0].first_sample + BLOCK_SAMPLES as u64));
@@ -92,7 +92,7 @@ fn a_tone_keeps_frequency_level_and_place_in_time() {
             // The first frame fades in; a whole number of seconds behind it holds whole periods.
             let heard = &channel[BLOCK_SAMPLES..][..2 * SAMPLE_RATE as usize];
             let (amplitude, rest) = sine_and_rest(heard, FIRST_SAMPLE + BLOCK_SAMPLES as u64, 997.0);
-            assert!((20.0 * (amplitude / f64::from(peak)).log10()).abs() < 0.1, "amplitude {amplitude}");
+            assert!((20.0 * (amplitude / peak).log10()).abs() < 0.1, "amplitude {amplitude}");
             // In phase: one sample of shift alone would leave a rest of 13 % of the amplitude.
             assert!(rest < amplitude / 100.0, "rest {rest}");
         }
@@ -101,7 +101,7 @@ fn a_tone_keeps_frequency_level_and_place_in_time() {
 
 #[test]
 fn silence_is_silent_and_small() {
-    let frames = frames(&mut *SourceKind::Silence.open(), 128, 50);
+    let frames = frames(&mut *SourceKind::read(serde_json::json!({ "type": "silence" })).unwrap().open(), 128, 50);
     for channel in decoded_twice(&frames).into_iter().flatten() {
         assert_eq!(channel.len(), 48 * BLOCK_SAMPLES);
         assert!(channel.iter().all(|&sample| sample == 0.0));

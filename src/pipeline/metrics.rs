@@ -63,6 +63,14 @@ families! {
     frames_still: IntCounterVec => IntCounter, "frames_still_total", "Unchanged pictures that were repeated without being encoded.";
     frames_encoded: IntCounterVec => IntCounter, "frames_encoded_total", "Video access units made.";
     audio_frames: IntCounterVec => IntCounter, "audio_frames_encoded_total", "AAC frames made.";
+    momentary_lufs: GaugeVec => Gauge, "audio_momentary_lufs", "Loudness of the last 400 ms, EBU R 128; -100 is silence.";
+    short_term_lufs: GaugeVec => Gauge, "audio_short_term_lufs", "Loudness of the last 3 s.";
+    integrated_lufs: GaugeVec => Gauge, "audio_integrated_lufs", "Gated loudness since the stream's start, or since it was reset.";
+    true_peak_dbtp: GaugeVec => Gauge, "audio_true_peak_dbtp", "Highest true peak in that time, in dB of full scale.";
+    peak_dbfs: GaugeVec => Gauge, "audio_peak_dbfs", "Highest sample of a recent second, in dB of full scale.";
+    limited_blocks: IntCounterVec => IntCounter, "audio_limited_blocks_total", "Blocks of 1024 samples that the limiter lowered.";
+    is_silent: IntGaugeVec => IntGauge, "audio_silent", "1 while the sound is silent, as the stream's document defines it, otherwise 0.";
+    silences: IntCounterVec => IntCounter, "audio_silences_total", "Times it became silent.";
     encoded_bytes: IntCounterVec => IntCounter, "encoded_bytes_total", "Bytes of video and audio made, without container.";
     items_drawn: IntCounterVec => IntCounter, "items_drawn_total", "Items of draw lists that were drawn.";
     items_skipped: IntCounterVec => IntCounter, "items_skipped_total", "Items of drawn frames that were not drawn: outside of what changed, hidden or off the canvas.";

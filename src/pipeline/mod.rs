@@ -42,10 +42,11 @@ use self::{
     metrics::{Families, StreamMetrics},
     mux::FanOut,
     program::Program,
+    sound::Desk,
     timeline::Timeline,
 };
 use crate::{
-    audio::{self, SourceKind},
+    audio::{self, Mix, Mixer, Opened, Reading},
     base::{clock::Clock, colour::VideoColour, id::Id, rate::FrameRate, size::Size},
     encode::{self, Backend, Codec, Nvenc, Tuning},
     flv,
@@ -148,10 +149,10 @@ impl EncoderSettings {
 }
 
 /// How the sound is made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SoundSettings {
-    /// What is heard.
-    pub source: SourceKind,
+    /// What is heard first.
+    pub mix: Arc<Mix>,
     /// Kilobits per second.
     pub bitrate_kbps: u32,
 }
@@ -220,6 +221,7 @@ pub struct Stream {
     started_at: Duration,
     rate: FrameRate,
     program: Arc<Program>,
+    desk: Arc<Desk>,
     fan_out: Arc<FanOut>,
     bitrate_kbps: Arc<AtomicU32>,
     metrics: StreamMetrics,
@@ -234,6 +236,15 @@ pub struct Applied {
     pub frame: u64,
     /// Its presentation time in milliseconds.
     pub pts_ms: u64,
+}
+
+/// The first sample for which a change of the sound holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Heard {
+    /// Its number.
+    pub sample: u64,
+    /// The first frame that is shown from then on, with the sample's own presentation time.
+    pub applied: Applied,
 }
 
 impl Stream {
@@ -258,6 +269,9 @@ impl Stream {
 
         let metrics = families.of(&config.id);
         let program = Arc::new(Program::new(config.show.clone()));
+        let mix = config.sound.mix;
+        let desk = Arc::new(Desk::new(mix.clone()));
+        let opened = mix.opened_since(&Mix::default());
         let fan_out = Arc::new(FanOut::new(headers));
         let is_stopping = Arc::new(AtomicBool::new(false));
         let bitrate_kbps = Arc::new(AtomicU32::new(config.encoder.config.bitrate_kbps));
@@ -274,6 +288,7 @@ impl Stream {
             started_at,
             rate: timeline.rate(),
             program: program.clone(),
+            desk: desk.clone(),
             fan_out: fan_out.clone(),
             bitrate_kbps: bitrate_kbps.clone(),
             metrics: metrics.clone(),
@@ -286,7 +301,7 @@ impl Stream {
             timeline,
             size,
             colour: COLOUR,
-            program,
+            program: program.clone(),
             producer,
             metrics: metrics.clone(),
             is_stopping: is_stopping.clone(),
@@ -307,7 +322,9 @@ impl Stream {
         let sound = sound::Sound {
             clock,
             timeline,
-            source: config.sound.source.open(),
+            desk,
+            program,
+            mixer: Mixer::new(mix, opened),
             encoder: sound_encoder,
             mux: to_mux,
             metrics: metrics.clone(),
@@ -334,6 +351,35 @@ impl Stream {
     pub fn set_show<T>(&self, make: impl FnOnce(Duration) -> (Arc<Show>, T)) -> (Applied, T) {
         let (frame, made) = self.program.set_show(|frame| make(self.rate.time_of(frame)));
         (self.applied(frame), made)
+    }
+
+    /// Puts a mix on air. `make` makes it, with something for the caller, from the first sample for which it holds; it
+    /// must be quick. `opened` are the sources that are new in it.
+    pub fn set_mix<T>(&self, opened: Vec<Opened>, make: impl FnOnce(u64) -> (Arc<Mix>, T)) -> (Heard, T) {
+        let (sample, made) = self.desk.set_mix(opened, make);
+        let frame = self.rate.first_frame_at(timeline::time_of_sample(sample));
+        let applied = Applied { frame, pts_ms: timeline::ms_of_sample(sample) };
+        (Heard { sample, applied }, made)
+    }
+
+    /// The first sample for which a change of the sound made now would hold.
+    pub fn next_sample(&self) -> u64 {
+        self.desk.next_sample()
+    }
+
+    /// Integrated loudness, its range and the highest true peak start anew.
+    pub fn reset_loudness(&self) {
+        self.desk.reset_loudness();
+    }
+
+    /// What the meters showed in the last second.
+    pub fn sound_levels(&self) -> Reading {
+        self.desk.meters().last_second()
+    }
+
+    /// What the meters showed since they had counted `seen` blocks, and how many they have counted now.
+    pub fn sound_levels_since(&self, seen: u64) -> (Reading, u64) {
+        self.desk.meters().since(seen)
     }
 
     /// The time elapsed of the next frame: the stream's uptime in whole frames, without the time it stood paused.

@@ -11,11 +11,15 @@ use std::{
 use image::RgbaImage;
 
 use super::{
-    COLOUR, CodecNotCarried, Devices, EncoderSettings, SoundSettings, interleave::Interleaver, prepare::prepare, sound,
-    timeline::Timeline, video,
+    COLOUR, CodecNotCarried, Devices, EncoderSettings, SoundSettings,
+    interleave::Interleaver,
+    prepare::prepare,
+    sound,
+    timeline::{Timeline, time_of_sample},
+    video,
 };
 use crate::{
-    audio::{self, BLOCK_SAMPLES, DELAY_SAMPLES, SAMPLE_RATE},
+    audio::{self, BLOCK_SAMPLES, DELAY_SAMPLES, Mix, Mixer, SAMPLE_RATE, SILENT_BLOCK},
     base::nv12::Picture,
     encode::{self, Request},
     flv::{self, TagKind},
@@ -123,7 +127,7 @@ pub fn movie(
     devices: &Devices,
     show: &Show,
     encoder: &EncoderSettings,
-    sound: SoundSettings,
+    sound: &SoundSettings,
     duration: Duration,
     file: &mut dyn Write,
     progress: &mut dyn FnMut(u64, u64),
@@ -131,8 +135,8 @@ pub fn movie(
     encoder.check_codec()?;
     let frames = show.canvas.fps.frames_in(duration);
     let mut picture = Pictures::new(devices, show, encoder)?;
-    let mut track = Track::new(sound)?;
-    let mut writer = Writer::new(file, encoder, sound, &picture, &track)?;
+    let mut track = Track::new(show, sound)?;
+    let mut writer = Writer::new(file, encoder, sound.bitrate_kbps, &picture, &track)?;
     for number in 0..frames {
         let packet = picture.packet(number)?;
         track.until(picture.timeline.rate().time_of(number + 1), |sound| writer.push(sound))?;
@@ -198,23 +202,28 @@ impl<'a> Pictures<'a> {
 }
 
 /// The sound track: blocks up to a time.
-struct Track {
-    source: Box<dyn audio::Source>,
+struct Track<'a> {
+    show: &'a Show,
+    mixer: Mixer,
     encoder: audio::Encoder,
     next_sample: u64,
 }
 
-impl Track {
-    fn new(settings: SoundSettings) -> Result<Self, Error> {
+impl<'a> Track<'a> {
+    fn new(show: &'a Show, settings: &SoundSettings) -> Result<Self, Error> {
         let encoder = audio::Encoder::open(settings.bitrate_kbps)?;
-        Ok(Self { source: settings.source.open(), encoder, next_sample: 0 })
+        let opened = settings.mix.opened_since(&Mix::default());
+        Ok(Self { show, mixer: Mixer::new(settings.mix.clone(), opened), encoder, next_sample: 0 })
     }
 
     /// Encodes until the frames cover `time`; the encoder gives them [`DELAY_SAMPLES`] after it was fed.
     fn until(&mut self, time: Duration, mut push: impl FnMut(Packet) -> Result<(), Error>) -> Result<(), Error> {
         let end = (time.as_nanos() * u128::from(SAMPLE_RATE) / 1_000_000_000) as u64 + DELAY_SAMPLES;
         while self.next_sample < end {
-            if let Some(frame) = sound::block_at(self.source.as_mut(), &mut self.encoder, self.next_sample)? {
+            let mut seen = |layer: &_, sample| self.show.audibility(layer, time_of_sample(sample));
+            let mut block = SILENT_BLOCK;
+            self.mixer.block(self.next_sample, &mut seen, &mut block);
+            if let Some(frame) = self.encoder.encode(self.next_sample, &block)? {
                 push(sound::packet(&frame))?;
             }
             self.next_sample += BLOCK_SAMPLES as u64;
@@ -233,13 +242,13 @@ impl<'a> Writer<'a> {
     fn new(
         file: &'a mut dyn Write,
         encoder: &EncoderSettings,
-        sound: SoundSettings,
+        audio_kbps: u32,
         pictures: &Pictures<'_>,
-        track: &Track,
+        track: &Track<'_>,
     ) -> Result<Self, Error> {
         file.write_all(&flv::file_header())?;
         let mut writer = Self { file, interleaver: Interleaver::new(encoder.delay_ms()) };
-        let metadata = flv::on_metadata_body(&encoder.metadata(sound.bitrate_kbps), false);
+        let metadata = flv::on_metadata_body(&encoder.metadata(audio_kbps), false);
         writer.tag(TagKind::ScriptData, 0, &metadata)?;
         writer.tag(TagKind::Video, 0, &video::sequence_header(pictures.encoder.parameter_sets())?)?;
         writer.tag(TagKind::Audio, 0, &flv::audio_sequence_header(&track.encoder.config().to_bytes()))?;

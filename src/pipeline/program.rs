@@ -48,6 +48,15 @@ pub(super) struct Turn {
     pub(super) captures: Vec<CaptureReply>,
 }
 
+/// What the audio thread needs to know of the picture.
+#[derive(Debug)]
+pub(super) struct OnCanvas {
+    pub(super) show: Arc<Show>,
+    pub(super) is_paused: bool,
+    pub(super) paused_frames: u64,
+    pub(super) next_scene_frame: u64,
+}
+
 impl Program {
     pub(super) fn new(show: Arc<Show>) -> Self {
         Self(Mutex::new(State {
@@ -110,6 +119,17 @@ impl Program {
     pub(super) fn next_scene_frame(&self) -> u64 {
         let state = self.lock();
         state.next_frame - state.paused_frames
+    }
+
+    /// What is on the canvas, for sound that goes with it.
+    pub(super) fn on_canvas(&self) -> OnCanvas {
+        let state = self.lock();
+        OnCanvas {
+            show: state.show.clone(),
+            is_paused: state.is_paused,
+            paused_frames: state.paused_frames,
+            next_scene_frame: state.next_frame - state.paused_frames,
+        }
     }
 
     /// Asks for the picture on air; refused while [`CAPTURES_MAX`] others wait.

@@ -35,14 +35,19 @@ impl Timeline {
 
     /// When sample `number` is due.
     pub(super) fn sample_due(&self, number: u64) -> Duration {
-        let nanos = u128::from(number) * 1_000_000_000 / u128::from(SAMPLE_RATE);
-        self.start.saturating_add(Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)))
+        self.start.saturating_add(time_of_sample(number))
     }
 
     /// The frame that is on at `now`.
     pub(super) fn frame_at(&self, now: Duration) -> u64 {
         self.rate.frame_at(now.saturating_sub(self.start))
     }
+}
+
+/// When a sample is heard, counted from sample 0.
+pub(super) fn time_of_sample(number: u64) -> Duration {
+    let nanos = u128::from(number) * 1_000_000_000 / u128::from(SAMPLE_RATE);
+    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
 }
 
 /// The timestamp of a sample in milliseconds, rounded to nearest.

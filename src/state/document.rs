@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
 use crate::{
-    audio::{self, SourceKind},
+    audio::{self, Mix},
     base::{id::Id, secret::Secret},
     encode::{self, Backend, Codec, Nvenc, Tuning},
     output::{Limits, Spec},
@@ -93,25 +93,47 @@ impl Encoder {
 }
 
 /// How the sound is made.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Audio {
-    /// What is heard. There is always an audio track: big ingests refuse streams without one.
-    pub source: SourceKind,
+    /// What is heard, written as fields of the document. There is always an audio track, if only a silent one: big
+    /// ingests refuse streams without one.
+    #[serde(flatten, serialize_with = "write_mix")]
+    pub mix: Arc<Mix>,
     /// Kilobits per second of AAC-LC.
     pub bitrate_kbps: u32,
 }
 
 impl Default for Audio {
     fn default() -> Self {
-        Self { source: SourceKind::Silence, bitrate_kbps: 128 }
+        Self { mix: Arc::default(), bitrate_kbps: 128 }
     }
 }
 
 impl Audio {
-    fn check(&self, check: &mut Check) {
+    /// Reads and checks it: the fields of the mix, and those of its encoding.
+    pub fn read(mut value: Value) -> Result<Self, Problems> {
+        let bitrate_kbps = value.as_object_mut().and_then(|fields| fields.remove("bitrateKbps"));
+        let bitrate_kbps = bitrate_kbps.map(|value| check::read(value).map_err(|found| found.under("/bitrateKbps")));
+        let mut audio = Self { mix: Arc::new(Mix::read(value)?), ..Self::default() };
+        audio.bitrate_kbps = bitrate_kbps.transpose()?.unwrap_or(audio.bitrate_kbps);
+        let mut check = Check::default();
         let bitrates = f64::from(audio::BITRATE_KBPS_MIN)..=f64::from(audio::BITRATE_KBPS_MAX);
-        check.range("/bitrateKbps", f64::from(self.bitrate_kbps), bitrates);
+        check.range("/bitrateKbps", f64::from(audio.bitrate_kbps), bitrates);
+        check.finish().map(|()| audio)
+    }
+
+    /// Sources must follow layers that are there.
+    pub fn check_layers(&self, show: &Show) -> Result<(), Problems> {
+        let mut check = Check::default();
+        for (i, source) in self.mix.sources.iter().enumerate() {
+            if let Some(layer) = &source.follow_layer {
+                check.that(&format!("/sources/{i}/followLayer"), show.has_layer(layer.as_str()), || {
+                    format!("there is no layer `{layer}` in any scene")
+                });
+            }
+        }
+        check.finish()
     }
 }
 
@@ -275,8 +297,7 @@ struct Raw {
     canvas: Canvas,
     #[serde(default)]
     encoder: Encoder,
-    #[serde(default)]
-    audio: Audio,
+    audio: Option<Value>,
     #[serde(default = "default_true")]
     auto_start: bool,
     #[serde(default)]
@@ -302,6 +323,13 @@ const ELSEWHERE: &[(&str, &str)] = &[
 impl Document {
     /// Reads and checks a stream's document.
     pub fn read(value: Value) -> Result<Self, Problems> {
+        let document = Self::read_parts(value)?;
+        document.audio.check_layers(&document.show).map_err(|problems| problems.under("/audio"))?;
+        Ok(document)
+    }
+
+    /// Reads and checks it, but for layers that sources follow: those may have been taken away since.
+    fn read_parts(value: Value) -> Result<Self, Problems> {
         let raw: Raw = check::read(value)?;
         let Raw { canvas, layer_errors, layers, scenes, program, .. } = raw;
         let show = ShowDocument { canvas, layer_errors, layers, scenes, program }.check()?;
@@ -315,7 +343,12 @@ impl Document {
             preview: raw.preview,
             default_transition,
             encoder: raw.encoder,
-            audio: raw.audio,
+            audio: raw
+                .audio
+                .map(Audio::read)
+                .transpose()
+                .map_err(|problems| problems.under("/audio"))?
+                .unwrap_or_default(),
             auto_start: raw.auto_start,
             outputs: read_outputs(raw.outputs).map_err(|problems| problems.under("/outputs"))?,
         };
@@ -326,7 +359,6 @@ impl Document {
             check.that("/preview", is_there, || format!("there is no scene `{scene}`"));
         }
         check.part("/encoder", |check| document.encoder.check(check));
-        check.part("/audio", |check| document.audio.check(check));
         check.finish().map(|()| document)
     }
 
@@ -339,12 +371,20 @@ impl Document {
         }
         let as_value = |error: serde_json::Error| Problem { pointer: String::new(), message: error.to_string() };
         let mut value = serde_json::to_value(self).map_err(as_value)?;
+        if patch.pointer("/audio/sources").is_some() {
+            let message = "sources are changed one by one, at .../audio/sources".into();
+            return Err(Problem { pointer: "/audio/sources".into(), message }.into());
+        }
+        // A fade that is given is a new one: nothing of one under way goes into it.
+        if let (Some(_), Some(audio)) = (patch.pointer("/audio/fade"), value["audio"].as_object_mut()) {
+            audio.remove("fade");
+        }
         json_patch::merge(&mut value, patch);
         // Outputs are not read back from their written form, which has no keys.
         if let Some(fields) = value.as_object_mut() {
             fields.insert("outputs".into(), Value::Array(Vec::new()));
         }
-        let mut document = Self::read(value)?;
+        let mut document = Self::read_parts(value)?;
         document.outputs = self.outputs.clone();
         Ok(document)
     }
@@ -362,7 +402,7 @@ impl Document {
             id: self.id.clone(),
             show: self.show.clone(),
             encoder,
-            sound: SoundSettings { source: self.audio.source, bitrate_kbps: self.audio.bitrate_kbps },
+            sound: SoundSettings { mix: self.audio.mix.clone(), bitrate_kbps: self.audio.bitrate_kbps },
         }
     }
 }
@@ -386,6 +426,10 @@ fn read_outputs(values: Vec<Value>) -> Result<Vec<Output>, Problems> {
 
 fn write_show<S: Serializer>(show: &Arc<Show>, serializer: S) -> Result<S::Ok, S::Error> {
     show.serialize(serializer)
+}
+
+fn write_mix<S: Serializer>(mix: &Arc<Mix>, serializer: S) -> Result<S::Ok, S::Error> {
+    mix.serialize(serializer)
 }
 
 #[cfg(test)]
@@ -429,6 +473,11 @@ mod tests {
         assert_eq!(pointer, "/encoder/nvenc/preset");
         assert!(message.contains("`p1`") && message.contains("`p7`"), "{message}");
         assert_eq!(problem(json!({ "id": "m", "audio": { "bitrateKbps": 1 } })).0, "/audio/bitrateKbps");
+        assert_eq!(problem(json!({ "id": "m", "audio": { "bitrateKbps": "a" } })).0, "/audio/bitrateKbps");
+        assert_eq!(problem(json!({ "id": "m", "audio": { "source": "tone" } })).0, "/audio/source");
+        let source = json!({ "id": "a", "type": "tone", "followLayer": "logo" });
+        let (pointer, message) = problem(json!({ "id": "m", "audio": { "sources": [source] } }));
+        assert_eq!((&*pointer, &*message), ("/audio/sources/0/followLayer", "there is no layer `logo` in any scene"));
         assert_eq!(problem(json!({ "id": "m", "layers": [{ "id": "a" }] })).0, "/layers/0");
         assert_eq!(
             problem(json!({ "id": "m", "outputs": [{ "id": "a", "url": "http://x/y/z" }] })).0,
@@ -475,6 +524,24 @@ mod tests {
         let missing = output("env:NO_SUCH_STREAM_KEY").unwrap_err();
         assert_eq!(missing.0[0].pointer, "/key");
         assert!(missing.to_string().contains("not set"), "{missing}");
+    }
+
+    #[test]
+    fn a_patch_gives_a_new_fade_and_survives_a_layer_that_is_gone() {
+        let mut document = read(json!({ "id": "main", "audio": { "gainDb": -20,
+            "fade": { "fromDb": 0, "startMs": 1000, "durationMs": 5000 } } }))
+        .unwrap();
+        let patched = document.patched(&json!({ "audio": { "gainDb": 0, "fade": { "durationMs": 100 } } })).unwrap();
+        let fade = patched.audio.mix.fade.clone().unwrap();
+        assert_eq!((fade.from_db, fade.start_ms, fade.duration_ms), (None, None, 100.0));
+        assert_eq!(document.patched(&json!({ "name": "News" })).unwrap().audio, document.audio);
+
+        let mut source = audio::Strip::read(json!({ "id": "a", "type": "tone" })).unwrap();
+        source.follow_layer = Some(Id::new("gone").unwrap());
+        Arc::make_mut(&mut document.audio.mix).sources.push(source);
+        assert_eq!(document.patched(&json!({ "name": "News" })).unwrap().audio, document.audio);
+        let refused = document.patched(&json!({ "audio": { "sources": [] } })).unwrap_err();
+        assert_eq!(refused.0[0].pointer, "/audio/sources");
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 pub mod document;
 mod scenes;
+mod sound;
 
 use std::{
     collections::BTreeMap,
@@ -20,12 +21,14 @@ use tokio::sync::{Mutex as WriterLock, OwnedMutexGuard, Semaphore};
 pub use self::{
     document::Document,
     scenes::{Preview, Taken},
+    sound::Mixed,
 };
 use crate::{
+    audio::{Mix, Opened, Reading},
     base::{clock::Clock, id::Id},
     output::{Network, Stats},
     pipeline::{
-        self, Applied, CaptureError, Devices, StartError, Still,
+        self, Applied, CaptureError, Devices, Heard, StartError, Still,
         metrics::{Families, StreamMetrics},
         prepare::{missing_fonts, prepare},
     },
@@ -187,6 +190,8 @@ pub struct Live {
     pub outputs: Vec<Stats>,
     /// Layers that cannot be shown.
     pub layer_errors: Vec<LayerError>,
+    /// What its meters showed in the last second.
+    pub sound: Reading,
     /// What animations told last, oldest first.
     pub animation_events: Vec<Event>,
     /// Layers that are shown, but not as they should be.
@@ -243,6 +248,7 @@ impl Entry {
         let mut current = self.lock();
         let mut document = (*current.document).clone();
         document.show = Arc::new(document.show.settled(elapsed));
+        document.audio.mix = Arc::new(document.audio.mix.settled());
         current.document = Arc::new(document);
     }
 }
@@ -257,13 +263,18 @@ impl Current {
         }
     }
 
-    /// The document as it is now, without the takes that are over.
+    /// The document as it is now, without the takes and fades that are over.
     fn document(&self) -> Arc<Document> {
-        let elapsed = self.stream.as_ref().map(pipeline::Stream::elapsed);
-        match elapsed.and_then(|elapsed| self.document.show.caught_up(elapsed)) {
-            None => self.document.clone(),
-            Some(show) => Arc::new(Document { show: Arc::new(show), ..(*self.document).clone() }),
+        let Some(stream) = &self.stream else { return self.document.clone() };
+        let show = self.document.show.caught_up(stream.elapsed());
+        let mix = self.document.audio.mix.caught_up(stream.next_sample());
+        if show.is_none() && mix.is_none() {
+            return self.document.clone();
         }
+        let mut document = (*self.document).clone();
+        document.show = show.map_or(document.show, Arc::new);
+        document.audio.mix = mix.map_or(document.audio.mix, Arc::new);
+        Arc::new(document)
     }
 
     fn receipt<T>(&self, item: T) -> Receipt<T> {
@@ -273,6 +284,25 @@ impl Current {
     /// Makes `document` the current one and puts its show on air.
     fn commit<T>(&mut self, document: Document, item: T) -> Receipt<T> {
         self.commit_with(|_| (document, item))
+    }
+
+    /// The sources that a mix needs beside those that are heard; a stream that does not run needs none.
+    fn opened(&self, mix: &Mix) -> Vec<Opened> {
+        let is_running = self.stream.is_some();
+        if is_running { mix.opened_since(&self.document.audio.mix) } else { Vec::new() }
+    }
+
+    /// Puts the mix of `document` on air, with the times at which its fades begin, which are written into it; none where
+    /// nothing runs. For who commits the document next.
+    fn put_mix(&self, document: &mut Document, opened: Vec<Opened>) -> Option<Heard> {
+        let stream = self.stream.as_ref()?;
+        let mix = (*document.audio.mix).clone();
+        let (heard, mix) = stream.set_mix(opened, |sample| {
+            let mix = Arc::new(mix.following(&self.document.audio.mix, sample));
+            (mix.clone(), mix)
+        });
+        document.audio.mix = mix;
+        Some(heard)
     }
 
     /// [`Self::commit`] of a document that is made, with what is answered, from the time elapsed of the first frame that
@@ -345,6 +375,7 @@ impl Streams {
             backend: stream.backend(),
             metrics: stream.metrics().clone(),
             outputs: stream.output_stats(),
+            sound: stream.sound_levels(),
             layer_errors: stream.layer_errors(),
             animation_events: stream.animation_events(),
             layer_warnings: stream.layer_warnings(),
@@ -375,24 +406,29 @@ impl Streams {
     }
 
     /// Changes name, encoder, sound or canvas by a merge patch. Of a running stream only name, `layerErrors`, the
-    /// canvas's background and the bitrate can be changed.
+    /// canvas's background, the mix and the bitrate of the picture can be changed.
     pub async fn patch(&self, id: &str, patch: &Value) -> Result<Receipt<Snapshot>, Error> {
         let (entry, _writing) = self.write(id).await?;
         let before = entry.lock().document();
-        let document = before.patched(patch)?;
+        let mut document = before.patched(patch)?;
         if document.id != before.id {
             return Err(fixed("/id", "the id of a stream does not change"));
         }
         let mut current = entry.lock();
         if current.stream.is_some() && needs_restart(&before, &document) {
-            let fix = "stop it to change canvas, codec, keyframe interval or sound";
+            let fix = "stop it to change canvas, codec, keyframe interval or the sound's bitrate";
             return Err(Error::State { id: document.id, state: current.state(), fix });
         }
         if let Some(stream) = &current.stream {
             stream.set_bitrate_kbps(document.encoder.bitrate_kbps);
         }
-        let receipt = current.commit(document, ());
-        Ok(Receipt { revision: receipt.revision, applied: receipt.applied, item: snapshot(&current) })
+        let is_mixed = document.audio.mix != before.audio.mix;
+        let opened = if is_mixed { current.opened(&document.audio.mix) } else { Vec::new() };
+        let heard = is_mixed.then(|| current.put_mix(&mut document, opened)).flatten();
+        let Receipt { revision, applied, item: () } = current.commit(document, ());
+        // All of it is there when picture and sound are.
+        let applied = applied.into_iter().chain(heard.map(|heard| heard.applied)).max_by_key(|applied| applied.frame);
+        Ok(Receipt { revision, applied, item: snapshot(&current) })
     }
 
     /// Stops a stream and forgets it.
@@ -801,5 +837,5 @@ fn needs_restart(before: &Document, after: &Document) -> bool {
     let bitrate_kbps = after.encoder.bitrate_kbps;
     (was.size, was.fps) != (is.size, is.fps)
         || document::Encoder { bitrate_kbps, ..before.encoder.clone() } != after.encoder
-        || before.audio != after.audio
+        || before.audio.bitrate_kbps != after.audio.bitrate_kbps
 }

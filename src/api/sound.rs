@@ -1,0 +1,124 @@
+//! `/api/v1/streams/{id}/audio`: the sound of a stream, the sources it is mixed of, and what its meters show.
+
+use axum::{
+    Json,
+    extract::State,
+    http::{StatusCode, header},
+    response::IntoResponse,
+};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::{Answer, App, body::Body, path::Path, problem::Problem, receipt};
+use crate::{
+    audio::{Levels, Reading},
+    state::{Change, Mixed, Receipt},
+};
+
+fn answer<T: Serialize>(done: &Receipt<Mixed<T>>) -> Result<Json<Value>, Problem> {
+    let mut value = receipt(done);
+    value["appliedSample"] = json!(done.item.sample);
+    value["source"] = super::to_value(&done.item.item)?;
+    Ok(Json(value))
+}
+
+/// `GET .../audio`
+pub(super) async fn get(State(app): State<App>, Path(id): Path<String>) -> Answer {
+    Ok(Json(super::to_value(&app.streams.get(&id)?.document.audio)?).into_response())
+}
+
+/// `PATCH .../audio`
+pub(super) async fn patch(State(app): State<App>, Path(id): Path<String>, Body(patch): Body) -> Answer {
+    let done = app.streams.patch_audio(&id, patch).await?;
+    let mut value = receipt(&done);
+    value["audio"] = super::to_value(&done.item.document.audio)?;
+    Ok(Json(value).into_response())
+}
+
+/// `POST .../audio/actions/{action}`
+pub(super) async fn act(State(app): State<App>, Path((id, action)): Path<(String, String)>) -> Answer {
+    match action.as_str() {
+        "resetLoudness" => app.streams.reset_loudness(&id)?,
+        _ => {
+            let detail = format!("there is no action `{action}` of the sound: use resetLoudness");
+            return Err(Problem::new(StatusCode::NOT_FOUND, "not_found", detail));
+        }
+    }
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// `GET .../audio/sources`
+pub(super) async fn list(State(app): State<App>, Path(id): Path<String>) -> Answer {
+    let snapshot = app.streams.get(&id)?;
+    let sources = super::to_value(&snapshot.document.audio.mix.sources)?;
+    Ok(Json(json!({ "revision": snapshot.revision, "sources": sources })).into_response())
+}
+
+/// `POST .../audio/sources`
+pub(super) async fn create(State(app): State<App>, Path(id): Path<String>, Body(value): Body) -> Answer {
+    let done = app.streams.create_source(&id, value).await?;
+    let location = format!("/api/v1/streams/{id}/audio/sources/{}", done.item.item.id);
+    Ok((StatusCode::CREATED, [(header::LOCATION, location)], answer(&done)?).into_response())
+}
+
+/// `GET .../audio/sources/{sourceId}`
+pub(super) async fn get_source(State(app): State<App>, Path((id, source_id)): Path<(String, String)>) -> Answer {
+    let snapshot = app.streams.get(&id)?;
+    let not_found = || crate::state::Error::NotFound { what: "source", id: source_id.clone() };
+    let source = snapshot.document.audio.mix.source(&source_id).ok_or_else(not_found)?;
+    Ok(Json(super::to_value(source)?).into_response())
+}
+
+/// `PUT .../audio/sources/{sourceId}`
+pub(super) async fn put_source(
+    State(app): State<App>,
+    Path((id, source_id)): Path<(String, String)>,
+    Body(value): Body,
+) -> Answer {
+    Ok(answer(&app.streams.change_source(&id, &source_id, Change::Replace(value)).await?)?.into_response())
+}
+
+/// `PATCH .../audio/sources/{sourceId}`
+pub(super) async fn patch_source(
+    State(app): State<App>,
+    Path((id, source_id)): Path<(String, String)>,
+    Body(patch): Body,
+) -> Answer {
+    Ok(answer(&app.streams.change_source(&id, &source_id, Change::Merge(patch)).await?)?.into_response())
+}
+
+/// `DELETE .../audio/sources/{sourceId}`
+pub(super) async fn delete_source(State(app): State<App>, Path((id, source_id)): Path<(String, String)>) -> Answer {
+    let done = app.streams.delete_source(&id, &source_id).await?;
+    let mut value = receipt(&done);
+    value["appliedSample"] = json!(done.item.sample);
+    Ok(Json(value).into_response())
+}
+
+/// What the meters show, for the status and for who has subscribed to them; hundredths of a decibel are enough.
+pub(super) fn shown(reading: &Reading) -> Value {
+    let round = |db: f64| (db * 100.0).round() / 100.0;
+    let levels =
+        |levels: &Levels| json!({ "peakDbfs": levels.peak_dbfs.map(round), "rmsDbfs": levels.rms_dbfs.map(round) });
+    let loudness = &reading.loudness;
+    let sources = reading.sources.iter().map(|(id, source)| {
+        let mut shown = levels(source);
+        shown["id"] = json!(id);
+        shown
+    });
+    let mut shown = levels(&reading.levels);
+    for (name, value) in [
+        ("momentaryLufs", json!(round(loudness.momentary_lufs))),
+        ("shortTermLufs", json!(round(loudness.short_term_lufs))),
+        ("integratedLufs", json!(round(loudness.integrated_lufs))),
+        ("loudnessRangeLu", json!(round(loudness.range_lu))),
+        ("truePeakMaxDbtp", json!(round(loudness.true_peak_dbtp))),
+        ("truePeakDbtp", json!(reading.true_peak_dbtp.map(round))),
+        ("limiterReductionDb", json!(round(reading.limiter_reduction_db))),
+        ("isSilent", json!(reading.is_silent)),
+        ("sources", sources.collect()),
+    ] {
+        shown[name] = value;
+    }
+    shown
+}

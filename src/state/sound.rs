@@ -1,0 +1,178 @@
+//! The mix of a stream: its sources made, changed and taken away, and what is done to the whole.
+//!
+//! A change holds from the first sample that is mixed after it, some 40 ms ahead of what is being encoded; that sample is
+//! answered, and fades begin with it. The picture is not touched.
+
+use serde_json::{Value, json};
+
+use super::{Change, Document, Error, Receipt, Streams, fixed, not_found};
+use crate::{
+    audio::{Mix, Reading, SOURCES_MAX, Strip},
+    base::id::Id,
+    pipeline::{Heard, Stream},
+    scene::check::Problems,
+};
+
+/// What a change of the sound answers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Mixed<T> {
+    /// What was changed, as it is now.
+    pub item: T,
+    /// The first sample for which it holds; none while the stream does not run.
+    pub sample: Option<u64>,
+}
+
+impl Streams {
+    /// Changes a stream's mix: `edit` changes it and names the source it made or changed, which is answered with the time
+    /// at which its fade begins.
+    async fn edit_mix(
+        &self,
+        id: &str,
+        edit: impl FnOnce(&Document, &mut Mix) -> Result<Option<Id>, Error>,
+    ) -> Result<Receipt<Mixed<Option<Strip>>>, Error> {
+        let (entry, _writing) = self.write(id).await?;
+        let mut current = entry.lock();
+        let mut document = (*current.document()).clone();
+        let mut mix = (*document.audio.mix).clone();
+        let edited = edit(&document, &mut mix)?;
+        mix.check().map_err(|problems| seen_from(&mix, edited.as_ref(), problems))?;
+        let opened = current.opened(&mix);
+        document.audio.mix = mix.into();
+        let heard = current.put_mix(&mut document, opened);
+        let strip = edited.and_then(|id| document.audio.mix.source(id.as_str()).cloned());
+        let receipt = current.commit(document, Mixed { item: strip, sample: heard.map(|Heard { sample, .. }| sample) });
+        Ok(Receipt { applied: heard.map(|heard| heard.applied), ..receipt })
+    }
+
+    /// Adds a source.
+    pub async fn create_source(&self, id: &str, value: Value) -> Result<Receipt<Mixed<Strip>>, Error> {
+        let strip = Strip::read(value)?;
+        self.edit_mix(id, move |document, mix| {
+            if mix.source(strip.id.as_str()).is_some() {
+                return Err(Error::Exists { what: "source", id: strip.id });
+            }
+            if mix.sources.len() == SOURCES_MAX {
+                return Err(Error::TooMany { what: "source", limit: SOURCES_MAX });
+            }
+            expect_layer(document, &strip)?;
+            mix.sources.push(strip.clone());
+            Ok(Some(strip.id))
+        })
+        .await
+        .and_then(edited)
+    }
+
+    /// Replaces a source's document, or merges a patch into it. A fade that is given is a new one.
+    pub async fn change_source(
+        &self,
+        id: &str,
+        source_id: &str,
+        change: Change,
+    ) -> Result<Receipt<Mixed<Strip>>, Error> {
+        let source_id = source_id.to_owned();
+        self.edit_mix(id, move |document, mix| {
+            let strip = find_source(mix, &source_id)?;
+            let is_refaded = matches!(&change, Change::Merge(patch) if patch.get("fade").is_some());
+            let base = Strip { fade: strip.fade.clone().filter(|_| !is_refaded), ..strip.clone() };
+            let changed = Strip::read(change.apply(&base, &base.id)?)?;
+            if changed.id != base.id {
+                return Err(fixed("/id", "the id of a source does not change"));
+            }
+            // One that it followed already may have been taken away since.
+            if changed.follow_layer != base.follow_layer {
+                expect_layer(document, &changed)?;
+            }
+            *strip = changed;
+            Ok(Some(base.id))
+        })
+        .await
+        .and_then(edited)
+    }
+
+    /// Takes a source away that no other one makes room for.
+    pub async fn delete_source(&self, id: &str, source_id: &str) -> Result<Receipt<Mixed<()>>, Error> {
+        let source_id = source_id.to_owned();
+        let receipt = self.edit_mix(id, move |_, mix| {
+            let id = find_source(mix, &source_id)?.id.clone();
+            mix.sources.retain(|strip| strip.id != id);
+            match mix.sources.iter().find(|strip| strip.duck.as_ref().is_some_and(|duck| duck.under == id)) {
+                Some(other) => {
+                    let by = format!("source `{}` ducks under it", other.id);
+                    Err(Error::InUse { what: "source", id, by })
+                }
+                None => Ok(None),
+            }
+        });
+        let Receipt { revision, applied, item } = receipt.await?;
+        Ok(Receipt { revision, applied, item: Mixed { item: (), sample: item.sample } })
+    }
+
+    /// Merges a patch into what is not a source's in the sound's document.
+    pub async fn patch_audio(&self, id: &str, patch: Value) -> Result<Receipt<super::Snapshot>, Error> {
+        let within = |error| match error {
+            Error::Invalid(problems) => Error::Invalid(problems.within("/audio")),
+            other => other,
+        };
+        if !patch.is_object() {
+            return Err(fixed("", "expected an object"));
+        }
+        self.patch(id, &json!({ "audio": patch })).await.map_err(within)
+    }
+
+    /// Integrated loudness, its range and the highest true peak start anew.
+    pub fn reset_loudness(&self, id: &str) -> Result<(), Error> {
+        let entry = self.entry(id)?;
+        let current = entry.lock();
+        let Some(stream) = &current.stream else {
+            return Err(Error::State {
+                id: current.document.id.clone(),
+                state: current.state(),
+                fix: "start it first",
+            });
+        };
+        stream.reset_loudness();
+        Ok(())
+    }
+
+    /// What the meters of a stream showed since they had counted `seen` blocks, and how many they have counted now; none
+    /// while it does not run or is not there.
+    pub fn meters(&self, id: &Id, seen: u64) -> Option<(Reading, u64)> {
+        let entry = self.entry(id.as_str()).ok()?;
+        let current = entry.lock();
+        current.stream.as_ref().map(|stream: &Stream| stream.sound_levels_since(seen))
+    }
+
+    /// The ids of all streams.
+    pub fn ids(&self) -> Vec<Id> {
+        self.entries().keys().cloned().collect()
+    }
+}
+
+fn find_source<'a>(mix: &'a mut Mix, id: &str) -> Result<&'a mut Strip, Error> {
+    mix.sources.iter_mut().find(|strip| strip.id.as_str() == id).ok_or_else(|| not_found("source", id))
+}
+
+/// The layer that a source follows must be there.
+fn expect_layer(document: &Document, strip: &Strip) -> Result<(), Error> {
+    match &strip.follow_layer {
+        Some(layer) if !document.show.has_layer(layer.as_str()) => {
+            Err(fixed("/followLayer", &format!("there is no layer `{layer}` in any scene")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Problems of a mix, seen from the source that was sent.
+fn seen_from(mix: &Mix, edited: Option<&Id>, problems: Problems) -> Error {
+    let index = mix.sources.iter().position(|strip| Some(&strip.id) == edited);
+    Error::Invalid(
+        index.map_or_else(|| problems.clone(), |index| problems.clone().within(&format!("/sources/{index}"))),
+    )
+}
+
+/// The receipt of a change that was about a source.
+fn edited(receipt: Receipt<Mixed<Option<Strip>>>) -> Result<Receipt<Mixed<Strip>>, Error> {
+    let Receipt { revision, applied, item: Mixed { item, sample } } = receipt;
+    let item = item.ok_or_else(|| Error::Internal("the source that was changed is not there".into()))?;
+    Ok(Receipt { revision, applied, item: Mixed { item, sample } })
+}
