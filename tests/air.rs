@@ -7,10 +7,14 @@
 mod servers;
 mod support;
 
-use std::{path::Path, process::Command};
+use std::{path::Path, process::Command, time::Duration};
 
 use serde_json::{Value, json};
-use servers::{FfmpegListener, Nginx, ffprobe_json};
+use servers::{
+    FfmpegListener, Nginx, ffprobe_json,
+    proxy::{Fault, Proxy},
+    refuser::Refuser,
+};
 use support::daemon::Daemon;
 
 /// Y, Cb, Cr of BT.709 limited for #ff0000, #00ff00 and #0000ff, computed by hand in `base::colour`.
@@ -133,6 +137,63 @@ fn an_output_that_cannot_publish_does_not_touch_the_others() {
     let log = daemon.end();
     assert!(!log.contains("secret_key"), "{log}");
     assert_cadence(&nginx.recording("good"), 25, 1, 100, 50);
+}
+
+/// A server that stalls in the middle of a chunk, one that swallows everything, one that refuses, a network that resets and
+/// one that delays: the good one's pictures come as if there were no others, and what can come back does.
+#[test]
+fn outputs_on_bad_networks_do_not_touch_the_others() {
+    let nginx = Nginx::start();
+    let refuser = Refuser::start("NetStream.Publish.Denied");
+    let before = |fault| Proxy::start(nginx.port(), fault);
+    let (stalls, resets, delays) =
+        (before(Fault::None), before(Fault::None), before(Fault::Delay(Duration::from_millis(30))));
+    let swallows = before(Fault::Blackhole);
+    let output = |id: &str, proxy: &Proxy| json!({ "id": id, "url": format!("rtmp://127.0.0.1:{}/live", proxy.port()), "key": id });
+    let mut show = show(
+        "25",
+        &json!([
+            output("stalls", &stalls), output("resets", &resets), output("delays", &delays), output("swallows", &swallows),
+            { "id": "refused", "url": refuser.address(), "key": "refused" },
+            { "id": "good", "url": nginx.address(), "key": "good" },
+        ]),
+    );
+    // Something that takes bits, so that what the kernel holds for a server that takes none is soon full.
+    show["encoder"]["bitrateKbps"] = json!(4000);
+    show["layers"].as_array_mut().unwrap().push(json!({
+        "id": "noise", "transform": { "width": 320, "height": 180 },
+        "content": { "type": "shader", "source": "fn shade(in: ShadeInput) -> vec4f {
+            let q = fract(in.position * vec2f(0.1031, 0.1030) + fract(in.time * 7.31));
+            return vec4f(vec3f(fract((q.x + q.y) * dot(q, q + 33.33) * 97.0)), 1.0);
+        }" },
+    }));
+    let daemon = Daemon::serve(&show);
+    for output in ["good", "stalls", "resets", "delays"] {
+        daemon.until_sent(output, 2_000);
+    }
+    stalls.set(Fault::Stall);
+    resets.set(Fault::Reset);
+    let of = |output: &str| daemon.output(output);
+    daemon.until("the network resets", || of("resets")["lastError"]["class"] == "lost");
+    resets.set(Fault::None);
+    daemon.until("what was reset is back", || of("resets")["state"] == "publishing" && of("resets")["reconnects"] == 1);
+    daemon.until("the stall is given up", || of("stalls")["lastError"]["class"] == "stalled");
+    assert!(of("stalls")["queueBytes"].as_u64().unwrap() < 16 << 20, "{}", of("stalls"));
+    stalls.set(Fault::None);
+    daemon.until("what stalled is back", || of("stalls")["state"] == "publishing");
+    assert_eq!(of("swallows")["lastError"]["class"], "handshake_timeout");
+    assert_eq!(
+        (&of("refused")["state"], &of("refused")["code"]),
+        (&json!("refused"), &json!("NetStream.Publish.Denied"))
+    );
+    let good = of("good");
+    assert_eq!((&good["reconnects"], &good["outputSkippedFrames"]), (&json!(0), &json!(0)), "{good}");
+    let sent = good["outputDurationMs"].as_u64().unwrap();
+    daemon.until_sent("good", sent + 1_000);
+    daemon.end();
+    assert_cadence(&nginx.recording("good"), 25, 1, 250, 50);
+    assert_sound(&nginx.recording("good"), 10_000);
+    assert_cadence(&nginx.recording("delays"), 25, 1, 250, 50);
 }
 
 #[test]

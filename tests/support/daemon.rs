@@ -96,6 +96,20 @@ impl Daemon {
         output.stdout
     }
 
+    /// What an output of the stream `main` shows of itself.
+    pub(crate) fn output(&self, id: &str) -> Value {
+        let mut status = self.get("/api/v1/streams/main/status");
+        let mut outputs = status["outputs"].as_array_mut().unwrap().iter_mut();
+        outputs.find(|output| output["id"] == id).unwrap_or_else(|| panic!("there is no output {id}")).take()
+    }
+
+    /// Waits until something is so.
+    pub(crate) fn until(&self, what: &str, is_so: impl Fn() -> bool) {
+        if until(|| is_so().then_some(())).is_none() {
+            panic!("never: {what}: {}\n{}", self.get("/api/v1/streams/main/status"), self.program.log());
+        }
+    }
+
     /// Waits until the output has sent this much of the stream.
     pub(crate) fn until_sent(&self, output: &str, duration_ms: u64) {
         let has_sent = || {
