@@ -50,9 +50,9 @@ impl Proxy {
     /// In front of this port of 127.0.0.1.
     pub(crate) fn start(server: u16, fault: Fault) -> Self {
         let (fault, faults) = watch::channel(Some(fault));
-        let (ports, port) = std::sync::mpsc::channel();
+        let (ports, port) = std::sync::mpsc::sync_channel(1);
         let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let thread = std::thread::spawn(move || {
+        let thread = std::thread::Builder::new().name("proxy".into()).spawn(move || {
             runtime.block_on(async move {
                 let socket = TcpSocket::new_v4().unwrap();
                 // A stall is to be felt soon.
@@ -72,7 +72,7 @@ impl Proxy {
                 }
             });
         });
-        Self { port: port.recv().unwrap(), fault, thread: Some(thread) }
+        Self { port: port.recv().unwrap(), fault, thread: Some(thread.unwrap()) }
     }
 
     /// Its port of 127.0.0.1.

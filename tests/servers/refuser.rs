@@ -33,7 +33,7 @@ impl Refuser {
         let port = listener.local_addr().unwrap().port();
         let is_ending = Arc::new(AtomicBool::new(false));
         let (code, ends) = (code.to_owned(), is_ending.clone());
-        let thread = std::thread::spawn(move || {
+        let thread = std::thread::Builder::new().name("refuser".into()).spawn(move || {
             for stream in listener.incoming() {
                 if ends.load(Ordering::Acquire) {
                     return;
@@ -42,7 +42,7 @@ impl Refuser {
                 let _ = refuse(stream.unwrap(), &code);
             }
         });
-        Self { port, is_ending, thread: Some(thread) }
+        Self { port, is_ending, thread: Some(thread.unwrap()) }
     }
 
     /// Address of an application.
@@ -74,7 +74,7 @@ fn refuse(mut stream: TcpStream, code: &str) -> std::io::Result<()> {
         }
         let mut unread = &piece[..len];
         while let Some(message) = reader.read(&mut unread).unwrap() {
-            for answer in answers(&message, code) {
+            if let Some(answer) = answers(&message, code) {
                 let mut pieces = VecDeque::new();
                 writer.write(&answer, &mut pieces).unwrap();
                 stream.write_all(&pieces.iter().flatten().copied().collect::<Vec<u8>>())?;
