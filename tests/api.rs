@@ -6,7 +6,12 @@
 
 mod support;
 
-use std::{collections::BTreeMap, fs, net::TcpListener, os::unix::fs::symlink};
+use std::{
+    collections::BTreeMap,
+    fs,
+    net::{SocketAddr, TcpListener, TcpStream},
+    os::unix::fs::symlink,
+};
 
 use serde_json::{Value, json};
 use stream_manager::scene::Content;
@@ -14,6 +19,9 @@ use support::{
     api::{Answer, Api, assets},
     eventually,
     pictures::{pixel, png, png_that_claims},
+};
+use tokio_tungstenite::tungstenite::{
+    self, Message, WebSocket, client::IntoClientRequest, http::Request, stream::MaybeTlsStream,
 };
 
 const STREAMS: &str = "/api/v1/streams";
@@ -1213,4 +1221,117 @@ async fn wrong_sound_is_refused_where_it_is_wrong() {
     assert_eq!(problem["detail"], "16 sources are the most there may be");
     let shown = api.get(MAIN).await.expect(200);
     assert_eq!(shown["audio"]["sources"].as_array().unwrap().len(), 16, "nothing of what was refused is there");
+}
+
+/// A client that waits for its answers; the daemon runs on the runtime's threads.
+type Socket = WebSocket<MaybeTlsStream<TcpStream>>;
+
+fn request(address: SocketAddr) -> Request<()> {
+    format!("ws://{address}/api/v1/events").into_client_request().unwrap()
+}
+
+fn connect(address: SocketAddr) -> Socket {
+    tungstenite::connect(request(address)).unwrap().0
+}
+
+/// Sends a message and gives the answer, past the news in between.
+fn ask(socket: &mut Socket, message: &str) -> Value {
+    socket.send(Message::text(message)).unwrap();
+    told(socket, |value| value["type"] == "subscribed" || value["type"] == "error")
+}
+
+/// The next thing told that `is_it`.
+fn told(socket: &mut Socket, is_it: impl Fn(&Value) -> bool) -> Value {
+    loop {
+        if let Message::Text(text) = socket.read().unwrap() {
+            let value: Value = serde_json::from_str(&text).unwrap();
+            if is_it(&value) {
+                return value;
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn meters_are_told_over_a_websocket() {
+    let api = Api::with(stream(&json!([]))).await;
+    api.patch(&format!("{MAIN}/audio"), json!({ "silence": { "durationMs": 100 } })).await.expect(200);
+    let address = api.serve().await;
+    let mut socket = connect(address);
+    let answer = ask(&mut socket, r#"{"subscribe": ["meters", "silence"], "intervalMs": 50}"#);
+    assert_eq!(answer, json!({ "type": "subscribed", "topics": ["meters", "silence"], "intervalMs": 50.0 }));
+    let silent = told(&mut socket, |value| value["isSilent"] == true && value["type"] == "silence");
+    assert_eq!(silent, json!({ "type": "silence", "stream": "main", "isSilent": true }));
+
+    api.post(SOURCES, tone("voice", json!({ "pan": -1 }))).await.expect(201);
+    let is_heard = |value: &Value| value["peakDbfs"][0].as_f64().is_some_and(|db| (db + 18.0).abs() < 0.05);
+    let meters = told(&mut socket, |value| value["type"] == "meters" && is_heard(value));
+    assert_eq!((&meters["stream"], &meters["sources"][0]["id"]), (&json!("main"), &json!("voice")));
+    assert_eq!(meters["peakDbfs"][1], -100.0, "nothing is on the right");
+    assert!(meters["momentaryLufs"].is_f64() && meters["truePeakDbtp"][0].is_f64(), "{meters}");
+    told(&mut socket, |value| value["type"] == "silence" && value["isSilent"] == false);
+
+    for (message, pointer, words) in [
+        (r#"{"subscribe": ["metres"]}"#, "/subscribe/0", &["`metres`", "`meters` or `silence`"][..]),
+        (r#"{"subscribe": [], "intervalMs": 39}"#, "/intervalMs", &["40 to 1000"]),
+        (r#"{"subscribe": [], "intervalMs": 1e9}"#, "/intervalMs", &["40 to 1000"]),
+        (r#"{"subscribe": [], "interval": 50}"#, "/interval", &["unknown field", "intervalMs"]),
+        (r#"{"intervalMs": 50}"#, "", &["subscribe"]),
+        ("meters", "", &["expected"]),
+    ] {
+        let error = ask(&mut socket, message);
+        assert_eq!((&error["type"], &error["code"]), (&json!("error"), &json!("invalid_message")));
+        let problem = &error["errors"][0];
+        let text = problem["message"].as_str().unwrap();
+        assert!(problem["pointer"] == pointer && words.iter().all(|word| text.contains(word)), "{message}: {error}");
+    }
+    socket.send(Message::binary(vec![1])).unwrap();
+    assert_eq!(told(&mut socket, |value| value["type"] == "error")["code"], "not_text");
+    told(&mut socket, |value| value["type"] == "meters");
+
+    // Nothing is told any more once nothing is listened to: what was under way comes before the answer.
+    let answer = ask(&mut socket, r#"{"subscribe": []}"#);
+    assert_eq!(answer["topics"], json!([]));
+    socket.send(Message::Ping(b"still there".as_slice().into())).unwrap();
+    assert_eq!(socket.read().unwrap(), Message::Pong(b"still there".as_slice().into()));
+    socket.close(None).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_websocket_is_bounded_and_for_its_own_pages() {
+    let api = Api::new();
+    let address = api.serve().await;
+    api.get("/api/v1/events").await.problem(400, "not_a_websocket");
+    let from = |origin: &str| {
+        let mut request = request(address);
+        request.headers_mut().insert("origin", origin.parse().unwrap());
+        request
+    };
+    assert!(tungstenite::connect(from(&format!("http://{address}"))).is_ok());
+    let Err(tungstenite::Error::Http(refused)) = tungstenite::connect(from("http://evil.example")) else {
+        panic!("a foreign page is let in")
+    };
+    assert_eq!(refused.status(), 403);
+
+    let mut long = connect(address);
+    long.send(Message::text(" ".repeat(5000))).unwrap();
+    // It may be cut off before it has read that it is.
+    while let Ok(message) = long.read() {
+        assert!(message.is_close() || message.is_ping(), "{message:?}");
+    }
+
+    let mut sessions = Vec::new();
+    let refused = loop {
+        match tungstenite::connect(request(address)) {
+            Ok((socket, _)) => sessions.push(socket),
+            Err(error) => break error,
+        }
+        assert!(sessions.len() <= 64, "sessions are limited");
+    };
+    let tungstenite::Error::Http(refused) = refused else { panic!("{refused}") };
+    let problem: Value = serde_json::from_slice(refused.body().as_ref().unwrap()).unwrap();
+    assert_eq!((refused.status().as_u16(), &problem["code"]), (503, &json!("limit_reached")));
+    // Whoever goes makes room.
+    drop(sessions);
+    eventually("there is room again", async || tungstenite::connect(request(address)).ok()).await;
 }

@@ -1,10 +1,11 @@
 //! The HTTP interface: REST under `/api/v1`, health, metrics, and a page for a first look.
 //!
 //! JSON in camelCase; errors are problem documents (RFC 9457) with a stable code; mutations answer with the revision
-//! and, while the stream runs, the first frame that shows them. WebSocket, OpenAPI, authentication, assets and
-//! transactions are not here yet.
+//! and, while the stream runs, the first frame that shows them. A WebSocket tells what the meters show (`events`).
+//! OpenAPI, authentication, assets and transactions are not here yet.
 
 mod body;
+mod events;
 mod overlay;
 mod parts;
 mod path;
@@ -82,6 +83,7 @@ pub fn router(app: App) -> Router {
         .route("/metrics", get(metrics))
         .route("/api/v1/streams", get(streams::list).post(streams::create))
         .nest("/api/v1/streams/{id}", stream)
+        .route("/api/v1/events", get(events::open).with_state(events::Hub::new(app.clone())))
         .fallback(|uri: Uri| async move {
             Problem::new(StatusCode::NOT_FOUND, "not_found", format!("there is nothing at {}", uri.path()))
         })

@@ -24,7 +24,7 @@ pub use self::{
     sound::Mixed,
 };
 use crate::{
-    audio::{Mix, Opened, Reading},
+    audio::{Opened, Reading},
     base::{clock::Clock, id::Id},
     output::{Network, Stats},
     pipeline::{
@@ -286,12 +286,6 @@ impl Current {
         self.commit_with(|_| (document, item))
     }
 
-    /// The sources that a mix needs beside those that are heard; a stream that does not run needs none.
-    fn opened(&self, mix: &Mix) -> Vec<Opened> {
-        let is_running = self.stream.is_some();
-        if is_running { mix.opened_since(&self.document.audio.mix) } else { Vec::new() }
-    }
-
     /// Puts the mix of `document` on air, with the times at which its fades begin, which are written into it; none where
     /// nothing runs. For who commits the document next.
     fn put_mix(&self, document: &mut Document, opened: Vec<Opened>) -> Option<Heard> {
@@ -414,6 +408,8 @@ impl Streams {
         if document.id != before.id {
             return Err(fixed("/id", "the id of a stream does not change"));
         }
+        let is_mixed = document.audio.mix != before.audio.mix;
+        let opened = if is_mixed { self.open_sources(&entry, &document.audio.mix).await? } else { Vec::new() };
         let mut current = entry.lock();
         if current.stream.is_some() && needs_restart(&before, &document) {
             let fix = "stop it to change canvas, codec, keyframe interval or the sound's bitrate";
@@ -422,8 +418,6 @@ impl Streams {
         if let Some(stream) = &current.stream {
             stream.set_bitrate_kbps(document.encoder.bitrate_kbps);
         }
-        let is_mixed = document.audio.mix != before.audio.mix;
-        let opened = if is_mixed { current.opened(&document.audio.mix) } else { Vec::new() };
         let heard = is_mixed.then(|| current.put_mix(&mut document, opened)).flatten();
         let Receipt { revision, applied, item: () } = current.commit(document, ());
         // All of it is there when picture and sound are.

@@ -3,11 +3,13 @@
 //! A change holds from the first sample that is mixed after it, some 40 ms ahead of what is being encoded; that sample is
 //! answered, and fades begin with it. The picture is not touched.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
-use super::{Change, Document, Error, Receipt, Streams, fixed, not_found};
+use super::{Change, Document, Entry, Error, Receipt, Streams, fixed, not_found};
 use crate::{
-    audio::{Mix, Reading, SOURCES_MAX, Strip},
+    audio::{Mix, Opened, Reading, SOURCES_MAX, Strip},
     base::id::Id,
     pipeline::{Heard, Stream},
     scene::check::Problems,
@@ -31,17 +33,30 @@ impl Streams {
         edit: impl FnOnce(&Document, &mut Mix) -> Result<Option<Id>, Error>,
     ) -> Result<Receipt<Mixed<Option<Strip>>>, Error> {
         let (entry, _writing) = self.write(id).await?;
-        let mut current = entry.lock();
-        let mut document = (*current.document()).clone();
+        let mut document = (*entry.lock().document()).clone();
         let mut mix = (*document.audio.mix).clone();
         let edited = edit(&document, &mut mix)?;
         mix.check().map_err(|problems| seen_from(&mix, edited.as_ref(), problems))?;
-        let opened = current.opened(&mix);
         document.audio.mix = mix.into();
+        let opened = self.open_sources(&entry, &document.audio.mix).await?;
+        let mut current = entry.lock();
         let heard = current.put_mix(&mut document, opened);
         let strip = edited.and_then(|id| document.audio.mix.source(id.as_str()).cloned());
         let receipt = current.commit(document, Mixed { item: strip, sample: heard.map(|Heard { sample, .. }| sample) });
         Ok(Receipt { applied: heard.map(|heard| heard.applied), ..receipt })
+    }
+
+    /// Opens the sources that a mix needs beside those that are heard, away from the network's threads and with nothing
+    /// locked but the stream's writer; a stream that does not run needs none.
+    pub(super) async fn open_sources(&self, entry: &Entry, mix: &Arc<Mix>) -> Result<Vec<Opened>, Error> {
+        let before = {
+            let current = entry.lock();
+            current.stream.is_some().then(|| current.document.audio.mix.clone())
+        };
+        let Some(before) = before else { return Ok(Vec::new()) };
+        let mix = mix.clone();
+        let work = move || mix.opened_since(&before);
+        tokio::task::spawn_blocking(work).await.map_err(|error| Error::Internal(error.to_string()))
     }
 
     /// Adds a source.

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    net::SocketAddr,
     path::PathBuf,
     sync::{Arc, Mutex, OnceLock},
 };
@@ -24,7 +25,7 @@ use stream_manager::{
     state::{Services, Streams},
     telemetry::metrics::Metrics,
 };
-use tokio::runtime::Handle;
+use tokio::{net::TcpListener, runtime::Handle};
 use tower::ServiceExt;
 
 use super::{eventually, pictures::pixel};
@@ -71,6 +72,14 @@ impl Api {
         let api = Self::new();
         api.post("/api/v1/streams", stream).await.expect(201);
         api
+    }
+
+    /// A real server of the same API, for what needs a connection; it ends with the test.
+    pub(crate) async fn serve(&self) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(axum::serve(listener, self.router.clone()).into_future());
+        address
     }
 
     /// One request; `kind` is the content type.
