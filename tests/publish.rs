@@ -61,10 +61,10 @@ impl Clip {
             match (tag_type, is_media) {
                 (18, _) => headers.metadata = [SET_DATA_FRAME, &body].concat().into(),
                 (9, true) => {
-                    packets.push(Packet { kind: Kind::Video { is_key: body[0] >> 4 == 1 }, dts_ms, body });
+                    packets.push(Packet { kind: Kind::Video { is_key: body[0] >> 4 == 1 }, dts_ms, body: body.into() });
                 }
                 (9, false) if body[1] == 0 => headers.video = body,
-                (8, true) => packets.push(Packet { kind: Kind::Audio, dts_ms, body }),
+                (8, true) => packets.push(Packet { kind: Kind::Audio, dts_ms, body: body.into() }),
                 (8, false) => headers.audio = body,
                 _ => {} // the end of the sequence
             }

@@ -9,20 +9,22 @@
 //! tag    [kind 8] [body length 24] [time 24] [time, bits 24 to 31] [stream id 24 = 0] body
 //! ```
 //!
-//! A body is assembled once and shared by all outputs as one [`Bytes`]: an RTMP message's payload and a file tag's body
-//! are the same thing. The two contents supported are H.264 and AAC in their original (not "enhanced") form, which
-//! every ingest takes.
+//! An RTMP message's payload and a file tag's body are the same thing. The few bytes that FLV puts in front of what an
+//! encoder made stand apart from it ([`Body`]), so that the encoder's buffer is what all outputs share, without a copy.
+//! The two contents supported are H.264 and AAC in their original (not "enhanced") form, which every ingest takes.
 //!
 //! Spec: Adobe, *FLV and F4V File Format 10.1*, annex E. Left out: reading, other codecs, enhanced RTMP.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use std::fmt;
+
+use bytes::Bytes;
 
 use crate::rtmp::amf0::{self, Value};
 
 /// Longest body that the 24-bit length of a tag, and of an RTMP message, can say, in bytes.
 pub const BODY_LEN_MAX: usize = 0xFF_FFFF;
-/// Bytes before the NAL units of a video body.
-pub const VIDEO_HEADER_LEN: usize = 5;
+/// Bytes before the NAL units of a video body: the most that stand before any medium.
+pub const HEAD_LEN_MAX: usize = 5;
 
 const FRAME_KEY: u8 = 1 << 4;
 const FRAME_INTER: u8 = 2 << 4;
@@ -35,59 +37,91 @@ const PACKET_MEDIA: u8 = 1;
 /// Range of the signed 24-bit composition time.
 const COMPOSITION_MS: std::ops::RangeInclusive<i32> = -0x80_0000..=0x7F_FFFF;
 
+/// A body in two parts that follow one another: FLV's own bytes, and what they are put before. A clone shares the latter.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Body {
+    head: [u8; HEAD_LEN_MAX],
+    head_len: u8,
+    media: Bytes,
+}
+
+impl Body {
+    fn new<const N: usize>(head: [u8; N], media: Bytes) -> Self {
+        const { assert!(N <= HEAD_LEN_MAX) };
+        let mut padded = [0; HEAD_LEN_MAX];
+        padded[..N].copy_from_slice(&head);
+        Self { head: padded, head_len: N as u8, media }
+    }
+
+    /// FLV's own bytes.
+    pub fn head(&self) -> &[u8] {
+        &self.head[..usize::from(self.head_len)]
+    }
+
+    /// What follows them: NAL units behind their lengths, or an AAC frame.
+    pub fn media(&self) -> &Bytes {
+        &self.media
+    }
+
+    /// By how many milliseconds it is shown later than it is decoded; 0 for sound.
+    pub fn composition_ms(&self) -> i32 {
+        match self.head() {
+            &[_, PACKET_MEDIA, a, b, c] => i32::from_be_bytes([a, b, c, 0]) >> 8,
+            _ => 0,
+        }
+    }
+
+    /// Bytes of both parts.
+    pub fn len(&self) -> usize {
+        self.head().len() + self.media.len()
+    }
+
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl From<Bytes> for Body {
+    /// A body that was put together elsewhere.
+    fn from(whole: Bytes) -> Self {
+        Self::new([], whole)
+    }
+}
+
+impl fmt::Debug for Body {
+    /// Without the media, which may be megabytes.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Body").field("head", &self.head()).field("media_len", &self.media.len()).finish()
+    }
+}
+
 /// Video body that describes what follows: `avcc` is an AVCDecoderConfigurationRecord.
 pub fn video_sequence_header(avcc: &[u8]) -> Bytes {
-    let mut body = video_header(true, PACKET_SEQUENCE_HEADER, 0, avcc.len());
-    body.put_slice(avcc);
-    body.freeze()
+    [&video_head(true, PACKET_SEQUENCE_HEADER, 0)[..], avcc].concat().into()
 }
 
-/// Video body of one access unit whose NAL units already have their four length bytes.
+/// Video body of one access unit, whose NAL units have their four length bytes.
 ///
 /// `composition_ms` is presentation minus decoding time, each rounded to milliseconds before the difference is taken.
-pub fn video_access_unit(is_key: bool, composition_ms: i32, avcc_nalus: &[u8]) -> Bytes {
-    let mut body = video_header(is_key, PACKET_MEDIA, composition_ms, avcc_nalus.len());
-    body.put_slice(avcc_nalus);
-    body.freeze()
+pub fn video_access_unit(is_key: bool, composition_ms: i32, avcc_nalus: Bytes) -> Body {
+    Body::new(video_head(is_key, PACKET_MEDIA, composition_ms), avcc_nalus)
 }
 
-/// Video body of one access unit from bare NAL units, put together with a single copy.
-pub fn video_access_unit_of<'a, I>(is_key: bool, composition_ms: i32, nals: I) -> Bytes
-where
-    I: IntoIterator<Item = &'a [u8]> + Clone,
-{
-    let len = nals.clone().into_iter().map(|nal| 4 + nal.len()).sum();
-    let mut body = video_header(is_key, PACKET_MEDIA, composition_ms, len);
-    for nal in nals {
-        crate::h264::put_length_prefixed(nal, &mut body);
-    }
-    body.freeze()
-}
-
-fn video_header(is_key: bool, packet_type: u8, composition_ms: i32, rest_len: usize) -> BytesMut {
-    let mut body = BytesMut::with_capacity(VIDEO_HEADER_LEN + rest_len);
-    body.put_u8(CODEC_AVC | if is_key { FRAME_KEY } else { FRAME_INTER });
-    body.put_u8(packet_type);
-    let composition_ms = composition_ms.clamp(*COMPOSITION_MS.start(), *COMPOSITION_MS.end());
-    body.put_int(i64::from(composition_ms), 3);
-    body
+fn video_head(is_key: bool, packet_type: u8, composition_ms: i32) -> [u8; 5] {
+    let frame_type = if is_key { FRAME_KEY } else { FRAME_INTER };
+    let [_, a, b, c] = composition_ms.clamp(*COMPOSITION_MS.start(), *COMPOSITION_MS.end()).to_be_bytes();
+    [CODEC_AVC | frame_type, packet_type, a, b, c]
 }
 
 /// Audio body that describes what follows: `asc` is an AudioSpecificConfig.
 pub fn audio_sequence_header(asc: &[u8]) -> Bytes {
-    audio_body(PACKET_SEQUENCE_HEADER, asc)
+    [&[AUDIO_AAC, PACKET_SEQUENCE_HEADER][..], asc].concat().into()
 }
 
 /// Audio body of one AAC frame without ADTS header.
-pub fn audio_frame(raw: &[u8]) -> Bytes {
-    audio_body(PACKET_MEDIA, raw)
-}
-
-fn audio_body(packet_type: u8, rest: &[u8]) -> Bytes {
-    let mut body = BytesMut::with_capacity(2 + rest.len());
-    body.put_slice(&[AUDIO_AAC, packet_type]);
-    body.put_slice(rest);
-    body.freeze()
+pub fn audio_frame(raw: Bytes) -> Body {
+    Body::new([AUDIO_AAC, PACKET_MEDIA], raw)
 }
 
 /// What `onMetaData` tells about a stream.
@@ -185,14 +219,14 @@ pub struct BodyTooLong {
     pub len: usize,
 }
 
-/// The head and the back pointer of a tag with that body.
+/// The head and the back pointer of a tag with a body of so many bytes.
 ///
 /// The file's time is signed, so it wraps to 0 after 2^31 ms (24.8 days); recordings are split long before.
-pub fn file_tag(kind: TagKind, timestamp_ms: u32, body: &[u8]) -> Result<FileTag, BodyTooLong> {
-    if body.len() > BODY_LEN_MAX {
-        return Err(BodyTooLong { len: body.len() });
+pub fn file_tag(kind: TagKind, timestamp_ms: u32, body_len: usize) -> Result<FileTag, BodyTooLong> {
+    if body_len > BODY_LEN_MAX {
+        return Err(BodyTooLong { len: body_len });
     }
-    let body_len = body.len() as u32;
+    let body_len = body_len as u32;
     let [_, len @ ..] = body_len.to_be_bytes();
     let [high, time @ ..] = (timestamp_ms & 0x7FFF_FFFF).to_be_bytes();
     let mut head = [0; TAG_HEAD_LEN];
@@ -210,24 +244,33 @@ mod tests {
     #[test]
     fn video_bodies_by_hand() {
         assert_eq!(video_sequence_header(&[1, 0x64])[..], [0x17, 0, 0, 0, 0, 1, 0x64]);
-        assert_eq!(video_access_unit(true, 0, &[0, 0, 0, 1, 0x65])[..], [0x17, 1, 0, 0, 0, 0, 0, 0, 1, 0x65]);
-        assert_eq!(video_access_unit(false, 67, &[])[..], [0x27, 1, 0, 0, 67]);
-        assert_eq!(video_access_unit(false, -1, &[])[..], [0x27, 1, 0xFF, 0xFF, 0xFF]);
-        assert_eq!(video_access_unit(false, i32::MAX, &[])[..], [0x27, 1, 0x7F, 0xFF, 0xFF]);
-        assert_eq!(video_access_unit(false, i32::MIN, &[])[..], [0x27, 1, 0x80, 0, 0]);
-    }
-
-    #[test]
-    fn nal_units_get_their_lengths() {
-        let nals: [&[u8]; 2] = [&[0x06, 5], &[0x65, 1, 2]];
-        let lengths_by_hand = [0, 0, 0, 2, 0x06, 5, 0, 0, 0, 3, 0x65, 1, 2];
-        assert_eq!(video_access_unit_of(true, 0, nals), video_access_unit(true, 0, &lengths_by_hand));
+        let nalus = Bytes::from_static(&[0, 0, 0, 1, 0x65]);
+        let key = video_access_unit(true, 0, nalus.clone());
+        assert_eq!((key.head(), key.media(), key.len()), (&[0x17, 1, 0, 0, 0][..], &nalus, 10));
+        assert_eq!(key.media().as_ptr(), nalus.as_ptr(), "shared, not copied");
+        let head = |composition_ms| video_access_unit(false, composition_ms, Bytes::new()).head().to_vec();
+        assert_eq!(head(67), [0x27, 1, 0, 0, 67]);
+        assert_eq!(head(-1), [0x27, 1, 0xFF, 0xFF, 0xFF]);
+        assert_eq!(head(i32::MAX), [0x27, 1, 0x7F, 0xFF, 0xFF]);
+        assert_eq!(head(i32::MIN), [0x27, 1, 0x80, 0, 0]);
+        for composition_ms in [0, 67, -1, *COMPOSITION_MS.start(), *COMPOSITION_MS.end()] {
+            assert_eq!(video_access_unit(true, composition_ms, Bytes::new()).composition_ms(), composition_ms);
+        }
     }
 
     #[test]
     fn audio_bodies_by_hand() {
         assert_eq!(audio_sequence_header(&[0x11, 0x90])[..], [0xAF, 0, 0x11, 0x90]);
-        assert_eq!(audio_frame(&[0x21])[..], [0xAF, 1, 0x21]);
+        let frame = audio_frame(Bytes::from_static(&[0x21]));
+        assert_eq!((frame.head(), &frame.media()[..]), (&[0xAF, 1][..], &[0x21][..]));
+        assert_eq!(frame.composition_ms(), 0);
+    }
+
+    #[test]
+    fn a_body_from_elsewhere_is_in_one_part() {
+        let body = Body::from(Bytes::from_static(&[0xAF, 1, 2]));
+        assert_eq!((body.head().len(), body.len(), body.is_empty()), (0, 3, false));
+        assert!(Body::from(Bytes::new()).is_empty());
     }
 
     fn metadata() -> Metadata {
@@ -274,12 +317,12 @@ mod tests {
     #[test]
     fn tags_by_hand() {
         assert_eq!(file_header(), *b"FLV\x01\x05\x00\x00\x00\x09\x00\x00\x00\x00");
-        let tag = file_tag(TagKind::Video, 0x0102_0304, &[0; 0x10]).unwrap();
+        let tag = file_tag(TagKind::Video, 0x0102_0304, 0x10).unwrap();
         assert_eq!(tag.head, [9, 0, 0, 0x10, 2, 3, 4, 1, 0, 0, 0]);
         assert_eq!(tag.back_pointer, [0, 0, 0, 0x1B]);
-        assert_eq!(file_tag(TagKind::ScriptData, u32::MAX, &[]).unwrap().head[4..8], [0xFF, 0xFF, 0xFF, 0x7F]);
-        let long = vec![0; BODY_LEN_MAX + 1];
-        assert_eq!(file_tag(TagKind::Audio, 0, &long), Err(BodyTooLong { len: BODY_LEN_MAX + 1 }));
-        assert!(file_tag(TagKind::Audio, 0, &long[1..]).is_ok());
+        assert_eq!(file_tag(TagKind::ScriptData, u32::MAX, 0).unwrap().head[4..8], [0xFF, 0xFF, 0xFF, 0x7F]);
+        let too_long = BODY_LEN_MAX + 1;
+        assert_eq!(file_tag(TagKind::Audio, 0, too_long), Err(BodyTooLong { len: too_long }));
+        assert!(file_tag(TagKind::Audio, 0, BODY_LEN_MAX).is_ok());
     }
 }

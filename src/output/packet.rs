@@ -1,10 +1,12 @@
 //! What the stream's mux thread gives to every output: packets, and the headers they need.
 //!
-//! Bodies are those of FLV tags, which RTMP messages and recordings share. Each is assembled once; an output holds a
-//! reference to it, never a copy. Spec: *Adobe Flash Video File Format 10.1*, annexes E.4.2 and E.4.3. Left out: how the
+//! Bodies are those of FLV tags, which RTMP messages and recordings share. An output holds a reference to what the encoder
+//! made, never a copy. Spec: *Adobe Flash Video File Format 10.1*, annexes E.4.2 and E.4.3. Left out: how the
 //! bodies are made, which is `flv`'s business.
 
 use bytes::Bytes;
+
+use crate::flv::Body;
 
 /// What a [`Packet`] carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +35,14 @@ pub struct Packet {
     /// Decoding time in ms since the stream started; never less than that of the packet before.
     pub dts_ms: u64,
     /// Body of the FLV tag.
-    pub body: Bytes,
+    pub body: Body,
+}
+
+impl Packet {
+    /// When it is shown or heard, in ms since the stream started.
+    pub fn pts_ms(&self) -> u64 {
+        self.dts_ms.saturating_add_signed(self.body.composition_ms().into())
+    }
 }
 
 /// What a decoder must know before the first packet, sent at the start of every session.

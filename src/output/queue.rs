@@ -252,7 +252,7 @@ mod tests {
     }
 
     fn packet(kind: Kind, dts_ms: u64, len: usize) -> Packet {
-        Packet { kind, dts_ms, body: Bytes::from(vec![0; len]) }
+        Packet { kind, dts_ms, body: Bytes::from(vec![0; len]).into() }
     }
 
     /// `K`, `v` and `a` at 0, 10, 20, ... ms, ten bytes each.

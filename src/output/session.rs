@@ -168,10 +168,10 @@ impl<'a, S: AsyncRead + AsyncWrite + Send + Unpin> Session<'a, S> {
         if !self.headers.as_ref().is_some_and(|sent| Arc::ptr_eq(sent, &entry.headers)) {
             self.send_headers(&entry.headers)?;
         }
-        let body = packet.body.clone();
+        let (head, media) = (packet.body.head(), packet.body.media().clone());
         match packet.kind {
-            Kind::Video { .. } => self.publisher.send_video(wire_ms(session_ms), body)?,
-            Kind::Audio => self.publisher.send_audio(wire_ms(session_ms), body)?,
+            Kind::Video { .. } => self.publisher.send_video(wire_ms(session_ms), head, media)?,
+            Kind::Audio => self.publisher.send_audio(wire_ms(session_ms), head, media)?,
         }
         self.shared.note_sent(packet, session_ms);
         Ok(())
@@ -180,8 +180,8 @@ impl<'a, S: AsyncRead + AsyncWrite + Send + Unpin> Session<'a, S> {
     fn send_headers(&mut self, headers: &Arc<Headers>) -> Result<(), Error> {
         let at_ms = wire_ms(self.timeline.newest_ms);
         self.publisher.send_metadata(headers.metadata.clone())?;
-        self.publisher.send_video(at_ms, headers.video.clone())?;
-        self.publisher.send_audio(at_ms, headers.audio.clone())?;
+        self.publisher.send_video(at_ms, &[], headers.video.clone())?;
+        self.publisher.send_audio(at_ms, &[], headers.audio.clone())?;
         self.headers = Some(Arc::clone(headers));
         Ok(())
     }

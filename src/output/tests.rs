@@ -205,7 +205,7 @@ impl Peer {
     }
 
     async fn expect_packet(&mut self, kind: char, at_ms: u32, packet: &Packet) {
-        assert_eq!(self.media().await, (kind, at_ms, packet.body.slice(..9)));
+        assert_eq!(self.media().await, (kind, at_ms, packet.body.media().slice(..9)));
     }
 }
 
@@ -224,7 +224,7 @@ fn packet(kind: Kind, dts_ms: u64, len: usize) -> Packet {
     };
     let mut body = vec![letter; len];
     body[1..9].copy_from_slice(&dts_ms.to_be_bytes());
-    Packet { kind, dts_ms, body: body.into() }
+    Packet { kind, dts_ms, body: Bytes::from(body).into() }
 }
 
 fn key(dts_ms: u64) -> Packet {

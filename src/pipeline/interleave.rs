@@ -71,11 +71,11 @@ mod tests {
     use super::*;
 
     fn video(dts_ms: u64) -> Packet {
-        Packet { kind: Kind::Video { is_key: dts_ms == 0 }, dts_ms, body: Bytes::new() }
+        Packet { kind: Kind::Video { is_key: dts_ms == 0 }, dts_ms, body: Bytes::new().into() }
     }
 
     fn audio(dts_ms: u64) -> Packet {
-        Packet { kind: Kind::Audio, dts_ms, body: Bytes::new() }
+        Packet { kind: Kind::Audio, dts_ms, body: Bytes::new().into() }
     }
 
     fn run(packets: impl IntoIterator<Item = Packet>) -> Vec<u64> {

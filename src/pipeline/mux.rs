@@ -151,7 +151,7 @@ mod tests {
     fn rates_are_those_of_the_last_seconds() {
         let mut recent = Recent::default();
         for n in 0..300u64 {
-            let body = Bytes::from(vec![0; if n < 150 { 10_000 } else { 1_000 }]);
+            let body = Bytes::from(vec![0; if n < 150 { 10_000 } else { 1_000 }]).into();
             recent.push(&Packet { kind: Kind::Video { is_key: false }, dts_ms: n * 40, body });
         }
         let (bits, pictures) = recent.rates();

@@ -22,7 +22,7 @@ use crate::{
     audio::{self, BLOCK_SAMPLES, DELAY_SAMPLES, Mix, Mixer, SAMPLE_RATE, SILENT_BLOCK},
     base::nv12::Picture,
     encode::{self, Request},
-    flv::{self, TagKind},
+    flv::{self, Body, TagKind},
     gpu::{self, Compositor},
     output::{Kind, Packet},
     scene::{DrawList, Evaluation, LayerError, Moment, Show, damage::Damage},
@@ -191,13 +191,13 @@ impl<'a> Pictures<'a> {
         }
         let request = Request { frame: number, is_idr_forced: false, damage };
         let unit = self.encoder.encode(&self.picture, request)?;
-        Ok(unit.map(|unit| video::packet(&unit, &self.settings)))
+        Ok(unit.map(|unit| video::packet(unit, &self.settings)))
     }
 
     /// What the encoder still has, after the last picture.
     fn held_back(&mut self) -> Result<Option<Packet>, Error> {
         let unit = self.encoder.flush()?;
-        Ok(unit.map(|unit| video::packet(&unit, &self.settings)))
+        Ok(unit.map(|unit| video::packet(unit, &self.settings)))
     }
 }
 
@@ -224,7 +224,7 @@ impl<'a> Track<'a> {
             let mut block = SILENT_BLOCK;
             self.mixer.block(self.next_sample, &mut seen, &mut block);
             if let Some(frame) = self.encoder.encode(self.next_sample, &block)? {
-                push(sound::packet(&frame))?;
+                push(sound::packet(frame))?;
             }
             self.next_sample += BLOCK_SAMPLES as u64;
         }
@@ -249,9 +249,9 @@ impl<'a> Writer<'a> {
         file.write_all(&flv::file_header())?;
         let mut writer = Self { file, interleaver: Interleaver::new(encoder.delay_ms()) };
         let metadata = flv::on_metadata_body(&encoder.metadata(audio_kbps), false);
-        writer.tag(TagKind::ScriptData, 0, &metadata)?;
-        writer.tag(TagKind::Video, 0, &video::sequence_header(pictures.encoder.parameter_sets())?)?;
-        writer.tag(TagKind::Audio, 0, &flv::audio_sequence_header(&track.encoder.config().to_bytes()))?;
+        writer.tag(TagKind::ScriptData, 0, &metadata.into())?;
+        writer.tag(TagKind::Video, 0, &video::sequence_header(pictures.encoder.parameter_sets())?.into())?;
+        writer.tag(TagKind::Audio, 0, &flv::audio_sequence_header(&track.encoder.config().to_bytes()).into())?;
         Ok(writer)
     }
 
@@ -277,10 +277,11 @@ impl<'a> Writer<'a> {
         self.tag(kind, packet.dts_ms as u32, &packet.body)
     }
 
-    fn tag(&mut self, kind: TagKind, timestamp_ms: u32, body: &[u8]) -> Result<(), Error> {
-        let tag = flv::file_tag(kind, timestamp_ms, body)?;
-        self.file.write_all(&tag.head)?;
-        self.file.write_all(body)?;
-        Ok(self.file.write_all(&tag.back_pointer)?)
+    fn tag(&mut self, kind: TagKind, timestamp_ms: u32, body: &Body) -> Result<(), Error> {
+        let tag = flv::file_tag(kind, timestamp_ms, body.len())?;
+        for part in [&tag.head, body.head(), body.media(), &tag.back_pointer] {
+            self.file.write_all(part)?;
+        }
+        Ok(())
     }
 }

@@ -189,13 +189,13 @@ impl Sound {
         watch.tell(&measured, &self.metrics, self.mixer.mix());
         measured.leave(&mut self.desk.meters());
         match self.encoder.encode(sample, &block) {
-            Ok(Some(frame)) => self.send(&frame),
+            Ok(Some(frame)) => self.send(frame),
             Ok(None) => {}
             Err(error) => tracing::error!(%error, "a block of sound is lost"),
         }
     }
 
-    fn send(&self, frame: &AudioFrame) {
+    fn send(&self, frame: AudioFrame) {
         self.metrics.audio_frames.inc();
         self.metrics.encoded_bytes.inc_by(frame.data.len() as u64);
         // The mux thread ends only after this one.
@@ -263,8 +263,8 @@ impl Watch {
 }
 
 /// The FLV packet of an AAC frame.
-pub(super) fn packet(frame: &AudioFrame) -> Packet {
-    Packet { kind: Kind::Audio, dts_ms: ms_of_sample(frame.first_sample), body: flv::audio_frame(&frame.data) }
+pub(super) fn packet(frame: AudioFrame) -> Packet {
+    Packet { kind: Kind::Audio, dts_ms: ms_of_sample(frame.first_sample), body: flv::audio_frame(frame.data) }
 }
 
 #[cfg(test)]

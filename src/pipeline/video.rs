@@ -139,7 +139,7 @@ impl VideoEncoder {
         self.metrics.frames_encoded.inc();
         self.metrics.encoded_bytes.inc_by(unit.nalus.len() as u64);
         // The mux thread ends only after this one.
-        let _ = self.mux.send(ToMux::Packet(packet(&unit, &self.settings)));
+        let _ = self.mux.send(ToMux::Packet(packet(unit, &self.settings)));
     }
 
     fn reopen(&mut self) -> Option<Box<dyn Encoder>> {
@@ -165,12 +165,12 @@ impl VideoEncoder {
 /// decoded           frame 0 at 0, as it leads by the delay where there is reordering; never below
 /// composition time  between the two, which FLV wants as the difference of rounded times
 /// ```
-pub(super) fn packet(unit: &AccessUnit, settings: &EncoderSettings) -> Packet {
+pub(super) fn packet(unit: AccessUnit, settings: &EncoderSettings) -> Packet {
     let encode::Config { rate, tuning, .. } = settings.config;
     let shown = unit.frame + tuning.delay_frames();
     let (pts_ms, dts_ms) = (rate.ms_of(shown), rate.ms_of(shown.saturating_sub(unit.lead)));
     let composition_ms = i32::try_from(pts_ms - dts_ms).unwrap_or(i32::MAX);
-    let body = flv::video_access_unit(unit.is_key, composition_ms, &unit.nalus);
+    let body = flv::video_access_unit(unit.is_key, composition_ms, unit.nalus);
     Packet { kind: Kind::Video { is_key: unit.is_key }, dts_ms, body }
 }
 
@@ -186,8 +186,9 @@ mod tests {
         let mut settings = EncoderSettings::new(Backend::Auto, size, rate, 100, Duration::from_secs(2));
         settings.config.tuning = tuning;
         let unit = AccessUnit { frame, lead, is_key: false, origin: Origin::Coded, nalus: Bytes::new() };
-        let packet = packet(&unit, &settings);
-        (packet.dts_ms, [packet.body[2], packet.body[3], packet.body[4]])
+        let packet = packet(unit, &settings);
+        let &[_, _, composition_ms @ ..] = packet.body.head().first_chunk::<5>().unwrap();
+        (packet.dts_ms, composition_ms)
     }
 
     #[test]

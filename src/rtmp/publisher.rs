@@ -75,7 +75,7 @@ pub struct Config {
     pub flash_ver: String,
     /// Stream name of `publish`.
     pub stream_key: Secret,
-    /// Size of our chunks, 1 to 16,777,215 bytes.
+    /// Size of our chunks, 128 to 16,777,215 bytes.
     pub chunk_size: usize,
 }
 
@@ -378,17 +378,18 @@ impl Publisher {
 
     /// Queues script data, `@setDataFrame` included: [`on_metadata_body`](crate::flv::on_metadata_body).
     pub fn send_metadata(&mut self, body: Bytes) -> Result<(), Error> {
-        self.send_media(Kind::Data, 0, body)
+        self.send_media(Kind::Data, 0, &[], body)
     }
 
-    /// Queues the body of an FLV video tag; `timestamp_ms` is its decoding time since the start of the stream.
-    pub fn send_video(&mut self, timestamp_ms: u32, body: Bytes) -> Result<(), Error> {
-        self.send_media(Kind::Video, timestamp_ms, body)
+    /// Queues the body of an FLV video tag: `head`, at most [`HEAD_LEN_MAX`](chunk::HEAD_LEN_MAX) bytes, and `media`.
+    /// `timestamp_ms` is its decoding time since the start of the stream.
+    pub fn send_video(&mut self, timestamp_ms: u32, head: &[u8], media: Bytes) -> Result<(), Error> {
+        self.send_media(Kind::Video, timestamp_ms, head, media)
     }
 
-    /// Queues the body of an FLV audio tag; `timestamp_ms` counts as for video.
-    pub fn send_audio(&mut self, timestamp_ms: u32, body: Bytes) -> Result<(), Error> {
-        self.send_media(Kind::Audio, timestamp_ms, body)
+    /// Queues the body of an FLV audio tag, as [`Publisher::send_video`].
+    pub fn send_audio(&mut self, timestamp_ms: u32, head: &[u8], media: Bytes) -> Result<(), Error> {
+        self.send_media(Kind::Audio, timestamp_ms, head, media)
     }
 
     /// Says good-bye if there is a stream to say it for; the last output to be sent before the socket is closed.
@@ -578,12 +579,12 @@ impl Publisher {
         masked
     }
 
-    fn send_media(&mut self, kind: Kind, timestamp_ms: u32, payload: Bytes) -> Result<(), Error> {
+    fn send_media(&mut self, kind: Kind, timestamp_ms: u32, head: &[u8], payload: Bytes) -> Result<(), Error> {
         let State::Publishing { stream_id } = self.state else {
             return Err(Error::NotPublishing { phase: self.phase() });
         };
         let message = Message { csid: CSID_MEDIA, timestamp_ms, kind, stream_id, payload };
-        self.try_send(&message)
+        Ok(self.queue(|writer, output| writer.write_behind(head, &message, output))?)
     }
 
     /// Sends something the server caused; limited, so that it cannot fill our memory by asking.

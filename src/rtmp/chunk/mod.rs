@@ -17,7 +17,7 @@ mod reader;
 mod writer;
 
 pub use reader::{Error, Limits, Reader};
-pub use writer::{PayloadTooLong, Writer};
+pub use writer::{HEAD_LEN_MAX, PayloadTooLong, Writer};
 
 use super::message::PAYLOAD_LEN_MAX;
 
@@ -96,7 +96,7 @@ mod tests {
         #[test]
         fn messages_round_trip(
             messages in prop::collection::vec(any_message(), 0..12),
-            chunk_size in prop_oneof![1usize..600, Just(4096), Just(CHUNK_SIZE_MAX)],
+            chunk_size in prop_oneof![CHUNK_SIZE_INITIAL..600, Just(4096), Just(CHUNK_SIZE_MAX)],
             piece_len in 1usize..400,
         ) {
             let bytes = written(&messages, chunk_size);

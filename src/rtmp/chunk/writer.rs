@@ -1,6 +1,7 @@
 //! Messages to chunks, without copying a payload.
 //!
-//! The writer emits small headers and slices of the caller's [`Bytes`], to be gathered into one vectored write. It
+//! The writer emits small headers and slices of the caller's [`Bytes`], to be gathered into one vectored write. The few
+//! bytes that FLV puts before a picture or a piece of sound ride on the message's first header. It
 //! starts every message with fmt 0 or fmt 1. A fmt 3 start would save seven bytes, and is where implementations disagree
 //! on which delta it repeats. The extended timestamp is repeated in every fmt 3 chunk, the rule whose breach ends
 //! streams after 4 h 39 min (0xFFFFFF ms). Spec and drawing: [`super`].
@@ -12,6 +13,8 @@ use bytes::{BufMut, Bytes, BytesMut};
 use super::{CHUNK_SIZE_INITIAL, CHUNK_SIZE_MAX, EXTENDED, HEADER_LEN_MAX};
 use crate::rtmp::message::{Kind, Message, PAYLOAD_LEN_MAX};
 
+/// Most bytes that may stand before a message's payload: fewer than any chunk has.
+pub const HEAD_LEN_MAX: usize = CHUNK_SIZE_INITIAL - 1;
 /// Lowest and highest chunk stream id.
 const CSID_RANGE: RangeInclusive<u32> = 2..=65_599;
 
@@ -45,9 +48,10 @@ impl Writer {
         Self { chunk_size: CHUNK_SIZE_INITIAL, sent: Vec::new() }
     }
 
-    /// Tells the peer a new chunk size, 1 to [`CHUNK_SIZE_MAX`] bytes, and uses it from the next message on.
+    /// Tells the peer a new chunk size, [`CHUNK_SIZE_INITIAL`] to [`CHUNK_SIZE_MAX`] bytes, and uses it from the next
+    /// message on.
     pub fn set_chunk_size(&mut self, chunk_size: usize, out: &mut VecDeque<Bytes>) {
-        let chunk_size = chunk_size.clamp(1, CHUNK_SIZE_MAX);
+        let chunk_size = chunk_size.clamp(CHUNK_SIZE_INITIAL, CHUNK_SIZE_MAX);
         let message = Message::control_u32(Kind::SetChunkSize, chunk_size as u32);
         if self.write(&message, out).is_ok() {
             self.chunk_size = chunk_size;
@@ -56,15 +60,30 @@ impl Writer {
 
     /// Appends the pieces of `message` to `out`; nothing is appended on an error.
     pub fn write(&mut self, message: &Message, out: &mut VecDeque<Bytes>) -> Result<(), PayloadTooLong> {
+        self.write_behind(&[], message, out)
+    }
+
+    /// Appends the pieces of a message whose payload is `head`, at most [`HEAD_LEN_MAX`] bytes, and then that of `message`.
+    pub fn write_behind(
+        &mut self,
+        head: &[u8],
+        message: &Message,
+        out: &mut VecDeque<Bytes>,
+    ) -> Result<(), PayloadTooLong> {
         debug_assert!(CSID_RANGE.contains(&message.csid), "chunk stream id {}", message.csid);
+        debug_assert!(head.len() <= HEAD_LEN_MAX, "{} bytes before the payload", head.len());
         let mut rest = message.payload.clone();
-        if rest.len() > PAYLOAD_LEN_MAX {
-            return Err(PayloadTooLong { len: rest.len() });
+        let len = head.len() + rest.len();
+        if len > PAYLOAD_LEN_MAX {
+            return Err(PayloadTooLong { len });
         }
-        let (first, next) = self.headers(message);
+        let (first, next) = self.headers(head, message);
         out.push_back(first);
+        // No chunk is as short as the head.
+        let mut room = self.chunk_size - head.len();
         while !rest.is_empty() {
-            out.push_back(rest.split_to(self.chunk_size.min(rest.len())));
+            out.push_back(rest.split_to(room.min(rest.len())));
+            room = self.chunk_size;
             if !rest.is_empty() {
                 out.push_back(next.clone());
             }
@@ -72,23 +91,24 @@ impl Writer {
         Ok(())
     }
 
-    /// The header of the first chunk of `message` and that of all its further ones.
-    fn headers(&mut self, message: &Message) -> (Bytes, Bytes) {
+    /// The header of the first chunk of `message`, with the start of its payload, and that of all its further ones.
+    fn headers(&mut self, head: &[u8], message: &Message) -> (Bytes, Bytes) {
         let delta_ms = self.remember(message);
         let (fmt, time_ms) = delta_ms.map_or((0, message.timestamp_ms), |delta_ms| (1, delta_ms));
-        let mut head = BytesMut::with_capacity(2 * HEADER_LEN_MAX);
-        put_basic_header(&mut head, fmt, message.csid);
-        head.put_uint(u64::from(time_ms.min(EXTENDED)), 3);
-        head.put_uint(message.payload.len() as u64, 3);
-        head.put_u8(message.kind.into());
+        let mut bytes = BytesMut::with_capacity(2 * HEADER_LEN_MAX + head.len());
+        put_basic_header(&mut bytes, fmt, message.csid);
+        bytes.put_uint(u64::from(time_ms.min(EXTENDED)), 3);
+        bytes.put_uint((head.len() + message.payload.len()) as u64, 3);
+        bytes.put_u8(message.kind.into());
         if fmt == 0 {
-            head.put_u32_le(message.stream_id);
+            bytes.put_u32_le(message.stream_id);
         }
-        put_extended(&mut head, time_ms);
-        let first = head.split().freeze();
-        put_basic_header(&mut head, 3, message.csid);
-        put_extended(&mut head, time_ms);
-        (first, head.freeze())
+        put_extended(&mut bytes, time_ms);
+        bytes.put_slice(head);
+        let first = bytes.split().freeze();
+        put_basic_header(&mut bytes, 3, message.csid);
+        put_extended(&mut bytes, time_ms);
+        (first, bytes.freeze())
     }
 
     /// Notes `message` as the last on its chunk stream; returns the delta if fmt 1 can express it.
@@ -217,6 +237,24 @@ mod tests {
         Writer::new().write(&video(0, payload.clone()), &mut out).unwrap();
         let starts: Vec<_> = out.iter().skip(1).step_by(2).map(|piece| piece.as_ptr()).collect();
         assert_eq!(starts, [0, 128, 256].map(|offset| payload[offset..].as_ptr()));
+    }
+
+    /// What stands before a payload counts as its start and costs no piece; the first chunk is shorter by it.
+    #[test]
+    fn a_head_rides_on_the_first_header() {
+        let payload = Bytes::from(vec![7; 300]);
+        let (mut behind, mut whole) = (VecDeque::new(), VecDeque::new());
+        Writer::new().write_behind(&[1, 2, 3], &video(0, payload.clone()), &mut behind).unwrap();
+        Writer::new().write(&video(0, [&[1, 2, 3], &payload[..]].concat()), &mut whole).unwrap();
+        assert_eq!(behind.len(), whole.len());
+        let starts: Vec<_> = behind.iter().skip(1).step_by(2).map(|piece| piece.as_ptr()).collect();
+        assert_eq!(starts, [0, 125, 253].map(|offset| payload[offset..].as_ptr()));
+        let [behind, whole] = [behind, whole].map(|pieces| pieces.into_iter().flatten().collect::<Vec<u8>>());
+        assert_eq!(behind, whole);
+        let mut out = VecDeque::new();
+        let too_long = video(0, vec![0; PAYLOAD_LEN_MAX]);
+        let result = Writer::new().write_behind(&[1], &too_long, &mut out);
+        assert_eq!((result, out.len()), (Err(PayloadTooLong { len: PAYLOAD_LEN_MAX + 1 }), 0));
     }
 
     #[test]

@@ -187,8 +187,8 @@ fn dialogue_in_the_order_of_obs() {
     assert_eq!((publisher.phase(), events(&mut publisher)), (Phase::Publishing, vec![Event::Publishing]));
 
     publisher.send_metadata(Bytes::from_static(&[1])).unwrap();
-    publisher.send_audio(10, Bytes::from_static(&[2])).unwrap();
-    publisher.send_video(33, Bytes::from_static(&[3])).unwrap();
+    publisher.send_audio(10, &[], Bytes::from_static(&[2])).unwrap();
+    publisher.send_video(33, &[], Bytes::from_static(&[3])).unwrap();
     let sent = server.read(&output(&mut publisher));
     let media: Vec<_> = sent.iter().map(|m| (m.csid, m.stream_id, m.kind, m.timestamp_ms, m.payload[0])).collect();
     assert_eq!(media, [(4, 7, Kind::Data, 0, 1), (4, 7, Kind::Audio, 10, 2), (4, 7, Kind::Video, 33, 3)]);
@@ -392,7 +392,7 @@ fn close_by_the_server() {
 fn media_is_refused_off_air() {
     let (_, mut publisher) = Server::greeted();
     let before = publisher.output_len();
-    let result = publisher.send_video(0, Bytes::from_static(&[1]));
+    let result = publisher.send_video(0, &[], Bytes::from_static(&[1]));
     assert_eq!(result, Err(Error::NotPublishing { phase: Phase::Connecting }));
     assert_eq!(publisher.output_len(), before);
     publisher.close();
@@ -403,13 +403,13 @@ fn media_is_refused_off_air() {
 fn output_is_counted_and_shared() {
     let (_, mut publisher) = Server::on_air();
     let body = Bytes::from(vec![7; 10_000]);
-    publisher.send_video(0, body.clone()).unwrap();
+    publisher.send_video(0, &[0x27, 1, 0, 0, 0], body.clone()).unwrap();
     // Header, three chunks and two continuation headers; fmt 1 follows `publish` at time 0.
-    assert_eq!(publisher.output_len(), 8 + 10_000 + 2);
+    assert_eq!(publisher.output_len(), 8 + 5 + 10_000 + 2);
     publisher.poll_output();
     assert_eq!(publisher.output_len(), 10_000 + 2);
     assert_eq!(publisher.poll_output().map(|piece| piece.as_ptr()), Some(body.as_ptr()));
-    let too_long = publisher.send_video(1, Bytes::from(vec![0; 0x100_0000]));
+    let too_long = publisher.send_video(1, &[], Bytes::from(vec![0; 0x100_0000]));
     assert_eq!(too_long, Err(Error::PayloadTooLong(PayloadTooLong { len: 0x100_0000 })));
     assert_eq!(publisher.phase(), Phase::Publishing);
 }
