@@ -205,7 +205,7 @@ fn h264() {
         for nal in &nals[2..] {
             let mut unit = Vec::new();
             append_length_prefixed(&[&[0, 0, 0, 1], *nal].concat(), &mut unit);
-            if splicer.coded(&Bytes::from(unit)).is_err() {
+            if splicer.coded(Bytes::from(unit)).is_err() {
                 return;
             }
             while splicer.repeat().is_some_and(|repeat| repeat.len() > 64) {}

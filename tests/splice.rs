@@ -1,9 +1,11 @@
-//! Repeats between coded pictures, as FFmpeg's decoder sees them: every repeat is its predecessor bit for bit, every coded
-//! picture is what it was without them, and the decoder has nothing to say.
+//! Repeats between coded pictures, as FFmpeg's decoder and Chromium's see them: every repeat is its predecessor bit for
+//! bit, every coded picture is what it was without them, and the decoder has nothing to say.
 //!
 //! The streams are libx264's, made by FFmpeg: from one to eight slices, IDR pictures anywhere, CABAC and CAVLC, with and
 //! without weights. What x264 does not write (a `frame_num` of more than 4 bits, slices that tell their place in the order of
 //! showing) is put into its slices here.
+
+mod support;
 
 use std::{
     io::Write,
@@ -13,14 +15,18 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use proptest::{
     prelude::*,
+    strategy::ValueTree,
     test_runner::{Config, TestRunner},
 };
+use serde_json::{Value, json};
 use stream_manager::h264::{
-    NalKind, Splicer, Sps, annex_b,
+    AvcConfig, NalKind, Splicer, Sps, annex_b,
     bits::{Reader, Writer},
     nal::{escape, unescape},
     put_length_prefixed,
 };
+
+use support::chromium;
 
 const START_CODE: [u8; 4] = [0, 0, 0, 1];
 
@@ -47,7 +53,7 @@ fn ffmpeg(arguments: &str, input: &[u8]) -> Vec<u8> {
 
 /// The checksum of each frame that the decoder shows.
 fn decoded(stream: &[u8]) -> Vec<String> {
-    let listing = ffmpeg("-f h264 -i - -fps_mode passthrough -f framemd5 -", stream);
+    let listing = ffmpeg("-f h264 -i - -fps_mode passthrough -f framehash -hash sha256 -", stream);
     let lines = String::from_utf8(listing).unwrap();
     let frames = lines.lines().filter(|line| !line.starts_with('#'));
     frames.map(|line| line.rsplit(',').next().unwrap().trim().to_owned()).collect()
@@ -115,23 +121,52 @@ fn edited(nal: &[u8], edit: impl FnOnce(&mut Reader<'_>, &mut Writer)) -> Vec<u8
     out
 }
 
+/// A stream with repeats in it, as outputs get it.
+struct Spliced {
+    sps: Vec<u8>,
+    pps: [Vec<u8>; 2],
+    units: Vec<Bytes>,
+}
+
+impl Spliced {
+    fn annex_b(&self) -> Vec<u8> {
+        let mut stream = Vec::new();
+        let sets = [&self.sps, &self.pps[0], &self.pps[1]].map(Vec::as_slice);
+        let slices = self.units.iter().flat_map(|unit| nals(unit));
+        sets.into_iter().chain(slices).for_each(|nal| append(&mut stream, nal));
+        stream
+    }
+
+    /// For the page: what a decoder must know, and the access units, all in hexadecimal digits.
+    fn for_page(&self) -> Value {
+        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let config = AvcConfig::new(&self.sps, &self.pps[0]).unwrap().and_pps(&self.pps[1]).unwrap().to_bytes();
+        let units = self.units.iter().map(|unit| {
+            let is_key = NalKind::of(&unit[4..]) == NalKind::Idr;
+            json!({ "type": if is_key { "key" } else { "delta" }, "data": hex(unit) })
+        });
+        json!({
+            "codec": format!("avc1.{}", hex(&self.sps[1..4])),
+            "description": hex(&config),
+            "units": units.collect::<Vec<_>>(),
+        })
+    }
+}
+
 impl Source {
     /// The stream with `repeats[i]` repeats after access unit `i`; none where the list ends.
-    fn spliced(&self, repeats: &[u32]) -> Vec<u8> {
+    fn spliced(&self, repeats: &[u32]) -> Spliced {
         let mut splicer = Splicer::new(&self.sps, &self.pps).unwrap();
-        let mut stream = Vec::new();
-        for nal in [&self.sps[..], &self.pps, splicer.repeat_pps()] {
-            append(&mut stream, nal);
-        }
+        let mut units = Vec::new();
         for (i, unit) in self.units.iter().enumerate() {
-            nals(&splicer.coded(unit).unwrap().nalus).into_iter().for_each(|nal| append(&mut stream, nal));
+            units.push(splicer.coded(unit.clone()).unwrap().nalus);
             for _ in 0..repeats.get(i).copied().unwrap_or(0) {
                 let repeat = splicer.repeat().unwrap();
                 assert!(repeat.len() <= 24, "{} bytes", repeat.len());
-                nals(&repeat).into_iter().for_each(|nal| append(&mut stream, nal));
+                units.push(repeat);
             }
         }
-        stream
+        Spliced { sps: self.sps.clone(), pps: [self.pps.clone(), splicer.repeat_pps().to_vec()], units }
     }
 
     /// The same stream with a `frame_num` of so many bits, and with order of type 0 in place of type 2 if so many bits are
@@ -178,13 +213,14 @@ impl Source {
 }
 
 const FRAMES: u32 = 12;
-#[test]
-fn repeats_are_their_predecessors_and_coded_pictures_are_untouched() {
+
+/// Streams of every kind that can be spliced, each with its name.
+fn sources() -> Vec<(String, Source)> {
     let simple = "slices=2:cabac=0:8x8dct=0:weightp=0:keyint=7";
     let x264 = |options: &str| (options.to_owned(), source(options, FRAMES));
     let recoded =
         |bits, order| (format!("{simple}, {bits} bits, {order:?}"), source(simple, FRAMES).recoded(bits, order));
-    for (x264, source) in [
+    vec![
         x264("keyint=8:slices=1"),
         x264("keyint=30:slices=4"),
         x264("keyint=60:slices=8"),
@@ -194,35 +230,105 @@ fn repeats_are_their_predecessors_and_coded_pictures_are_untouched() {
         recoded(16, None),
         recoded(4, Some(5)),
         recoded(11, Some(16)),
-    ] {
-        let plain = decoded(&source.spliced(&[]));
-        assert_eq!(plain.len(), FRAMES as usize, "{x264}");
-        // Groups of repeats short and long: 70 pass the end of a `frame_num` of 4 bits several times.
-        let count = prop_oneof![3 => Just(0u32), 3 => 1..4u32, 1 => 10..70u32];
+    ]
+}
+
+/// How often each picture is repeated: groups short and long, of which 70 pass the end of a `frame_num` of 4 bits several
+/// times.
+fn any_repeats() -> impl Strategy<Value = Vec<u32>> {
+    let count = prop_oneof![3 => Just(0u32), 3 => 1..4u32, 1 => 10..70u32];
+    prop::collection::vec(count, FRAMES as usize)
+}
+
+/// What is to be shown: each picture of the unspliced stream, and itself again for each of its repeats.
+fn expected(plain: &[String], repeats: &[u32]) -> Vec<String> {
+    let pictures = plain.iter().zip(repeats);
+    pictures.flat_map(|(picture, &n)| std::iter::repeat_n(picture.clone(), n as usize + 1)).collect()
+}
+
+#[test]
+fn repeats_are_their_predecessors_and_coded_pictures_are_untouched() {
+    for (name, source) in sources() {
+        let plain = decoded(&source.spliced(&[]).annex_b());
+        assert_eq!(plain.len(), FRAMES as usize, "{name}");
         let mut runner = TestRunner::new(Config { cases: 4, failure_persistence: None, ..Config::default() });
         runner
-            .run(&prop::collection::vec(count, FRAMES as usize), |repeats| {
-                let expected = plain.iter().zip(&repeats);
-                let expected: Vec<_> =
-                    expected.flat_map(|(frame, &n)| std::iter::repeat_n(frame.clone(), n as usize + 1)).collect();
-                prop_assert_eq!(decoded(&source.spliced(&repeats)), expected, "{}: {:?}", x264, repeats);
+            .run(&any_repeats(), |repeats| {
+                let shown = decoded(&source.spliced(&repeats).annex_b());
+                prop_assert_eq!(shown, expected(&plain, &repeats), "{}: {:?}", name, repeats);
                 Ok(())
             })
             .unwrap();
     }
 }
 
+/// The page decodes each stream by WebCodecs, as a player does that has its access units and its sequence header from us,
+/// and answers with the checksums of its pictures, or with what went wrong.
+const DECODER: &str = r#"<!doctype html><script>
+const bytes = hex => Uint8Array.from(hex.match(/../g) ?? [], byte => parseInt(byte, 16));
+async function checksum(frame) {
+    if (frame.format !== "I420") throw new Error(`pictures of format ${frame.format}`);
+    const planes = new Uint8Array(frame.allocationSize());
+    await frame.copyTo(planes);
+    frame.close();
+    const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", planes));
+    return Array.from(digest, byte => byte.toString(16).padStart(2, "0")).join("");
+}
+async function decode({ codec, description, units }) {
+    const shown = [];
+    await new Promise((resolve, reject) => {
+        const decoder = new VideoDecoder({ output: frame => shown.push(checksum(frame)), error: reject });
+        decoder.configure({ codec, description: bytes(description), optimizeForLatency: true });
+        units.forEach(({ type, data }, n) =>
+            decoder.decode(new EncodedVideoChunk({ type, data: bytes(data), timestamp: n * 40000 })));
+        decoder.flush().then(resolve, reject);
+    });
+    return Promise.all(shown);
+}
+(async () => {
+    const answers = [];
+    for (const stream of await (await fetch("/question")).json())
+        answers.push(await decode(stream).catch(error => String(error)));
+    await fetch("/answer", { method: "POST", body: JSON.stringify(answers) });
+})();
+</script>"#;
+
 #[test]
-fn what_was_not_moved_is_handed_on_without_a_copy() {
+fn chromium_shows_what_ffmpeg_shows() {
+    let mut runner = TestRunner::deterministic();
+    let mut cases = Vec::new();
+    for (name, source) in sources() {
+        let repeats = any_repeats().new_tree(&mut runner).unwrap().current();
+        let plain = decoded(&source.spliced(&[]).annex_b());
+        cases.push((name, expected(&plain, &repeats), source.spliced(&repeats).for_page()));
+    }
+    let question: Value = cases.iter().map(|(_, _, stream)| stream.clone()).collect();
+    let answer = chromium::ask(DECODER, &question);
+    let answers: Vec<Value> = serde_json::from_str(&answer).unwrap();
+    assert_eq!(answers.len(), cases.len());
+    for ((name, expected, _), shown) in cases.iter().zip(answers) {
+        assert_eq!(shown, json!(expected), "{name}");
+    }
+}
+
+#[test]
+fn pictures_stay_in_the_encoders_buffer() {
     let source = source("keyint=30:slices=2", 4);
+    let unit = |n: usize| Bytes::from(source.units[n].to_vec());
     let mut splicer = Splicer::new(&source.sps, &source.pps).unwrap();
     assert!(splicer.repeat().is_none(), "there is nothing to repeat yet");
-    for unit in &source.units[..2] {
-        assert_eq!(splicer.coded(unit).unwrap().nalus.as_ptr(), unit.as_ptr());
+    for held in [unit(0), unit(1)] {
+        assert_eq!(splicer.coded(held.clone()).unwrap().nalus.as_ptr(), held.as_ptr(), "not moved");
     }
     splicer.repeat().unwrap();
-    assert_ne!(splicer.coded(&source.units[2]).unwrap().nalus.as_ptr(), source.units[2].as_ptr());
-    assert_eq!(splicer.coded(&source.units[0]).unwrap().nalus.as_ptr(), source.units[0].as_ptr(), "an IDR picture");
+    let given = unit(2);
+    let place = given.as_ptr();
+    let moved = splicer.coded(given).unwrap().nalus;
+    assert_eq!(moved.as_ptr(), place);
+    assert_ne!(moved, source.units[2]);
+    let held = unit(3);
+    assert_ne!(splicer.coded(held.clone()).unwrap().nalus.as_ptr(), held.as_ptr());
+    assert_eq!(held, source.units[3], "what others hold is left alone");
 }
 
 #[test]
@@ -234,6 +340,6 @@ fn streams_that_do_not_qualify_are_refused_with_the_reason() {
     assert!(Splicer::new(&one.pps, &one.pps).is_err() && Splicer::new(&one.sps, &one.sps).is_err());
     let mut splicer = Splicer::new(&one.sps, &one.pps).unwrap();
     for broken in [&[0, 0, 0, 9, 0x41][..], &[0, 0], &[0, 0, 0, 1, 0x68], &[0, 0, 0, 0]] {
-        assert!(splicer.coded(&Bytes::copy_from_slice(broken)).is_err(), "{broken:?}");
+        assert!(splicer.coded(Bytes::copy_from_slice(broken)).is_err(), "{broken:?}");
     }
 }

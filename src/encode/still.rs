@@ -60,7 +60,7 @@ impl Still {
     fn code(&mut self, picture: &Picture, request: Request) -> Result<Option<AccessUnit>, Error> {
         self.is_shown = false;
         let Some(unit) = self.encoder.encode(picture, request)? else { return Ok(None) };
-        let coded = self.splicer.coded(&unit.nalus).map_err(|error| Error::Bitstream {
+        let coded = self.splicer.coded(unit.nalus).map_err(|error| Error::Bitstream {
             backend: self.encoder.backend(),
             what: format!("what cannot be followed: {error}"),
         })?;
@@ -106,3 +106,6 @@ impl Encoder for Still {
         self.encoder.set_bitrate_kbps(bitrate_kbps)
     }
 }
+
+#[cfg(test)]
+mod tests;

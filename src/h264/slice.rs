@@ -188,19 +188,52 @@ fn skip_marking(bits: &mut Reader<'_>, is_idr: bool) -> Result<(), Error> {
     if bits.flag()? { Err(Error::Unknown { what: "memory management commands" }) } else { Ok(()) }
 }
 
-/// The same slice with other values in some of its fields, as a whole NAL unit.
-///
-/// # Errors
-/// [`Error::Bits`] when a field does not lie in the slice.
-pub fn with_fields(nal: &[u8], fields: &[Field]) -> Result<Vec<u8>, Error> {
-    let (header, payload) = nal.split_at(1.min(nal.len()));
-    let mut rbsp = unescape(payload);
-    for field in fields {
-        replace(&mut rbsp, *field)?;
+/// What stands in place of the first bytes of a slice, so that some of its fields have other values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Start {
+    /// Bytes of the NAL unit whose place it takes, header byte included.
+    pub replaced: usize,
+    /// As many bytes, but for where emulation prevention takes more or fewer.
+    pub bytes: Vec<u8>,
+}
+
+impl Start {
+    /// The start of `nal` with these values in its fields. What follows it stays as it is.
+    ///
+    /// # Errors
+    /// [`Error::Bits`] when a field does not lie in the slice.
+    pub fn with_fields(nal: &[u8], fields: &[Field]) -> Result<Self, Error> {
+        let Some((&header, payload)) = nal.split_first() else {
+            return Err(Error::NotSlice { kind: NalKind::of(nal) });
+        };
+        let changed = fields.iter().map(|field| (field.bit + usize::from(field.len)).div_ceil(8)).max().unwrap_or(0);
+        let len = len_up_to_data(payload, changed);
+        let mut rbsp = unescape(&payload[..len]);
+        for field in fields {
+            replace(&mut rbsp, *field)?;
+        }
+        let mut bytes = vec![header];
+        bytes.extend(escape(&rbsp));
+        Ok(Self { replaced: 1 + len, bytes })
     }
-    let mut out = header.to_vec();
-    out.extend(escape(&rbsp));
-    Ok(out)
+}
+
+/// Bytes of `payload` up to the first behind `changed` bytes of data that is not zero: emulation prevention of what
+/// follows does not depend on what is before.
+fn len_up_to_data(payload: &[u8], changed: usize) -> usize {
+    let (mut zeros, mut data) = (0, 0);
+    for (at, &byte) in payload.iter().enumerate() {
+        if zeros >= 2 && byte == 3 {
+            zeros = 0;
+            continue;
+        }
+        if byte != 0 && data >= changed {
+            return at + 1;
+        }
+        zeros = if byte == 0 { zeros + 1 } else { 0 };
+        data += 1;
+    }
+    payload.len()
 }
 
 /// Writes a field's value over the bits it has.
@@ -239,7 +272,11 @@ mod tests {
             let value = value & ((1 << len) - 1);
             let nal = [&[0x41][..], &escape(&rbsp)].concat();
             let field = Field { bit, len, value };
-            let changed = unescape(&with_fields(&nal, &[field]).unwrap()[1..]);
+            let start = Start::with_fields(&nal, &[field]).unwrap();
+            let changed = [&start.bytes[..], &nal[start.replaced..]].concat();
+            let payload = &changed[1..];
+            prop_assert!(!payload.windows(3).any(|w| w[0] == 0 && w[1] == 0 && w[2] < 3), "a start code");
+            let changed = unescape(payload);
             prop_assert_eq!(changed.len(), rbsp.len());
             for i in 0..rbsp.len() * 8 {
                 let at = |bytes: &[u8]| Reader::new(&bytes[i / 8..]).bits(8).unwrap() >> (7 - i % 8) & 1;
@@ -252,7 +289,25 @@ mod tests {
         #[test]
         fn garbage_is_an_answer(bytes in prop::collection::vec(any::<u8>(), 0..64), at in 0usize..600) {
             let nal = [&[0x41][..], &bytes].concat();
-            let _ = with_fields(&nal, &[Field { bit: at, len: 8, value: 3 }]);
+            let _ = Start::with_fields(&nal, &[Field { bit: at, len: 8, value: 3 }]);
         }
+    }
+
+    /// Emulation prevention comes and goes with what a field says, and ends where data does.
+    #[test]
+    fn only_the_start_is_written_anew() {
+        let field = |value| Field { bit: 16, len: 8, value };
+        let start = |nal: &[u8], value| {
+            let start = Start::with_fields(nal, &[field(value)]).unwrap();
+            (start.replaced, start.bytes)
+        };
+        let data = [9; 1000];
+        assert_eq!(start(&[&[0x41, 0, 7, 5, 6][..], &data].concat(), 8), (5, vec![0x41, 0, 7, 8, 6]));
+        assert_eq!(start(&[&[0x41, 0, 0, 5, 6][..], &data].concat(), 1), (5, vec![0x41, 0, 0, 3, 1, 6]));
+        assert_eq!(start(&[&[0x41, 0, 0, 3, 1, 6][..], &data].concat(), 5), (6, vec![0x41, 0, 0, 5, 6]));
+        assert_eq!(start(&[&[0x41, 7, 7, 0, 0, 3, 0, 6][..], &data].concat(), 8), (8, vec![0x41, 7, 7, 8, 0, 0, 6]));
+        assert_eq!(start(&[0x41, 7, 7, 7], 0), (4, vec![0x41, 7, 7, 0, 3]));
+        assert!(Start::with_fields(&[0x41, 7, 7], &[field(1)]).is_err());
+        assert!(Start::with_fields(&[], &[field(1)]).is_err());
     }
 }

@@ -16,13 +16,13 @@
 //!
 //! Spec: 14496-10 sections 7.3.3, 7.3.4, 7.4.3, 8.2.1, 8.2.5.3. Left out: when to repeat, which is the caller's.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 
 use super::{
     bits::Writer,
     nal::{NalKind, escape, put_length_prefixed},
     pps::{self, Pps},
-    slice::{self, Field, Slice},
+    slice::{self, Field, Slice, Start},
     sps::{self, PicOrder, Sps},
 };
 
@@ -56,7 +56,7 @@ struct Last {
 /// What became of an encoder's access unit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Coded {
-    /// Its slices, each behind its length; those it was made of where nothing had to be changed.
+    /// Its slices, each behind its length.
     pub nalus: Bytes,
     /// The coarsest quantiser of its slices.
     pub qp: i32,
@@ -124,15 +124,17 @@ impl Splicer {
 
     /// Takes the encoder's next access unit, slices behind their lengths, into the stream.
     ///
+    /// What has to be moved is moved where it lies, if nobody else holds the buffer.
+    ///
     /// # Errors
     /// After any of them nothing can be repeated before the next IDR picture, which the caller has to ask for if something
     /// was repeated since the last.
-    pub fn coded(&mut self, nalus: &Bytes) -> Result<Coded, Error> {
-        let mut out = None;
+    pub fn coded(&mut self, nalus: Bytes) -> Result<Coded, Error> {
+        let mut starts = Vec::new();
         let mut qp = 0;
         let mut offset = 0;
         while offset < nalus.len() {
-            let nal = length_prefixed(nalus, offset).ok_or(Error::Framing)?;
+            let nal = length_prefixed(&nalus, offset).ok_or(Error::Framing)?;
             let slice = Slice::parse(nal, &self.sps, &self.pps)?;
             qp = slice.qp.max(qp);
             if slice.is_idr {
@@ -140,8 +142,7 @@ impl Splicer {
             }
             let moved = self.moved(&slice)?;
             if self.repeated > 0 {
-                let out = out.get_or_insert_with(|| BytesMut::with_capacity(nalus.len() + 16));
-                put_length_prefixed(&slice::with_fields(nal, &moved.fields())?, out);
+                starts.push((offset + 4, Start::with_fields(nal, &moved.fields())?));
             }
             self.last = Some(Last {
                 frame_num: moved.frame_num.value,
@@ -150,7 +151,7 @@ impl Splicer {
             });
             offset += 4 + nal.len();
         }
-        Ok(Coded { nalus: out.map_or_else(|| nalus.clone(), BytesMut::freeze), qp })
+        Ok(Coded { nalus: if starts.is_empty() { nalus } else { with_starts(nalus, &starts) }, qp })
     }
 
     /// The picture sent last once more, behind its length; nothing when it cannot be repeated.
@@ -220,6 +221,34 @@ impl Moved {
     fn fields(&self) -> Vec<Field> {
         [self.frame_num].into_iter().chain(self.order_lsb).collect()
     }
+}
+
+/// The access unit with other starts of its slices, each given with the place of its slice.
+fn with_starts(nalus: Bytes, starts: &[(usize, Start)]) -> Bytes {
+    if starts.iter().any(|(_, start)| start.bytes.len() != start.replaced) {
+        return with_longer_starts(&nalus, starts);
+    }
+    let mut nalus = nalus.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&shared[..]));
+    for (at, start) in starts {
+        nalus[*at..][..start.replaced].copy_from_slice(&start.bytes);
+    }
+    nalus.freeze()
+}
+
+/// The same where emulation prevention makes a start longer or shorter, which is rare: a copy.
+fn with_longer_starts(nalus: &[u8], starts: &[(usize, Start)]) -> Bytes {
+    let mut out = BytesMut::with_capacity(nalus.len() + 4 * starts.len());
+    let mut copied = 0;
+    for (at, start) in starts {
+        let (before, len) = nalus[copied..*at].split_at(at - 4 - copied);
+        let len = u32::from_be_bytes(len.try_into().expect("four bytes are before each slice"));
+        out.put_slice(before);
+        out.put_u32(len + start.bytes.len() as u32 - start.replaced as u32);
+        out.put_slice(&start.bytes);
+        copied = at + start.replaced;
+    }
+    out.put_slice(&nalus[copied..]);
+    out.freeze()
 }
 
 /// The NAL unit behind the length at `offset`.

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use stream_manager::scene::Easing;
 
-use crate::chromium::NUMBERS;
+use crate::support::chromium::NUMBERS;
 
 /// Times asked for, evenly from start to end.
 const SAMPLES: usize = 51;

@@ -8,7 +8,6 @@
 //! Chromium must be installed; without it every test here fails and says so. Left out: what CSS does not have.
 
 mod blends;
-mod chromium;
 mod easings;
 mod effects;
 mod ours;
@@ -21,6 +20,7 @@ use std::{path::PathBuf, sync::OnceLock};
 
 use image::{Rgba, RgbaImage, imageops};
 use serde_json::Value;
+use support::chromium;
 
 /// Width and height of the picture of a case.
 const CELL: [u32; 2] = [200, 120];

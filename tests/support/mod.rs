@@ -1,5 +1,5 @@
 //! What integration tests share: a daemon's API without a socket, the program itself as a child, the daemon driven with
-//! curl, pictures to feed them with, and polling.
+//! curl, pictures to feed them with, Chromium as an oracle, and polling.
 //!
 //! [`eventually`] and [`until`] are where these tests pause. Their pauses decide nothing but the speed; a condition that
 //! does not come true within their bound fails the test.
@@ -7,6 +7,7 @@
 #![allow(dead_code, reason = "each test crate uses its own part of this module")]
 
 pub(crate) mod api;
+pub(crate) mod chromium;
 pub(crate) mod daemon;
 pub(crate) mod pictures;
 pub(crate) mod program;
