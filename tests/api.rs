@@ -186,6 +186,7 @@ async fn the_status_has_what_dashboards_show() {
     for field in ["activeFps", "averageFrameRenderMs"] {
         assert!(status[field].is_f64(), "{field}: {status}");
     }
+    assert!(status["avSkewMs"].is_i64(), "{status}");
     assert_eq!(
         (&status["state"], &status["outputs"], &status["layerErrors"]),
         (&json!("running"), &json!([]), &json!([]))
@@ -975,6 +976,7 @@ async fn the_metrics_are_well_formed_and_count() {
         ("stream_manager_layer_errors", 0.0),
         ("stream_manager_encoded_bitrate_bps", 0.0),
         ("stream_manager_active_fps", 0.0),
+        ("stream_manager_av_skew_ms", -10_000.0),
         ("stream_manager_render_duration_seconds_count", 1.0),
         ("stream_manager_encode_duration_seconds_count", 30.0),
     ] {

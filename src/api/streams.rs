@@ -101,6 +101,7 @@ fn live_status(live: &Live) -> Value {
     json!({
         "uptimeMs": live.uptime.as_millis() as u64,
         "activeFps": (metrics.active_fps.get() * 100.0).round() / 100.0,
+        "avSkewMs": metrics.av_skew_ms.get(),
         "renderTotalFrames": metrics.frames_rendered.get(),
         "renderUnchangedFrames": metrics.frames_unchanged.get(),
         "renderRepeatedFrames": metrics.frames_repeated.get(),

@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 
+use super::skew::Skew;
 use crate::output::{Kind, Packet};
 
 /// Longest time, in milliseconds of the stream, that a packet waits for the other track.
@@ -18,23 +19,33 @@ pub(super) struct Interleaver {
     delay_ms: u64,
     video: VecDeque<Packet>,
     audio: VecDeque<Packet>,
+    skew: Skew,
 }
 
 impl Interleaver {
     /// For pictures that are shown `delay_ms` later than their frames are due.
     pub(super) fn new(delay_ms: u64) -> Self {
-        Self { delay_ms, video: VecDeque::new(), audio: VecDeque::new() }
+        Self { delay_ms, video: VecDeque::new(), audio: VecDeque::new(), skew: Skew::default() }
     }
 
     /// Takes a packet in and hands out, in order, every packet that may leave.
-    pub(super) fn push(&mut self, packet: Packet, mut leave: impl FnMut(Packet)) {
+    pub(super) fn push(&mut self, mut packet: Packet, mut leave: impl FnMut(Packet)) {
+        if packet.kind == Kind::Audio {
+            packet.dts_ms += self.delay_ms;
+        }
+        self.skew.note(&packet);
         match packet.kind {
             Kind::Video { .. } => self.video.push_back(packet),
-            Kind::Audio => self.audio.push_back(Packet { dts_ms: packet.dts_ms + self.delay_ms, ..packet }),
+            Kind::Audio => self.audio.push_back(packet),
         }
         while let Some(packet) = self.next() {
             leave(packet);
         }
+    }
+
+    /// By how many milliseconds sound has come further than pictures; below zero it is behind.
+    pub(super) fn skew_ms(&self) -> i64 {
+        self.skew.ms()
     }
 
     /// Hands out what is left, in order.

@@ -83,6 +83,7 @@ families! {
     layer_errors: IntGaugeVec => IntGauge, "layer_errors", "Layers that cannot be shown now.";
     bitrate_bps: IntGaugeVec => IntGauge, "encoded_bitrate_bps", "Bits per second of video and audio made over the last seconds.";
     active_fps: GaugeVec => Gauge, "active_fps", "Access units made per second of the stream, over its last seconds.";
+    av_skew_ms: IntGaugeVec => IntGauge, "av_skew_ms", "Milliseconds by which sound has come further than pictures as they reach the muxer, averaged over a second; below zero it is behind.";
     render_seconds: HistogramVec => Histogram, "render_duration_seconds", "From the start of planning a drawn frame to its picture in memory.";
     encode_seconds: HistogramVec => Histogram, "encode_duration_seconds", "Time to encode one video frame.";
 }

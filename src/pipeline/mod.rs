@@ -18,6 +18,7 @@ pub mod offline;
 pub mod prepare;
 mod program;
 mod render;
+mod skew;
 mod sound;
 mod still;
 mod timeline;

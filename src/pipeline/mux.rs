@@ -98,13 +98,17 @@ pub(super) fn run(packets: Receiver<ToMux>, mut interleaver: Interleaver, fan_ou
     };
     for message in packets {
         match message {
-            ToMux::Packet(packet) => interleaver.push(packet, &mut leave),
+            ToMux::Packet(packet) => {
+                interleaver.push(packet, &mut leave);
+                metrics.av_skew_ms.set(interleaver.skew_ms());
+            }
             ToMux::VideoHeader(header) => fan_out.set_video_header(header),
         }
     }
     interleaver.finish(leave);
     metrics.bitrate_bps.set(0);
     metrics.active_fps.set(0.0);
+    metrics.av_skew_ms.set(0);
 }
 
 /// Packets of the last seconds.
