@@ -246,7 +246,12 @@ fn render_finds_pictures_beside_the_show() {
 
 #[test]
 fn render_writes_the_same_flv_every_time() {
-    let desk = Desk::with(&show(320, 180, "30"));
+    let mut show = show(320, 180, "30");
+    show["audio"] = json!({ "gainDb": 12, "sources": [
+        { "id": "a", "type": "tone", "fade": { "durationMs": 1500, "easing": "easeOutBounce" } },
+        { "id": "b", "type": "tone", "frequencyHz": 300, "pan": -0.3, "delayMs": 21, "followLayer": "box", "duck": { "under": "a" } },
+    ] });
+    let desk = Desk::with(&show);
     for name in ["one.flv", "two.flv"] {
         desk.run(&["render", "show.json", "--duration", "2s", "-o", name]).expect(0);
     }
@@ -275,6 +280,48 @@ fn render_writes_the_same_flv_every_time() {
         assert!((*ms as f64 - n as f64 * 1024.0 / 48.0).abs() <= 1.0, "AAC frame {n} is at {ms}");
     }
     assert_decodes(&desk.path("one.flv"));
+}
+
+/// FFmpeg's loudness meter, its own and of other people than ours, reads what the document says, through AAC.
+#[test]
+fn render_mixes_the_sound_as_loud_as_the_document_says() {
+    let tone = |id: &str, hz: u32, more: Value| {
+        let mut tone = json!({ "id": id, "type": "tone", "frequencyHz": hz, "levelDbfs": 0 });
+        tone.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        tone
+    };
+    let hidden = json!({ "id": "hidden", "enabled": false, "content": { "type": "color", "color": "#ffffff" } });
+    let loud: Vec<_> = (0..8).map(|n| tone(&format!("s{n}"), 350 + 200 * n, json!({}))).collect();
+    for (sources, integrated, true_peak) in [
+        (
+            json!([
+                tone("heard", 1000, json!({ "gainDb": -23 })),
+                tone("unseen", 700, json!({ "followLayer": "hidden" })),
+                tone("mute", 500, json!({ "mute": true })),
+            ]),
+            -23.2..=-22.8,
+            -23.3..=-22.7,
+        ),
+        // Eight at full scale are 9 dB above it, with peaks up to 18.
+        (json!(loud), -12.0..=-6.0, -2.5..=-0.6),
+    ] {
+        let mut show = show(64, 64, "10");
+        show["layers"] = json!([hidden]);
+        show["audio"] = json!({ "sources": sources, "bitrateKbps": 320 });
+        let desk = Desk::with(&show);
+        desk.run(&["render", "show.json", "--duration", "6s", "-o", "out.flv"]).expect(0);
+        let mut command = Command::new("ffmpeg");
+        command.args(["-nostdin", "-i"]).arg(desk.path("out.flv"));
+        let said = finish(command.args(["-af", "ebur128=peak=true", "-vn", "-f", "null", "-"])).expect(0).stderr;
+        let summary = said.rsplit("Summary:").next().unwrap();
+        let value = |name: &str| {
+            let line =
+                summary.lines().find_map(|line| line.trim().strip_prefix(name)).unwrap_or_else(|| panic!("{said}"));
+            line.split_whitespace().next().unwrap().parse::<f64>().unwrap()
+        };
+        assert!(integrated.contains(&value("I:")), "{summary}");
+        assert!(true_peak.contains(&value("Peak:")), "{summary}");
+    }
 }
 
 #[test]

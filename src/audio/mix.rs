@@ -72,7 +72,7 @@ pub struct Strip {
     pub solo: bool,
     /// How much later it is heard, in milliseconds.
     pub delay_ms: f64,
-    /// The layer with which it is heard, as far as that is seen.
+    /// The layer with which it is heard, as far as that is seen; with one that was taken away it is silent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub follow_layer: Option<Id>,
     /// What it makes room for.

@@ -164,6 +164,7 @@ impl Sound {
             self.block(sample, &mut watch);
             sample += BLOCK;
         }
+        show_nothing(&self.metrics);
     }
 
     fn block(&mut self, sample: u64, watch: &mut Watch) {
@@ -210,6 +211,13 @@ fn elapsed_at(canvas: &OnCanvas, rate: FrameRate, sample: u64) -> Duration {
         return rate.time_of(canvas.next_scene_frame.saturating_sub(1));
     }
     time_of_sample(sample).saturating_sub(rate.time_of(canvas.paused_frames))
+}
+
+/// Who scrapes a stream that has stopped must not take its last sound for a present one.
+fn show_nothing(metrics: &StreamMetrics) {
+    let StreamMetrics { momentary_lufs, short_term_lufs, peak_dbfs, .. } = metrics;
+    [momentary_lufs, short_term_lufs, peak_dbfs].map(|gauge| gauge.set(audio::SILENT_DB));
+    metrics.is_silent.set(0);
 }
 
 /// What the audio thread measures and says.
