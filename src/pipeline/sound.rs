@@ -216,7 +216,7 @@ fn elapsed_at(canvas: &OnCanvas, rate: FrameRate, sample: u64) -> Duration {
 /// Who scrapes a stream that has stopped must not take its last sound for a present one.
 fn show_nothing(metrics: &StreamMetrics) {
     let StreamMetrics { momentary_lufs, short_term_lufs, peak_dbfs, .. } = metrics;
-    [momentary_lufs, short_term_lufs, peak_dbfs].map(|gauge| gauge.set(audio::SILENT_DB));
+    [momentary_lufs, short_term_lufs, peak_dbfs].iter().for_each(|gauge| gauge.set(audio::SILENT_DB));
     metrics.is_silent.set(0);
 }
 
