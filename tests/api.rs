@@ -793,11 +793,12 @@ async fn outputs_are_made_read_patched_and_deleted_and_their_keys_stay_inside() 
     let api = Api::with(silent_stream(&json!([]))).await;
     let created = api.post(OUTPUTS, json!({ "id": "a", "url": "rtmp://host/app", "key": KEY })).await;
     assert_eq!(created.headers["location"], "/api/v1/streams/main/outputs/a");
-    let output = json!({ "id": "a", "url": "rtmp://host/app", "enabled": true });
+    let output = json!({ "id": "a", "url": "rtmp://host/app", "rendition": "main", "enabled": true });
     assert_eq!(created.expect(201)["output"], output);
     let inside = json!({ "id": "b", "url": format!("rtmp://host:1936/app/inst/{KEY}?sign=1"), "enabled": false });
     let created = api.post(OUTPUTS, inside.clone()).await.expect(201);
-    assert_eq!(created["output"], json!({ "id": "b", "url": "rtmp://host:1936/app/inst", "enabled": false }));
+    let second = json!({ "id": "b", "url": "rtmp://host:1936/app/inst", "rendition": "main", "enabled": false });
+    assert_eq!(created["output"], second);
     api.post(OUTPUTS, inside).await.problem(409, "already_exists");
 
     let a = "/api/v1/streams/main/outputs/a";
@@ -927,6 +928,54 @@ async fn changes_at_the_same_time_come_one_after_the_other() {
         late.problem(404, "not_found");
     }
     assert!(!api.get("/metrics").await.text().contains("main"), "nothing runs unseen");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn renditions_run_side_by_side_and_outputs_go_from_one_to_another() {
+    let mobile = |kbps: u32| json!([{ "id": "mobile", "width": 160, "height": 90, "fps": "12.5", "encoder": { "bitrateKbps": kbps } }]);
+    let mut document = stream(&json!([square("box", "#ff0000")]));
+    document["renditions"] = mobile(200);
+    let api = Api::with(document).await;
+    let encoded = |status: &Value, index: usize| status["renditions"][index]["encodedFrames"].as_u64();
+    let status = api.until("main", "both encode", |status| encoded(status, 1).is_some_and(|count| count >= 20)).await;
+    for (index, id, width, height, fps) in [(0, "main", 320, 180, "25"), (1, "mobile", 160, 90, "25/2")] {
+        let rendition = &status["renditions"][index];
+        let shown = ["id", "width", "height", "fps"].map(|field| rendition[field].clone());
+        assert_eq!(json!(shown), json!([id, width, height, fps]));
+        assert_eq!(rendition["encoder"]["backend"], status["encoder"]["backend"], "{rendition}");
+    }
+    let [fast, slow] = [0, 1].map(|index| encoded(&status, index).unwrap());
+    assert!((slow * 2 - 4..=slow * 2 + 4).contains(&fast), "{fast} and {slow}");
+    for rendition in ["main", "mobile"] {
+        let frames = metrics(&api).await.value("stream_manager_frames_encoded_total", rendition);
+        assert!(frames.is_some_and(|frames| frames >= 20.0), "{rendition}: {frames:?}");
+    }
+
+    let output =
+        |rendition: &str| json!({ "id": "o", "url": "rtmp://127.0.0.1:1/live", "key": "k", "rendition": rendition });
+    api.post(OUTPUTS, output("tablet")).await.refused("/rendition", &["tablet", "use main, mobile"]);
+    api.post(OUTPUTS, output("mobile")).await.expect(201);
+    let of = |rendition: &'static str| {
+        move |status: &Value| {
+            status["outputs"].as_array().unwrap().len() == 1 && status["outputs"][0]["rendition"] == rendition
+        }
+    };
+    api.until("main", "the output is that of the rendition", of("mobile")).await;
+    api.patch(MAIN, json!({ "renditions": [] })).await.refused("/renditions", &["in use by output `o`"]);
+    api.patch(&format!("{OUTPUTS}/o"), json!({ "rendition": "main" })).await.expect(200);
+    api.until("main", "the output has moved", of("main")).await;
+
+    // The bitrate alone changes while it runs.
+    api.patch(MAIN, json!({ "renditions": mobile(300) })).await.expect(200);
+    let problem = api.patch(MAIN, json!({ "renditions": [] })).await.problem(409, "wrong_state");
+    assert!(problem["detail"].as_str().unwrap().contains("renditions"), "{problem}");
+    let document = api.get(MAIN).await.expect(200);
+    assert_eq!(document["renditions"][0]["encoder"], json!({ "bitrateKbps": 300 }));
+    api.act("main", "stop").await.expect(200);
+    api.patch(MAIN, json!({ "renditions": [] })).await.expect(200);
+    assert!(!api.get("/metrics").await.text().contains("mobile"), "what is gone is not counted");
+    api.delete(MAIN).await.expect(204);
+    assert!(!api.get("/metrics").await.text().contains("main"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

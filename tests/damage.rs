@@ -1,5 +1,5 @@
 //! What changed is all that is drawn, and nobody can tell: after any sequence of edits, at any times, the picture and its
-//! NV12 form are, bit for bit, those of drawing everything anew.
+//! NV12 form, in every rendition, are, bit for bit, those of drawing everything anew.
 
 use std::{cell::RefCell, sync::Arc, time::Duration};
 
@@ -9,37 +9,76 @@ use proptest::{
 };
 use serde_json::{Value, json};
 use stream_manager::{
-    base::{colour::VideoColour, nv12::Picture},
-    gpu::{Compositor, Gpu, Options},
+    base::{colour::VideoColour, nv12::Picture, size::Size},
+    gpu::{Compositor, Delivered, Fit, Framing, Gpu, Options},
     media::{Config, Library},
     scene::{Canvas, DrawList, LayerErrors, Moment, Show, damage::Damage, evaluate, read_layers},
 };
 
 const WAIT: Duration = Duration::from_secs(30);
 
-/// A compositor and the picture it gave last.
+/// A compositor and the pictures it gave last, of each rendition.
 struct Easel {
     compositor: Compositor,
-    picture: Picture,
+    pictures: Vec<Picture>,
     frame: u64,
+}
+
+/// The canvas itself; smaller, between bars, cut, stretched in one direction.
+fn framings(canvas: &Canvas) -> Vec<Framing> {
+    let of = |width, height, fit| Framing::of(canvas.size, Size::new(width, height).unwrap(), fit);
+    vec![Framing::whole(canvas.size), of(64, 64, Fit::Contain), of(54, 90, Fit::Cover), of(108, 90, Fit::Fill)]
 }
 
 impl Easel {
     fn new(gpu: &Arc<Gpu>, library: &Arc<Library>, canvas: &Canvas) -> Self {
+        let (framings, colour) = (framings(canvas), VideoColour::BT709_LIMITED);
         let compositor =
-            Compositor::new(gpu.clone(), library.clone(), canvas.size, VideoColour::BT709_LIMITED).unwrap();
-        Self { compositor, picture: Picture::black(canvas.size), frame: 0 }
+            Compositor::with_renditions(gpu.clone(), library.clone(), canvas.size, colour, &framings).unwrap();
+        let pictures = framings.iter().map(|framing| Picture::black(framing.size())).collect();
+        Self { compositor, pictures, frame: 0 }
     }
 
-    /// Pixels of the target and of the encoder's picture after this list. What the encoder is told is unchanged is.
-    fn draw(&mut self, list: &DrawList) -> (Vec<u8>, Vec<u8>) {
+    /// Pixels of the target and of the encoders' pictures after this list.
+    fn draw(&mut self, list: &DrawList) -> (Vec<u8>, Vec<Picture>) {
         self.frame += 1;
-        let before = self.picture.clone();
         self.compositor.render(self.frame, list).unwrap();
+        self.collect(true);
+        (self.compositor.capture().unwrap().into_raw(), self.pictures.clone())
+    }
+
+    /// The same, but two of the renditions have half the rate: they get it on an even frame, or on the one after it.
+    fn draw_at_rates(&mut self, list: &DrawList) -> (Vec<u8>, Vec<Picture>) {
+        self.frame += 1;
+        let is_even = self.frame.is_multiple_of(2);
+        assert!(self.compositor.render_for(self.frame, list, |i| i < 2 || is_even).unwrap());
+        self.collect(is_even);
+        if !is_even {
+            let is_behind = !self.compositor.damage().is_empty();
+            assert_eq!(self.compositor.refresh(self.frame, |i| i >= 2).unwrap(), is_behind);
+            if is_behind {
+                self.collect(false);
+            }
+        }
+        assert!(!self.compositor.refresh(self.frame, |_| true).unwrap(), "nothing is left to be done");
+        (self.compositor.capture().unwrap().into_raw(), self.pictures.clone())
+    }
+
+    /// Takes what came of a frame. What an encoder is told is unchanged is.
+    fn collect(&mut self, is_whole: bool) {
         assert!(!self.compositor.is_pending() && self.compositor.problems().is_empty());
-        assert_eq!(self.compositor.collect(WAIT, &mut self.picture).unwrap(), Some(self.frame));
-        assert!(differs_within(&before, &self.picture, &self.compositor.collected_damage()));
-        (self.compositor.capture().unwrap().into_raw(), self.picture.bytes().to_vec())
+        let pictures = &mut self.pictures;
+        let mut count = 0;
+        let collected = self.compositor.collect_each(WAIT, |Delivered { rendition, picture, .. }| {
+            let Some((bytes, damage)) = picture else { return };
+            let picture = &mut pictures[rendition];
+            let before = picture.clone();
+            picture.bytes_mut().copy_from_slice(bytes);
+            assert!(differs_within(&before, picture, &damage), "rendition {rendition}");
+            count += 1;
+        });
+        assert_eq!(collected, Ok(Some(self.frame)));
+        assert_eq!(count == pictures.len(), is_whole);
     }
 }
 
@@ -260,12 +299,16 @@ fn drawing_what_changed_gives_the_picture_that_drawing_everything_gives() {
                     edit.apply(&mut layers);
                     let list = plan(&library, &canvas, &layers, elapsed_ms);
                     whole.compositor.forget();
-                    let (expected, found) = (whole.draw(&list), incremental.draw(&list));
+                    let (expected, found) = (whole.draw(&list), incremental.draw_at_rates(&list));
                     prop_assert!(
                         expected.0 == found.0,
                         "{space}: the picture differs at {elapsed_ms} ms of {layers:#?}"
                     );
-                    prop_assert!(expected.1 == found.1, "{space}: NV12 differs at {elapsed_ms} ms of {layers:#?}");
+                    let differs = expected.1.iter().zip(&found.1).position(|(expected, found)| expected != found);
+                    prop_assert!(
+                        differs.is_none(),
+                        "{space}: NV12 of rendition {differs:?} differs at {elapsed_ms} ms of {layers:#?}"
+                    );
                 }
                 Ok(())
             })

@@ -13,7 +13,7 @@ use image::{
     codecs::png::{CompressionType, FilterType, PngEncoder},
 };
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{
     Answer, App,
@@ -24,6 +24,9 @@ use super::{
     receipt,
 };
 use crate::{
+    base::id::Id,
+    output::Stats,
+    pipeline::Report,
     scene::LayerError,
     state::{Document, Live, Receipt, Snapshot},
 };
@@ -89,35 +92,62 @@ pub(super) async fn status(State(app): State<App>, Path(id): Path<String>) -> An
     Ok(Json(status).into_response())
 }
 
-/// Names follow OBS's statistics, so that dashboards port over.
+/// Names follow OBS's statistics, so that dashboards port over. What there is of each rendition is said of the main one.
 fn live_status(live: &Live) -> Value {
     let metrics = &live.metrics;
     let renders = metrics.render_seconds.get_sample_count();
     let render_ms = metrics.render_seconds.get_sample_sum() * 1000.0 / renders.max(1) as f64;
-    let skipped: u64 = live.outputs.iter().map(|output| output.output_skipped_frames).sum();
+    let skipped: u64 = live.outputs().map(|(_, output)| output.output_skipped_frames).sum();
     let told = |said: &[LayerError]| -> Vec<Value> {
         said.iter().map(|error| json!({ "layer": error.layer, "message": &*error.message })).collect()
     };
-    json!({
+    let mut status = json!({
         "uptimeMs": live.uptime.as_millis() as u64,
-        "activeFps": (metrics.active_fps.get() * 100.0).round() / 100.0,
-        "avSkewMs": metrics.av_skew_ms.get(),
         "renderTotalFrames": metrics.frames_rendered.get(),
         "renderUnchangedFrames": metrics.frames_unchanged.get(),
-        "renderRepeatedFrames": metrics.frames_repeated.get(),
-        "encodedFrames": metrics.frames_encoded.get(),
-        "encodeRefinedFrames": metrics.frames_refined.get(),
-        "encodeStillFrames": metrics.frames_still.get(),
-        "encodeDroppedFrames": metrics.frames_dropped.get(),
         "averageFrameRenderMs": (render_ms * 100.0).round() / 100.0,
         "outputSkippedFrames": skipped,
-        "encoder": { "backend": live.backend, "bitrateKbps": metrics.bitrate_bps.get() / 1000 },
         "audio": super::sound::shown(&live.sound),
-        "outputs": live.outputs,
+        "renditions": live.renditions.iter().map(rendition_status).collect::<Vec<_>>(),
+        "outputs": live.outputs().map(|(rendition, output)| output_status(rendition, output)).collect::<Vec<_>>(),
         "layerErrors": told(&live.layer_errors),
         "layerWarnings": told(&live.layer_warnings),
         "animationEvents": live.animation_events,
-    })
+    });
+    if let (Some(all), Some(main)) = (status.as_object_mut(), live.renditions.first()) {
+        all.extend(encoding(main));
+    }
+    status
+}
+
+fn rendition_status(report: &Report) -> Value {
+    let mut status = encoding(report);
+    status.insert("id".into(), json!(report.id));
+    status.insert("width".into(), json!(report.size.width()));
+    status.insert("height".into(), json!(report.size.height()));
+    status.insert("fps".into(), json!(report.rate));
+    Value::Object(status)
+}
+
+/// What a rendition's encoder does.
+fn encoding(Report { backend, metrics, .. }: &Report) -> Map<String, Value> {
+    let fields = [
+        ("activeFps", json!((metrics.active_fps.get() * 100.0).round() / 100.0)),
+        ("avSkewMs", json!(metrics.av_skew_ms.get())),
+        ("renderRepeatedFrames", json!(metrics.frames_repeated.get())),
+        ("encodedFrames", json!(metrics.frames_encoded.get())),
+        ("encodeRefinedFrames", json!(metrics.frames_refined.get())),
+        ("encodeStillFrames", json!(metrics.frames_still.get())),
+        ("encodeDroppedFrames", json!(metrics.frames_dropped.get())),
+        ("encoder", json!({ "backend": backend, "bitrateKbps": metrics.bitrate_bps.get() / 1000 })),
+    ];
+    fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+fn output_status(rendition: &Id, output: &Stats) -> Value {
+    let mut status = json!(output);
+    status["rendition"] = json!(rendition);
+    status
 }
 
 /// What may stand behind the `?` of a still.

@@ -19,7 +19,7 @@ use stream_manager::{
         prepare::{missing_fonts, prepare},
     },
     scene::{Moment, Scene, Show, check::Problems},
-    state::Document,
+    state::{Document, rendition},
     telemetry::log,
 };
 
@@ -82,6 +82,9 @@ enum Command {
         /// How much to render, e.g. 20s; from the start of the show.
         #[arg(long, value_name = "TIME", value_parser = parse_duration)]
         duration: Option<Duration>,
+        /// Which rendition of a span [default: main, the canvas's own].
+        #[arg(long, value_name = "ID", requires = "duration")]
+        rendition: Option<String>,
         /// The file to write: .png for a frame, .flv for a span.
         #[arg(short, long, value_name = "FILE")]
         output: PathBuf,
@@ -121,10 +124,12 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             serve::run(config)?;
             Ok(ExitCode::SUCCESS)
         }
-        Command::Render { scene, at, duration, output, assets_dir } => {
+        Command::Render { scene, at, duration, rendition, output, assets_dir } => {
             let config = offline_config(scene, assets_dir)?;
             match duration {
-                Some(duration) => render::movie(&config, duration, &output)?,
+                Some(duration) => {
+                    render::movie(&config, rendition.as_deref().unwrap_or(rendition::MAIN), duration, &output)?;
+                }
                 None => render::still(&config, at.unwrap_or_default(), &output)?,
             }
             Ok(ExitCode::SUCCESS)

@@ -20,12 +20,16 @@ pub(super) fn still(config: &Config, at: Duration, output: &Path) -> anyhow::Res
     image.save(output).with_context(|| format!("writing {}", output.display()))
 }
 
-/// A span of time as FLV, with progress for who watches.
-pub(super) fn movie(config: &Config, duration: Duration, output: &Path) -> anyhow::Result<()> {
+/// A span of time of a rendition as FLV, with progress for who watches.
+pub(super) fn movie(config: &Config, rendition: &str, duration: Duration, output: &Path) -> anyhow::Result<()> {
     expect_extension(output, "flv", "--at for a PNG picture")?;
     let show = read_show(config)?;
-    let devices = open_devices(config)?;
     let pipeline = show.pipeline_config();
+    let names: Vec<_> = pipeline.renditions.iter().map(|rendition| rendition.id.as_str()).collect();
+    let index = names.iter().position(|name| *name == rendition);
+    let index = index.with_context(|| format!("there is no rendition `{rendition}`: use {}", names.join(", ")))?;
+    let rendition = &pipeline.renditions[index];
+    let devices = open_devices(config)?;
     // Written beside it and renamed at the end: a rendering that fails leaves an earlier one as it was.
     let part = output.with_extension("flv.part");
     let file = File::create(&part).with_context(|| format!("writing {}", part.display()))?;
@@ -36,9 +40,8 @@ pub(super) fn movie(config: &Config, duration: Duration, output: &Path) -> anyho
             complain(&format!("frame {done} of {all} ({} %)", done * 100 / all.max(1)));
         }
     };
-    let rendered =
-        offline::movie(&devices, &show.show, &pipeline.encoder, &pipeline.sound, duration, &mut file, &mut progress)
-            .with_context(|| format!("rendering {}", output.display()));
+    let rendered = offline::movie(&devices, &show.show, rendition, &pipeline.sound, duration, &mut file, &mut progress)
+        .with_context(|| format!("rendering {}", output.display()));
     let finished =
         rendered.and_then(|()| std::fs::rename(&part, output).with_context(|| format!("writing {}", output.display())));
     if finished.is_err() {

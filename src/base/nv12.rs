@@ -6,6 +6,8 @@
 //! Cb Cr Cb Cr ... (height / 2 rows)     one pair for each 2 x 2 pixels, sited left
 //! ```
 
+use std::ops::Range;
+
 use crate::base::size::Size;
 
 /// Rows are padded to this many bytes: a compute shader writes four pixels at once as one `u32`.
@@ -39,6 +41,57 @@ impl Layout {
     /// Never: the smallest picture has 16 x 16 pixels.
     pub fn is_empty(self) -> bool {
         false
+    }
+}
+
+/// Some rows of a picture, two by two: two rows of luma and the row of chroma between them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rows {
+    layout: Layout,
+    pairs: Box<[bool]>,
+}
+
+impl Rows {
+    /// None of them.
+    pub fn none(layout: Layout) -> Self {
+        Self { layout, pairs: vec![false; layout.size.height() as usize / 2].into() }
+    }
+
+    /// All of them.
+    pub fn all(layout: Layout) -> Self {
+        Self { layout, pairs: vec![true; layout.size.height() as usize / 2].into() }
+    }
+
+    /// Adds the pairs that these rows of luma belong to; those that the picture has not do not count.
+    pub fn add(&mut self, rows: Range<u32>) {
+        let end = rows.end.div_ceil(2).min(self.pairs.len() as u32);
+        let start = (rows.start / 2).min(end);
+        self.pairs[start as usize..end as usize].fill(true);
+    }
+
+    /// Takes all away.
+    pub fn clear(&mut self) {
+        self.pairs.fill(false);
+    }
+
+    /// Where their bytes lie, in both planes.
+    pub fn spans(&self) -> impl Iterator<Item = Range<usize>> {
+        let Layout { pitch, .. } = self.layout;
+        let chroma = self.layout.luma_len();
+        self.runs().flat_map(move |Range { start, end }| {
+            [start * 2 * pitch..end * 2 * pitch, chroma + start * pitch..chroma + end * pitch]
+        })
+    }
+
+    /// Neighbouring pairs.
+    fn runs(&self) -> impl Iterator<Item = Range<usize>> {
+        let mut next = 0;
+        std::iter::from_fn(move || {
+            let start = next + self.pairs[next..].iter().position(|&is_in| is_in)?;
+            let len = self.pairs[start..].iter().position(|&is_in| !is_in);
+            next = len.map_or(self.pairs.len(), |len| start + len);
+            Some(start..next)
+        })
     }
 }
 
@@ -94,5 +147,26 @@ mod tests {
         assert_eq!(picture.layout().pitch, 20);
         assert_eq!((picture.luma().len(), picture.chroma().len()), (320, 160));
         assert!(picture.luma().iter().all(|&y| y == 16) && picture.chroma().iter().all(|&c| c == 128));
+    }
+
+    #[test]
+    fn rows_are_spans_of_both_planes() {
+        // Eight pairs; a row has 20 bytes, chroma begins at 320.
+        let layout = Layout::of(Size::new(18, 16).unwrap());
+        let spans = |rows: &Rows| rows.spans().map(|span| [span.start, span.end]).collect::<Vec<_>>();
+        let nothing: [[usize; 2]; 0] = [];
+        let mut rows = Rows::none(layout);
+        assert_eq!(spans(&rows), nothing);
+        rows.add(3..4);
+        rows.add(12..99);
+        assert_eq!(spans(&rows), [[40, 80], [340, 360], [240, 320], [440, 480]]);
+        rows.add(4..12);
+        assert_eq!(spans(&rows), [[40, 320], [340, 480]], "neighbours are one");
+        rows.add(7..7);
+        rows.add(100..200);
+        assert_eq!(spans(&rows), [[40, 320], [340, 480]]);
+        rows.clear();
+        assert_eq!(spans(&rows), nothing);
+        assert_eq!(spans(&Rows::all(layout)), [[0, 320], [320, 480]]);
     }
 }

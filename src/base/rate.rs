@@ -63,6 +63,17 @@ impl FrameRate {
         f64::from(self.num) / f64::from(self.den)
     }
 
+    /// How many frames of this rate there are to one of `slower`, if that is a whole number.
+    pub fn frames_per(self, slower: Self) -> Option<u64> {
+        let (frames, per) = (u64::from(self.num) * u64::from(slower.den), u64::from(self.den) * u64::from(slower.num));
+        frames.is_multiple_of(per).then_some(frames / per)
+    }
+
+    /// This rate, and those that have each second, third and so on of its frames.
+    pub fn divisors(self) -> impl Iterator<Item = Self> {
+        (1..=FPS_MAX).map_while(move |every| Self::new(self.num, self.den.checked_mul(every)?).ok())
+    }
+
     /// When frame `number` starts, counted from frame 0.
     pub fn time_of(self, number: u64) -> Duration {
         let nanos = u128::from(number) * u128::from(self.den) * NANOS_PER_SECOND / u128::from(self.num);
@@ -185,6 +196,22 @@ mod tests {
         assert_eq!(rate("30").ms_of(2), 67);
         assert_eq!(rate("60").frames_in(Duration::from_secs(2)), 120);
         assert_eq!(rate("59.94").frames_in(Duration::from_secs(2)), 120);
+    }
+
+    #[test]
+    fn slower_rates_have_each_so_many_frames() {
+        for (fast, slow, every) in
+            [("60", "30", Some(2)), ("30", "15", Some(2)), ("29.97", "30000/2002", Some(2)), ("25", "12.5", Some(2))]
+        {
+            assert_eq!(rate(fast).frames_per(rate(slow)), every, "{fast} to {slow}");
+        }
+        for (fast, slow) in [("30", "25"), ("30", "29.97"), ("25", "30"), ("59.94", "30")] {
+            assert_eq!(rate(fast).frames_per(rate(slow)), None, "{fast} to {slow}");
+        }
+        let texts: Vec<_> = rate("29.97").divisors().take(4).map(|rate| rate.to_string()).collect();
+        assert_eq!(texts, ["30000/1001", "15000/1001", "10000/1001", "7500/1001"]);
+        assert_eq!((rate("60").divisors().count(), rate("1").divisors().count()), (60, 1));
+        assert!(rate("29.97").divisors().all(|slow| rate("29.97").frames_per(slow).is_some()));
     }
 
     #[test]

@@ -5,6 +5,8 @@
 //!     └── collect() = n    └── collect() = n+1      waits as long as it is told, oldest first
 //! ```
 //!
+//! What comes back are pictures of the canvas in one size or in several, its renditions; see `delivery.rs`.
+//!
 //! Used by one thread. The target keeps the last picture: [`Compositor::capture`] reads it at any time, and a frame draws
 //! and converts only where its list differs from the last one's. That gives the same picture as drawing everything, bit
 //! for bit; a test holds it to that. How it is drawn is `painter.rs`.
@@ -16,19 +18,16 @@ use serde::Serialize;
 
 use super::{
     CacheStats, Error,
+    delivery::{Delivered, Delivery},
     device::Gpu,
+    framing::Framing,
     light,
-    nv12::Nv12,
     painter::Painter,
-    readback::{RING, Readback},
+    readback::Readback,
     surface::Surface,
 };
 use crate::{
-    base::{
-        colour::VideoColour,
-        nv12::{Layout, Picture},
-        size::Size,
-    },
+    base::{colour::VideoColour, nv12::Picture, size::Size},
     media::Library,
     scene::{BlendSpace, DrawList, LayerError, damage::Damage},
 };
@@ -64,8 +63,7 @@ pub struct Compositor {
     colour: VideoColour,
     target: Surface,
     painter: Painter,
-    nv12: Nv12,
-    readback: Readback,
+    delivery: Delivery,
     /// Of the last frame.
     damage: Damage,
     /// Of the picture collected last.
@@ -80,23 +78,37 @@ impl std::fmt::Debug for Compositor {
 }
 
 impl Compositor {
-    /// A compositor for pictures of `size`. What every scene needs is made now; the pipelines of shapes and the
-    /// textures of rasters are when they are first drawn.
+    /// A compositor for a canvas of `size` and pictures of all of it. What every scene needs is made now; the pipelines of
+    /// shapes and the textures of rasters are when they are first drawn.
     ///
     /// # Errors
     /// [`Error::Lost`]; [`Error::Create`] when the GPU has no memory for it.
     pub fn new(gpu: Arc<Gpu>, library: Arc<Library>, size: Size, colour: VideoColour) -> Result<Self, Error> {
-        gpu.check()?;
-        let make = || {
-            let (painter, target, nv12) = easel(&gpu, &library, size, colour, BlendSpace::default());
-            (painter, target, nv12, Readback::new(&gpu.device, Layout::of(size).len(), RING))
-        };
-        let (painter, target, nv12, readback) = gpu.scoped("a compositor", make)?;
-        let (damage, collected_damage, stats) = (Damage::none(), Damage::none(), Stats::default());
-        Ok(Self { gpu, library, size, colour, target, painter, nv12, readback, damage, collected_damage, stats })
+        Self::with_renditions(gpu, library, size, colour, &[Framing::whole(size)])
     }
 
-    /// Size of the pictures.
+    /// The same, with pictures of these renditions of the canvas, 1 to [`RENDITIONS_MAX`](super::RENDITIONS_MAX).
+    ///
+    /// # Errors
+    /// As of [`Self::new`].
+    pub fn with_renditions(
+        gpu: Arc<Gpu>,
+        library: Arc<Library>,
+        size: Size,
+        colour: VideoColour,
+        renditions: &[Framing],
+    ) -> Result<Self, Error> {
+        gpu.check()?;
+        let make = || {
+            let (painter, target, encoded) = easel(&gpu, &library, size, BlendSpace::default());
+            (painter, target, Delivery::new(&gpu, &encoded, renditions, colour))
+        };
+        let (painter, target, delivery) = gpu.scoped("a compositor", make)?;
+        let (damage, collected_damage, stats) = (Damage::none(), Damage::none(), Stats::default());
+        Ok(Self { gpu, library, size, colour, target, painter, delivery, damage, collected_damage, stats })
+    }
+
+    /// Size of the canvas.
     pub fn size(&self) -> Size {
         self.size
     }
@@ -108,21 +120,76 @@ impl Compositor {
     /// # Errors
     /// [`Error::RingFull`] when three frames are in flight, [`Error::Lost`], [`Error::SizeMismatch`].
     pub fn render(&mut self, frame: u64, list: &DrawList) -> Result<(), Error> {
+        self.render_for(frame, list, |_| true).map(|_| ())
+    }
+
+    /// [`Self::render`] for some of the renditions, by their index. Whether a picture of any is on its way.
+    ///
+    /// # Errors
+    /// As of [`Self::render`].
+    pub fn render_for(
+        &mut self,
+        frame: u64,
+        list: &DrawList,
+        is_wanted: impl Fn(usize) -> bool,
+    ) -> Result<bool, Error> {
         self.gpu.check()?;
         if list.size != self.size {
             return Err(mismatch("the draw list", self.size, list.size));
         }
-        if self.readback.is_full() {
+        if self.delivery.is_full() {
             return Err(Error::RingFull);
         }
         self.use_space(list.blend_space)?;
         self.painter.begin_frame();
-        let damage = self.painter.prepare(&mut self.target, &list.items, Some(list.background));
-        let submission = self.record(&damage, frame);
+        self.damage = self.painter.prepare(&mut self.target, &list.items, Some(list.background));
+        self.delivery.note(&self.damage);
+        self.stats.frames_total += 1;
+        self.stats.damaged_pixels_total += self.damage.area();
+        let mut encoder = self.encoder();
+        self.painter.record(&mut encoder);
+        let submission = self.submit(frame, encoder, is_wanted);
         self.painter.end_frame(&mut self.target);
-        self.damage = damage;
+        submission
+    }
+
+    /// For a frame that is the one before it once more: sends the pictures of those renditions on their way that are wanted
+    /// and do not have it yet, because they were not wanted then. Whether there is any. Does what [`Self::maintain`] does.
+    ///
+    /// # Errors
+    /// [`Error::Lost`]
+    pub fn refresh(&mut self, frame: u64, is_wanted: impl Fn(usize) -> bool) -> Result<bool, Error> {
+        // With no buffer free it is done on a later frame.
+        if self.delivery.is_full() || !self.delivery.is_behind(&is_wanted) {
+            return self.maintain().map(|()| false);
+        }
+        self.gpu.check()?;
+        let encoder = self.encoder();
+        let submission = self.submit(frame, encoder, is_wanted);
+        self.painter.end_frame(&mut self.target);
+        submission
+    }
+
+    fn encoder(&self) -> wgpu::CommandEncoder {
+        self.gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("gpu.frame") })
+    }
+
+    /// Submits what is recorded and the way back of what is wanted.
+    fn submit(
+        &mut self,
+        frame: u64,
+        mut encoder: wgpu::CommandEncoder,
+        is_wanted: impl Fn(usize) -> bool,
+    ) -> Result<bool, Error> {
+        let underway = self.delivery.record(&self.gpu.queue, &mut encoder, is_wanted);
         // What was planned was not drawn.
-        submission.inspect_err(|_| self.forget())
+        let underway = underway.inspect_err(|_| self.forget())?;
+        let submission = self.gpu.queue.submit([encoder.finish()]);
+        let is_underway = underway.is_some();
+        if let Some(underway) = underway {
+            self.delivery.submitted(frame, underway, submission);
+        }
+        Ok(is_underway)
     }
 
     /// Waits, at most `wait` for each, until the users' shaders in `list` are made or have failed. Blocks: for stills and
@@ -155,23 +222,37 @@ impl Compositor {
     }
     /// Pictures on their way back, at most three.
     pub fn in_flight(&self) -> usize {
-        self.readback.in_flight()
+        self.delivery.in_flight()
     }
 
-    /// Waits, at most `wait`, for the oldest picture in flight and copies it `into` a picture of the same size.
-    /// The number of its frame, or `None` when it is not there yet.
+    /// Waits, at most `wait`, for the oldest frame in flight and copies the picture of the first rendition `into` one of the
+    /// same size. The number of its frame, or `None` when it is not there yet.
     ///
     /// # Errors
     /// [`Error::Lost`]; [`Error::SizeMismatch`]; [`Error::Readback`] when this one picture is lost.
     pub fn collect(&mut self, wait: Duration, into: &mut Picture) -> Result<Option<u64>, Error> {
-        if into.layout() != Layout::of(self.size) {
-            return Err(mismatch("the picture", self.size, into.layout().size));
+        let size = self.delivery.layout(0).size;
+        if into.layout().size != size {
+            return Err(mismatch("the picture", size, into.layout().size));
         }
-        let collected = self.readback.collect(&self.gpu, wait, |bytes| into.bytes_mut().copy_from_slice(bytes))?;
-        Ok(collected.map(|(frame, damage)| {
-            self.collected_damage = damage;
-            frame
-        }))
+        let mut damage = None;
+        let frame = self.collect_each(wait, |delivered| {
+            if let Some((bytes, changed)) = delivered.picture.filter(|_| delivered.rendition == 0) {
+                into.bytes_mut().copy_from_slice(bytes);
+                damage = Some(changed);
+            }
+        })?;
+        self.collected_damage = damage.unwrap_or(self.collected_damage);
+        Ok(frame)
+    }
+
+    /// Waits, at most `wait`, for the oldest frame in flight and hands out what came of it, for one rendition after the
+    /// other. Its number, or `None` when it is not there yet.
+    ///
+    /// # Errors
+    /// [`Error::Lost`]; [`Error::Readback`] when the pictures of this one frame are lost.
+    pub fn collect_each(&mut self, wait: Duration, read: impl FnMut(Delivered<'_>)) -> Result<Option<u64>, Error> {
+        self.delivery.collect(&self.gpu, wait, read)
     }
 
     /// In which of its pixels the picture collected last may differ from the one collected before it. All others are the
@@ -200,15 +281,15 @@ impl Compositor {
         let len = pitch as usize * height as usize;
         let mut once = self.gpu.scoped("a buffer for a still", || Readback::new(device, len, 1))?;
         let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("gpu.capture") });
-        let scheduled = once.record(&mut encoder, |encoder, buffer| {
+        let scheduled = once.record(&mut encoder, |encoder, _, buffer| {
             let layout = wgpu::TexelCopyBufferLayout { offset: 0, bytes_per_row: Some(pitch), rows_per_image: None };
             let target = &self.target.texture;
             let buffer = wgpu::TexelCopyBufferInfo { buffer, layout };
             encoder.copy_texture_to_buffer(target.as_image_copy(), buffer, target.size());
         })?;
-        once.submitted(0, Damage::none(), scheduled, self.gpu.queue.submit([encoder.finish()]));
+        once.submitted(0, scheduled, self.gpu.queue.submit([encoder.finish()]));
         let mut picture = RgbaImage::new(width, height);
-        let collected = once.collect(&self.gpu, CAPTURE_WAIT, |mapped| {
+        let collected = once.collect(&self.gpu, CAPTURE_WAIT, |_, mapped| {
             let rows = picture.chunks_exact_mut(width as usize * 4).zip(mapped.chunks_exact(pitch as usize));
             rows.for_each(|(row, padded)| row.copy_from_slice(&padded[..row.len()]));
         })?;
@@ -224,42 +305,29 @@ impl Compositor {
 
     fn use_space(&mut self, space: BlendSpace) -> Result<(), Error> {
         if self.painter.space() != space {
-            let make = || easel(&self.gpu, &self.library, self.size, self.colour, space);
-            (self.painter, self.target, self.nv12) = self.gpu.scoped("the pipelines", make)?;
+            let (gpu, delivery) = (&self.gpu, &mut self.delivery);
+            let make = || {
+                let (painter, target, encoded) = easel(gpu, &self.library, self.size, space);
+                delivery.take_from(gpu, &encoded, self.colour);
+                (painter, target)
+            };
+            (self.painter, self.target) = gpu.scoped("the pipelines", make)?;
         }
-        Ok(())
-    }
-
-    fn record(&mut self, damage: &Damage, frame: u64) -> Result<(), Error> {
-        let descriptor = wgpu::CommandEncoderDescriptor { label: Some("gpu.frame") };
-        let mut encoder = self.gpu.device.create_command_encoder(&descriptor);
-        self.painter.record(&mut encoder);
-        let changed = self.nv12.record(&self.gpu.queue, &mut encoder, damage);
-        let scheduled = self.readback.record(&mut encoder, |encoder, buffer| {
-            encoder.copy_buffer_to_buffer(self.nv12.buffer(), 0, buffer, 0, buffer.size());
-        })?;
-        let submission = self.gpu.queue.submit([encoder.finish()]);
-        self.readback.submitted(frame, changed, scheduled, submission);
-        self.stats.frames_total += 1;
-        self.stats.damaged_pixels_total += damage.area();
         Ok(())
     }
 }
 
-/// What draws in one blend space, what is drawn on, and what converts that.
+/// What draws in one blend space, what is drawn on, and that as its encoded values, whatever space they were mixed in.
 fn easel(
     gpu: &Arc<Gpu>,
     library: &Arc<Library>,
     size: Size,
-    colour: VideoColour,
     space: BlendSpace,
-) -> (Painter, Surface, Nv12) {
+) -> (Painter, Surface, wgpu::TextureView) {
     let painter = Painter::new(gpu, library, space);
     let target = painter.target(size.sides());
-    // What is converted are encoded values, whatever space they were mixed in.
     let encoded = light::view(&target.texture, "gpu.target", BlendSpace::Srgb);
-    let nv12 = Nv12::new(&gpu.device, &gpu.queue, &encoded, Layout::of(size), colour);
-    (painter, target, nv12)
+    (painter, target, encoded)
 }
 
 fn mismatch(what: &'static str, expected: Size, got: Size) -> Error {

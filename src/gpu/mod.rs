@@ -6,9 +6,10 @@
 //!                 ▼  one submission a frame
 //!   ┌──────────────────────┐    ┌──────────────┐    ┌────────────────────────┐
 //!   │ painter.rs: solid,   │───►│ nv12.rs      │───►│ readback.rs            │──► collect(): base::nv12::Picture
-//!   │ shape, raster, blend │    │ compute into │    │ ring of three mappable │
-//!   │ onto kept surfaces   │    │ one buffer   │    │ buffers                │
-//!   └──────────────────────┘    └──────────────┘    └────────────────────────┘
+//!   │ shape, raster, blend │ │  │ compute into │    │ ring of three mappable │
+//!   │ onto kept surfaces   │ │  │ one buffer   │ ┌─►│ buffers                │
+//!   └──────────────────────┘ │  └──────────────┘ │  └────────────────────────┘
+//!                            └► scale.rs ► nv12 ─┘    each rendition: delivery.rs
 //!          ▲ textures.rs: pictures and texts, uploaded or drawn once and kept
 //! ```
 //!
@@ -21,9 +22,11 @@
 
 mod blend;
 mod compositor;
+mod delivery;
 mod device;
 mod effects;
 mod floor;
+mod framing;
 mod items;
 mod light;
 mod matte;
@@ -33,6 +36,7 @@ mod pin;
 mod pipeline;
 mod raster;
 mod readback;
+mod scale;
 mod shape;
 mod solid;
 mod surface;
@@ -43,7 +47,9 @@ mod user;
 
 pub use self::{
     compositor::{Compositor, Stats},
+    delivery::{Delivered, RENDITIONS_MAX},
     device::{AdapterReport, Gpu, Memory, Options},
+    framing::{Fit, Framing},
     pipeline::{Layout, Member, layouts, shaders},
     textures::CacheStats,
 };

@@ -105,22 +105,22 @@ impl Nv12 {
         if damage.is_empty() {
             return Damage::none();
         }
-        let regions: Vec<_> = damage.rects().iter().map(|rect| region(*rect, self.blocks)).collect();
+        let regions = || damage.rects().iter().map(|rect| region(*rect, self.blocks));
         let mut bytes = [0; RECTS_MAX * REGION_STRIDE];
-        for (slot, region) in bytes.chunks_exact_mut(REGION_STRIDE).zip(&regions) {
-            slot[..size_of::<gpu_data::Region>()].copy_from_slice(bytemuck::bytes_of(region));
+        for (slot, region) in bytes.chunks_exact_mut(REGION_STRIDE).zip(regions()) {
+            slot[..size_of::<gpu_data::Region>()].copy_from_slice(bytemuck::bytes_of(&region));
         }
-        queue.write_buffer(&self.regions, 0, &bytes[..regions.len() * REGION_STRIDE]);
+        queue.write_buffer(&self.regions, 0, &bytes[..damage.rects().len() * REGION_STRIDE]);
         let mut pass =
             encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some(LABEL), ..Default::default() });
         pass.set_pipeline(&self.pipeline);
-        for (i, region) in regions.iter().enumerate() {
+        for (i, region) in regions().enumerate() {
             pass.set_bind_group(0, &self.group, &[(i * REGION_STRIDE) as u32]);
             let groups = [0, 1].map(|axis| (region.end[axis] - region.origin[axis]).div_ceil(GROUP));
             pass.dispatch_workgroups(groups[0], groups[1], 1);
         }
         let mut written = Damage::none();
-        regions.iter().for_each(|region| written.add(pixels(region)));
+        regions().for_each(|region| written.add(pixels(&region)));
         written
     }
 
@@ -226,13 +226,13 @@ mod tests {
         let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         nv12.record(&gpu.queue, &mut encoder, &Damage::whole(size.sides()));
         let scheduled = readback
-            .record(&mut encoder, |encoder, to| encoder.copy_buffer_to_buffer(nv12.buffer(), 0, to, 0, to.size()))
+            .record(&mut encoder, |encoder, _, to| encoder.copy_buffer_to_buffer(nv12.buffer(), 0, to, 0, to.size()))
             .unwrap();
-        readback.submitted(7, Damage::none(), scheduled, queue.submit([encoder.finish()]));
+        readback.submitted(7, scheduled, queue.submit([encoder.finish()]));
         let mut picture = Picture::black(size);
         let collected =
-            readback.collect(&gpu, Duration::from_secs(20), |bytes| picture.bytes_mut().copy_from_slice(bytes));
-        assert_eq!(collected, Ok(Some((7, Damage::none()))));
+            readback.collect(&gpu, Duration::from_secs(20), |_, bytes| picture.bytes_mut().copy_from_slice(bytes));
+        assert_eq!(collected, Ok(Some(7)));
         picture
     }
 

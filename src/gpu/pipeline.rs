@@ -42,6 +42,7 @@ pub fn shaders() -> Vec<(&'static str, String)> {
         super::blend::SOURCE,
         super::upload::SOURCE,
         super::nv12::SOURCE,
+        super::scale::SOURCE,
         super::matte::SOURCE,
         super::pin::SOURCE,
     ];
@@ -82,6 +83,7 @@ pub fn layouts() -> Vec<Layout> {
         super::shape::layouts(),
         super::raster::layouts(),
         super::nv12::layouts(),
+        super::scale::layouts(),
         super::user::layouts(),
         super::pin::layouts(),
         super::effects::layouts(),

@@ -5,8 +5,7 @@
 //! ```
 //!
 //! Mapping a buffer that the GPU still writes would wait for it; with three buffers the one that is collected was
-//! written a frame or two ago. Whatever happens to a picture, its buffer is unmapped and free afterwards, and where it
-//! differed from the one before is told with the next.
+//! written a frame or two ago. Whatever happens to a picture, its buffer is unmapped and free afterwards.
 
 use std::{
     collections::VecDeque,
@@ -15,7 +14,6 @@ use std::{
 };
 
 use super::{Error, device::Gpu};
-use crate::scene::damage::Damage;
 
 /// Buffers in the ring of a compositor.
 pub(crate) const RING: usize = 3;
@@ -45,17 +43,21 @@ impl Mapping {
 /// Buffers that travel between the GPU and the CPU.
 #[derive(Debug)]
 pub(crate) struct Readback {
-    free: Vec<wgpu::Buffer>,
+    free: Vec<Buffer>,
     in_flight: VecDeque<InFlight>,
-    /// Damage of pictures that were lost on their way.
-    lost: Damage,
+}
+
+/// A buffer and its place among those of the ring.
+#[derive(Debug)]
+struct Buffer {
+    index: usize,
+    buffer: wgpu::Buffer,
 }
 
 #[derive(Debug)]
 struct InFlight {
     frame: u64,
-    damage: Damage,
-    buffer: wgpu::Buffer,
+    buffer: Buffer,
     submission: wgpu::SubmissionIndex,
     mapping: Arc<Mapping>,
 }
@@ -63,23 +65,23 @@ struct InFlight {
 /// A copy that is recorded but not submitted.
 #[derive(Debug)]
 pub(crate) struct Scheduled {
-    buffer: wgpu::Buffer,
+    buffer: Buffer,
     mapping: Arc<Mapping>,
 }
 
 impl Readback {
     /// A ring of `count` buffers for pictures of `len` bytes, a multiple of four.
     pub(crate) fn new(device: &wgpu::Device, len: usize, count: usize) -> Self {
-        let buffer = |_| {
-            device.create_buffer(&wgpu::BufferDescriptor {
+        let buffer = |index| {
+            let buffer = device.create_buffer(&wgpu::BufferDescriptor {
                 label: Some("gpu.readback"),
                 size: len as u64,
                 usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
                 mapped_at_creation: false,
-            })
+            });
+            Buffer { index, buffer }
         };
-        let free = (0..count).map(buffer).collect();
-        Self { free, in_flight: VecDeque::with_capacity(count), lost: Damage::none() }
+        Self { free: (0..count).map(buffer).collect(), in_flight: VecDeque::with_capacity(count) }
     }
 
     pub(crate) fn in_flight(&self) -> usize {
@@ -90,56 +92,57 @@ impl Readback {
         self.free.is_empty()
     }
 
-    /// Lets `copy` record how the next buffer is filled, and records its mapping.
+    /// Lets `copy` record how the next buffer is filled, which still has what was copied into it before, and records its
+    /// mapping. With the buffer goes its index, from 0.
     pub(crate) fn record(
         &mut self,
         encoder: &mut wgpu::CommandEncoder,
-        copy: impl FnOnce(&mut wgpu::CommandEncoder, &wgpu::Buffer),
+        copy: impl FnOnce(&mut wgpu::CommandEncoder, usize, &wgpu::Buffer),
     ) -> Result<Scheduled, Error> {
         let buffer = self.free.pop().ok_or(Error::RingFull)?;
-        copy(encoder, &buffer);
+        copy(encoder, buffer.index, &buffer.buffer);
         let mapping = Arc::new(Mapping::default());
         let finished = mapping.clone();
-        encoder.map_buffer_on_submit(&buffer, wgpu::MapMode::Read, .., move |mapped| finished.finish(mapped.is_ok()));
+        encoder.map_buffer_on_submit(&buffer.buffer, wgpu::MapMode::Read, .., move |mapped| {
+            finished.finish(mapped.is_ok())
+        });
         Ok(Scheduled { buffer, mapping })
     }
 
-    /// Notes that the copy was submitted; `damage` is where its picture differs from that of the one before.
+    /// Notes that the copy was submitted.
     pub(crate) fn submitted(
         &mut self,
         frame: u64,
-        damage: Damage,
         Scheduled { buffer, mapping }: Scheduled,
         submission: wgpu::SubmissionIndex,
     ) {
-        self.in_flight.push_back(InFlight { frame, damage, buffer, submission, mapping });
+        self.in_flight.push_back(InFlight { frame, buffer, submission, mapping });
     }
 
-    /// Waits, at most `wait`, for the oldest picture and hands its bytes to `read`. If it is there, its frame number, and
-    /// where it differs from the last one that was collected.
+    /// Waits, at most `wait`, for the oldest picture and hands its frame number and bytes to `read`; the number, if it is
+    /// there.
     pub(crate) fn collect(
         &mut self,
         gpu: &Gpu,
         wait: Duration,
-        read: impl FnOnce(&[u8]),
-    ) -> Result<Option<(u64, Damage)>, Error> {
+        read: impl FnOnce(u64, &[u8]),
+    ) -> Result<Option<u64>, Error> {
         let Some(oldest) = self.in_flight.front() else { return Ok(None) };
         // Streams share the device: another one's thread may have polled the end of our submission and be about to call
         // back. Then the submission is done and the mapping is not, for a moment.
         let rest = if gpu.wait(&oldest.submission, wait)? { wait } else { Duration::ZERO };
         let Some(is_mapped) = oldest.mapping.wait(rest) else { return Ok(None) };
-        let Some(InFlight { frame, damage, buffer, .. }) = self.in_flight.pop_front() else { return Ok(None) };
-        self.lost.join(&damage);
+        let Some(InFlight { frame, buffer, .. }) = self.in_flight.pop_front() else { return Ok(None) };
         let result = if is_mapped {
-            let result = buffer.get_mapped_range(..).map(|view| read(&view)).map_err(|error| error.to_string());
-            buffer.unmap();
+            let mapped = &buffer.buffer;
+            let result = mapped.get_mapped_range(..).map(|view| read(frame, &view)).map_err(|error| error.to_string());
+            mapped.unmap();
             result
         } else {
             Err("its buffer could not be mapped".into())
         };
         self.free.push(buffer);
-        result.map_err(|reason| Error::Readback { frame, reason })?;
-        Ok(Some((frame, std::mem::take(&mut self.lost))))
+        result.map(|()| Some(frame)).map_err(|reason| Error::Readback { frame, reason })
     }
 }
 

@@ -1,13 +1,15 @@
-//! The frame store: how pictures get from the render thread to the encoder thread.
+//! The frame store: how pictures get from the render thread to the encoder threads of the renditions that show them.
 //!
 //! The contract:
-//! * One producer, one consumer. Neither ever waits for the other to make room; the consumer may wait, with a limit, for a
-//!   frame it wants.
-//! * It holds the three newest frames. A fourth pushes out the oldest: newest wins.
+//! * One producer, a consumer for each rendition. None ever waits for another to make room; a consumer may wait, with a
+//!   limit, for a frame it wants.
+//! * It holds the three newest frames of each consumer. A fourth pushes out the oldest: newest wins.
+//! * A slower rendition gets the frames whose number is a multiple, and counts them itself: 0, 1, 2.
 //! * Pictures change hands by pointer. The lock is held for a few pointer moves, never for a copy of pixels.
 //! * With each picture goes where it differs from the one the consumer has, whatever was pushed out between them.
-//! * All pictures are made when the store is made. Five are enough: three held here, one with the consumer, one being
-//!   written by the producer. A repeated picture takes no further one.
+//! * All pictures are made when the store is made. Five are enough for one consumer: three held here, one with the
+//!   consumer, one being written by the producer; four more for each further one. A repeated picture takes no further one.
+//! * Of a picture only those rows are written that it does not have yet.
 //!
 //! ```text
 //!  render thread             ┌ store (3) ┐             encoder thread
@@ -23,21 +25,27 @@ use std::{
 };
 
 use crate::{
-    base::{nv12::Picture, size::Size},
+    base::{
+        nv12::{Layout, Picture, Rows},
+        size::Size,
+    },
     scene::damage::Damage,
 };
 
-/// Frames held for the consumer.
+/// Frames held for a consumer.
 pub(super) const CAPACITY: usize = 3;
-const PICTURES: usize = CAPACITY + 2;
 
-/// Makes a store for pictures of `size`; the consumer starts with a black one.
-pub(super) fn frame_store(size: Size) -> (Producer, Consumer) {
-    let store = Arc::new(Store::default());
-    let pool: Vec<_> = (0..PICTURES).map(|_| Arc::new(Picture::black(size))).collect();
-    let newest = pool[0].clone();
-    let consumer = Consumer { store: store.clone(), current: newest.clone() };
-    (Producer { store, pool, newest }, consumer)
+/// Makes a store for pictures of `size`, with a consumer for each of `every`: it gets each frame whose number is divisible
+/// by that. They start with a black picture.
+pub(super) fn frame_store(size: Size, every: &[u64]) -> (Producer, Vec<Consumer>) {
+    let spare = || Spare { picture: Arc::new(Picture::black(size)), lacks: Rows::all(Layout::of(size)) };
+    let pool: Vec<_> = (0..every.len() * (CAPACITY + 1) + 1).map(|_| spare()).collect();
+    let newest = pool[0].picture.clone();
+    let lanes: Vec<_> =
+        every.iter().map(|&every| Lane { store: Arc::default(), every, owed: Damage::none() }).collect();
+    let consumer = |lane: &Lane| Consumer { store: lane.store.clone(), current: newest.clone() };
+    let consumers = lanes.iter().map(consumer).collect();
+    (Producer { lanes, pool, newest }, consumers)
 }
 
 #[derive(Debug, Default)]
@@ -58,56 +66,86 @@ impl Store {
     fn lock(&self) -> MutexGuard<'_, VecDeque<Frame>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
 
-/// The render thread's end.
-#[derive(Debug)]
-pub(super) struct Producer {
-    store: Arc<Store>,
-    pool: Vec<Arc<Picture>>,
-    newest: Arc<Picture>,
-}
-
-impl Producer {
-    /// Lets `fill` write the next picture and publishes it under the frame number that `fill` returns, with where it differs
-    /// from the picture published before; with `None` or an error nothing is published. Says whether it was.
-    pub(super) fn publish_with<E>(
-        &mut self,
-        fill: impl FnOnce(&mut Picture) -> Result<Option<(u64, Damage)>, E>,
-    ) -> Result<bool, E> {
-        let newest = &self.newest;
-        let is_free = |picture: &&mut Arc<Picture>| !Arc::ptr_eq(picture, newest) && Arc::strong_count(picture) == 1;
-        let back = self.pool.iter_mut().find(is_free);
-        // The contract's count of pictures: the store and the consumer cannot hold all others.
-        let back = back.expect("five pictures are enough for a store of three");
-        let filled = fill(Arc::get_mut(back).expect("nobody else holds a free picture"))?;
-        if let Some((number, damage)) = filled {
-            self.newest = back.clone();
-            self.publish(number, damage);
-        }
-        Ok(filled.is_some())
-    }
-
-    /// Publishes frame `number`, whose picture is that of the frame before.
-    pub(super) fn publish_unchanged(&mut self, number: u64) {
-        self.publish(number, Damage::none());
-    }
-
-    fn publish(&mut self, number: u64, damage: Damage) {
-        let mut held = self.store.lock();
+    fn publish(&self, frame: Frame) {
+        let mut held = self.lock();
         if held.len() == CAPACITY
             && let Some(lost) = held.pop_front()
             && let Some(next) = held.front_mut()
         {
             next.damage.join(&lost.damage);
         }
-        held.push_back(Frame { number, picture: self.newest.clone(), damage });
+        held.push_back(frame);
         drop(held);
-        self.store.published.notify_one();
+        self.published.notify_one();
     }
 }
 
-/// The encoder thread's end.
+/// The render thread's end.
+#[derive(Debug)]
+pub(super) struct Producer {
+    lanes: Vec<Lane>,
+    pool: Vec<Spare>,
+    newest: Arc<Picture>,
+}
+
+/// The way to one consumer.
+#[derive(Debug)]
+struct Lane {
+    store: Arc<Store>,
+    every: u64,
+    /// Damage of frames that were not for it.
+    owed: Damage,
+}
+
+/// A picture of the pool.
+#[derive(Debug)]
+struct Spare {
+    picture: Arc<Picture>,
+    /// Rows that are not those of the picture published last.
+    lacks: Rows,
+}
+
+impl Producer {
+    /// Whether frame `number` is for any consumer.
+    pub(super) fn is_due(&self, number: u64) -> bool {
+        self.lanes.iter().any(|lane| number.is_multiple_of(lane.every))
+    }
+
+    /// Publishes frame `number`: a picture of these bytes, which differ from those published before within `damage`.
+    pub(super) fn publish(&mut self, number: u64, bytes: &[u8], damage: &Damage) {
+        for spare in &mut self.pool {
+            damage.rects().iter().for_each(|rect| spare.lacks.add(rect.top..rect.bottom));
+        }
+        let newest = &self.newest;
+        let is_free =
+            |spare: &&mut Spare| !Arc::ptr_eq(&spare.picture, newest) && Arc::strong_count(&spare.picture) == 1;
+        // The contract's count of pictures: the stores and the consumers cannot hold all others.
+        let back = self.pool.iter_mut().find(is_free).expect("there are pictures enough for all who may hold one");
+        let picture = Arc::get_mut(&mut back.picture).expect("nobody else holds a free picture");
+        back.lacks.spans().for_each(|span| picture.bytes_mut()[span.clone()].copy_from_slice(&bytes[span]));
+        back.lacks.clear();
+        self.newest = back.picture.clone();
+        self.send(number, damage);
+    }
+
+    /// Publishes frame `number`, whose picture is that of the frame before.
+    pub(super) fn publish_unchanged(&mut self, number: u64) {
+        self.send(number, &Damage::none());
+    }
+
+    fn send(&mut self, number: u64, damage: &Damage) {
+        for lane in &mut self.lanes {
+            lane.owed.join(damage);
+            if number.is_multiple_of(lane.every) {
+                let (number, damage) = (number / lane.every, std::mem::take(&mut lane.owed));
+                lane.store.publish(Frame { number, picture: self.newest.clone(), damage });
+            }
+        }
+    }
+}
+
+/// An encoder thread's end.
 #[derive(Debug)]
 pub(super) struct Consumer {
     store: Arc<Store>,
@@ -154,23 +192,30 @@ impl Consumer {
 
 #[cfg(test)]
 mod tests {
-    use std::convert::Infallible;
-
     use super::*;
     use crate::scene::damage::PixelRect;
 
     const NO_WAIT: Duration = Duration::ZERO;
 
     fn store() -> (Producer, Consumer) {
-        frame_store(Size::new(16, 16).unwrap())
+        let (producer, mut consumers) = frame_store(Size::new(16, 16).unwrap(), &[1]);
+        (producer, consumers.remove(0))
+    }
+
+    /// Bytes of a picture that all are `number`.
+    fn bytes(number: u64) -> Vec<u8> {
+        vec![number as u8; Layout::of(Size::new(16, 16).unwrap()).len()]
     }
 
     fn publish(producer: &mut Producer, number: u64) {
-        let mark = |picture: &mut Picture| {
-            picture.bytes_mut()[0] = number as u8;
-            Ok::<_, Infallible>(Some((number, at(number))))
-        };
-        assert!(producer.publish_with(mark).unwrap());
+        producer.publish(number, &bytes(number), &Damage::whole([16, 16]));
+    }
+
+    /// Writes the frame's number into the rows of the damage.
+    fn change(bytes: &mut [u8], number: u64, damage: &Damage) {
+        let mut rows = Rows::none(Layout::of(Size::new(16, 16).unwrap()));
+        damage.rects().iter().for_each(|rect| rows.add(rect.top..rect.bottom));
+        rows.spans().for_each(|span| bytes[span].fill(number as u8));
     }
 
     /// A pixel of its own for each of sixteen frames.
@@ -229,7 +274,7 @@ mod tests {
             assert!(found.area() == expected.area() && expected.rects().iter().all(|r| found.rects().contains(r)))
         };
         assert!(damage(0).is_empty(), "what was taken before it");
-        (1..=6).for_each(|number| publish(&mut producer, number));
+        (1..=6).for_each(|number| producer.publish(number, &bytes(0), &at(number)));
         same(damage(4), joined(&[1, 2, 3, 4]));
         assert!(damage(4).is_empty());
         producer.publish_unchanged(7);
@@ -255,12 +300,48 @@ mod tests {
         drop(kept);
     }
 
+    /// Frames 0, 2, 4 of the canvas are 0, 1, 2 of a rendition of half its rate; what changed in between is told.
     #[test]
-    fn a_failed_fill_publishes_nothing() {
+    fn a_slower_consumer_gets_each_second_frame() {
+        let (mut producer, mut consumers) = frame_store(Size::new(16, 16).unwrap(), &[1, 2]);
+        assert!(producer.is_due(1) && producer.is_due(2));
+        let [fast, slow] = &mut consumers[..] else { panic!("{consumers:?}") };
+        let mut content = bytes(0);
+        for number in 0..40 {
+            let damage = if number == 0 { Damage::whole([16, 16]) } else { at(number) };
+            if number % 4 == 3 {
+                producer.publish_unchanged(number);
+            } else {
+                change(&mut content, number, &damage);
+                producer.publish(number, &content, &damage);
+            }
+            let taken = fast.take(number, NO_WAIT);
+            assert!(taken.number == number && taken.is_published && taken.picture.bytes() == content);
+            if number % 2 == 0 {
+                let taken = slow.take(number / 2, NO_WAIT);
+                assert!(taken.number == number / 2 && taken.is_published && taken.picture.bytes() == content);
+                let changed = (number.saturating_sub(1)..=number).filter(|number| number % 4 != 3).count();
+                assert_eq!(taken.damage.area(), if number == 0 { 256 } else { changed as u64 }, "frame {number}");
+            }
+        }
+        let (producer, _) = frame_store(Size::new(16, 16).unwrap(), &[2]);
+        assert!(!producer.is_due(3));
+    }
+
+    /// Only the rows that a picture lacks are written, and it has all of them, whichever of the pool it is.
+    #[test]
+    fn pictures_are_whole_though_only_what_changed_is_written() {
         let (mut producer, mut consumer) = store();
-        assert_eq!(producer.publish_with(|_| Err("lost")), Err("lost"));
-        assert_eq!(producer.publish_with(|_| Ok::<_, Infallible>(None)), Ok(false));
-        assert_eq!(take(&mut consumer, 1), (1, 16, false));
+        let mut bytes = bytes(0);
+        for number in 1..100u64 {
+            let damage = if number == 1 { Damage::whole([16, 16]) } else { at(number * 7) };
+            change(&mut bytes, number, &damage);
+            producer.publish(number, &bytes, &damage);
+            // Sometimes pictures are pushed out, and those that come back to the pool lack a lot.
+            if number % 5 != 0 {
+                assert!(consumer.take(number, NO_WAIT).picture.bytes() == bytes, "frame {number}");
+            }
+        }
     }
 
     #[test]

@@ -1,10 +1,13 @@
 //! One stream's real-time side: its threads, its clock, and what connects them.
 //!
 //! ```text
-//!  render-ID            encode-ID             mux-ID                 tokio
-//!  evaluate, draw ─►[frame store 3]─► encode ─►[128]─► interleave ─► output queues ─► RTMP
+//!  render-ID            encode-ID-RENDITION            mux-ID                 tokio
+//!  evaluate, draw ─┬►[frame store 3]─► encode ─►┐
+//!                  └►[frame store 3]─► encode ─►[queue]─► interleave each ─► output queues ─► RTMP
 //!                            audio-ID: mix, AAC ─┘
 //! ```
+//!
+//! A stream has one rendition or several, see `rendition.rs`: what goes to one's encoder or outputs never waits for another.
 //!
 //! [`Stream::start`] opens the encoders and the compositor first and reports what failed; from then on picture and sound
 //! flow until [`Stream::stop`], whatever the GPU, the encoder or an output does.
@@ -18,6 +21,7 @@ pub mod offline;
 pub mod prepare;
 mod program;
 mod render;
+mod rendition;
 mod skew;
 mod sound;
 mod still;
@@ -28,23 +32,27 @@ use std::{
     any::Any,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU32, Ordering},
-        mpsc,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{self, SyncSender},
     },
     thread::JoinHandle,
     time::Duration,
 };
 
+use bytes::Bytes;
 use tokio::sync::oneshot;
 
-pub use self::still::{Change, Still};
 use self::{
     interleave::Interleaver,
     metrics::{Families, StreamMetrics},
-    mux::FanOut,
     program::Program,
+    rendition::{Running, Shared},
     sound::Desk,
     timeline::Timeline,
+};
+pub use self::{
+    rendition::{Rendition, Report},
+    still::{Change, Still},
 };
 use crate::{
     audio::{self, Mix, Mixer, Opened, Reading},
@@ -53,8 +61,8 @@ use crate::{
     flv,
     gpu::{self, Compositor, Gpu},
     media::Library,
-    output::{Headers, Network, Output, Spec, Stats},
-    scene::{LayerError, Show, animation::Event},
+    output::{Headers, Network, Output, Spec},
+    scene::{Canvas, LayerError, Show, animation::Event},
 };
 
 /// Every stream's picture is BT.709, limited range.
@@ -165,8 +173,8 @@ pub struct Config {
     pub id: Id,
     /// What is shown first; its canvas stays for the stream's life.
     pub show: Arc<Show>,
-    /// How the picture is encoded.
-    pub encoder: EncoderSettings,
+    /// Its pictures: at least one, no more than [`gpu::RENDITIONS_MAX`].
+    pub renditions: Vec<Rendition>,
     /// How the sound is made.
     pub sound: SoundSettings,
 }
@@ -186,11 +194,21 @@ pub enum StartError {
     #[error("compositor: {0}")]
     Gpu(#[from] gpu::Error),
     /// No encoder.
-    #[error("video encoder: {0}")]
-    Encoder(#[from] encode::OpenError),
+    #[error("video encoder of rendition {rendition}: {source}")]
+    Encoder {
+        /// Of which rendition.
+        rendition: Id,
+        /// What the encoders said.
+        source: encode::OpenError,
+    },
     /// The outputs could not take it.
-    #[error("video codec: {0}")]
-    Codec(#[from] CodecNotCarried),
+    #[error("video codec of rendition {rendition}: {source}")]
+    Codec {
+        /// Of which rendition.
+        rendition: Id,
+        /// What it is.
+        source: CodecNotCarried,
+    },
     /// No sound.
     #[error("audio encoder: {0}")]
     Sound(#[from] audio::Error),
@@ -217,14 +235,12 @@ pub enum CaptureError {
 #[derive(Debug)]
 pub struct Stream {
     id: Id,
-    backend: &'static str,
     clock: Arc<dyn Clock>,
     started_at: Duration,
     rate: FrameRate,
     program: Arc<Program>,
     desk: Arc<Desk>,
-    fan_out: Arc<FanOut>,
-    bitrate_kbps: Arc<AtomicU32>,
+    renditions: Vec<Running>,
     metrics: StreamMetrics,
     is_stopping: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
@@ -256,46 +272,31 @@ impl Stream {
         clock: Arc<dyn Clock>,
         families: &Families,
     ) -> Result<Self, StartError> {
-        config.encoder.check_codec()?;
-        let encoder = video::open(&config.encoder)?;
-        let backend = encoder.backend();
         let sound_encoder = audio::Encoder::open(config.sound.bitrate_kbps)?;
-        let headers = Headers {
-            metadata: flv::on_metadata_body(&config.encoder.metadata(config.sound.bitrate_kbps), true),
-            video: video::sequence_header(encoder.parameter_sets())?,
-            audio: flv::audio_sequence_header(&sound_encoder.config().to_bytes()),
-        };
-        let size = config.show.canvas.size;
-        let compositor = Compositor::new(devices.gpu()?, devices.library.clone(), size, COLOUR)?;
+        let sound_header = flv::audio_sequence_header(&sound_encoder.config().to_bytes());
+        let (mut running, mut encoders) = (Vec::new(), Vec::new());
+        for rendition in &config.renditions {
+            let (encoder, headers) = open(rendition, sound_header.clone(), config.sound.bitrate_kbps)?;
+            running.push(Running::new(rendition, &*encoder, headers, families.of_rendition(&config.id, &rendition.id)));
+            encoders.push(encoder);
+        }
+        let Canvas { size, fps, .. } = config.show.canvas;
+        let pictures = rendition::pictures(&config.renditions, size);
+        let framings: Vec<_> = pictures.iter().map(|picture| picture.framing).collect();
+        let library = devices.library.clone();
+        let compositor = Compositor::with_renditions(devices.gpu()?, library, size, COLOUR, &framings)?;
 
         let metrics = families.of(&config.id);
         let program = Arc::new(Program::new(config.show.clone()));
         let mix = config.sound.mix;
         let desk = Arc::new(Desk::new(mix.clone()));
         let opened = mix.opened_since(&Mix::default());
-        let fan_out = Arc::new(FanOut::new(headers));
         let is_stopping = Arc::new(AtomicBool::new(false));
-        let bitrate_kbps = Arc::new(AtomicU32::new(config.encoder.config.bitrate_kbps));
-        let (producer, consumer) = frame_store::frame_store(size);
-        let (to_mux, packets) = mpsc::sync_channel(mux::QUEUE);
+        let (producers, consumers) = frame_stores(&config.renditions, &pictures);
+        let (to_mux, packets) = mpsc::sync_channel(mux::QUEUE * (1 + running.len()));
         let started_at = clock.now();
-        let timeline = Timeline::new(started_at, config.show.canvas.fps);
-        let interleaver = Interleaver::new(config.encoder.delay_ms());
+        let timeline = Timeline::new(started_at, fps);
 
-        let mut stream = Self {
-            id: config.id,
-            backend,
-            clock: clock.clone(),
-            started_at,
-            rate: timeline.rate(),
-            program: program.clone(),
-            desk: desk.clone(),
-            fan_out: fan_out.clone(),
-            bitrate_kbps: bitrate_kbps.clone(),
-            metrics: metrics.clone(),
-            is_stopping: is_stopping.clone(),
-            threads: Vec::new(),
-        };
         let renderer = render::Renderer {
             devices,
             clock: clock.clone(),
@@ -303,45 +304,78 @@ impl Stream {
             size,
             colour: COLOUR,
             program: program.clone(),
-            producer,
+            framings,
+            producers,
             metrics: metrics.clone(),
             is_stopping: is_stopping.clone(),
             reported: Vec::new(),
             told_until: None,
             warned: Vec::new(),
         };
-        let video = video::VideoEncoder {
-            settings: config.encoder,
+        let sound = sound::Sound {
             clock: clock.clone(),
             timeline,
-            consumer,
+            desk: desk.clone(),
+            program: program.clone(),
+            mixer: Mixer::new(mix, opened),
+            encoder: sound_encoder,
             mux: to_mux.clone(),
-            bitrate_kbps,
             metrics: metrics.clone(),
             is_stopping: is_stopping.clone(),
         };
-        let sound = sound::Sound {
-            clock,
-            timeline,
-            desk,
-            program,
-            mixer: Mixer::new(mix, opened),
-            encoder: sound_encoder,
-            mux: to_mux,
-            metrics: metrics.clone(),
-            is_stopping,
-        };
-        stream.spawn("mux", move || mux::run(packets, interleaver, &fan_out, &metrics))?;
-        stream.spawn("audio", move || sound.run())?;
-        stream.spawn("encode", move || video.run(encoder))?;
-        stream.spawn("render", move || renderer.run(compositor))?;
+        let lanes = config.renditions.iter().zip(&running).map(|(rendition, running)| {
+            let interleaver = Interleaver::new(rendition.encoder.delay_ms());
+            mux::Lane::new(interleaver, running.fan_out.clone(), running.metrics.clone())
+        });
+        let lanes = lanes.collect();
+        let (id, rate, renditions, threads) = (config.id, fps, running, Vec::new());
+        let mut stream = Self { id, clock, started_at, rate, program, desk, renditions, metrics, is_stopping, threads };
+        stream.spawn("mux", None, move || mux::run(packets, lanes))?;
+        stream.spawn("audio", None, move || sound.run())?;
+        let each = config.renditions.into_iter().zip(consumers).zip(encoders).enumerate();
+        for (index, ((rendition, consumer), encoder)) in each {
+            let video = stream.video(index, rendition.encoder, consumer, to_mux.clone());
+            stream.spawn("encode", Some(&rendition.id), move || video.run(encoder))?;
+        }
+        stream.spawn("render", None, move || renderer.run(compositor))?;
         tracing::info!(stream = %stream.id, width = size.width(), height = size.height(), fps = %stream.rate, "stream started");
         Ok(stream)
     }
 
-    fn spawn(&mut self, role: &str, work: impl FnOnce() + Send + 'static) -> Result<(), std::io::Error> {
-        let name = format!("{role}-{}", self.id);
-        let span = tracing::info_span!("stream", id = %self.id);
+    /// The encoder thread's share of the rendition with this index.
+    fn video(
+        &self,
+        rendition: usize,
+        settings: EncoderSettings,
+        consumer: frame_store::Consumer,
+        mux: SyncSender<mux::ToMux>,
+    ) -> video::VideoEncoder {
+        let running = &self.renditions[rendition];
+        video::VideoEncoder {
+            rendition,
+            timeline: Timeline::new(self.started_at, settings.config.rate),
+            settings,
+            clock: self.clock.clone(),
+            consumer,
+            mux,
+            bitrate_kbps: running.bitrate_kbps.clone(),
+            metrics: running.metrics.clone(),
+            is_stopping: self.is_stopping.clone(),
+        }
+    }
+
+    fn spawn(
+        &mut self,
+        role: &str,
+        rendition: Option<&Id>,
+        work: impl FnOnce() + Send + 'static,
+    ) -> Result<(), std::io::Error> {
+        let (name, span) = match rendition {
+            None => (format!("{role}-{}", self.id), tracing::info_span!("stream", id = %self.id)),
+            Some(rendition) => {
+                (format!("{role}-{}-{rendition}", self.id), tracing::info_span!("stream", id = %self.id, %rendition))
+            }
+        };
         let thread = std::thread::Builder::new().name(name).spawn(move || span.in_scope(work))?;
         self.threads.push(thread);
         Ok(())
@@ -407,9 +441,10 @@ impl Stream {
         Applied { frame, pts_ms: self.rate.ms_of(frame) }
     }
 
-    /// Asks the encoder for another bitrate, from the next frame on.
-    pub fn set_bitrate_kbps(&self, bitrate_kbps: u32) {
-        self.bitrate_kbps.store(bitrate_kbps, Ordering::Relaxed);
+    /// Asks the encoder of a rendition for another bitrate, from the next frame on.
+    pub fn set_bitrate_kbps(&self, rendition: &Id, bitrate_kbps: u32) {
+        let running = self.renditions.iter().find(|running| running.id == *rendition);
+        running.into_iter().for_each(|running| running.set_bitrate_kbps(bitrate_kbps));
     }
 
     /// The picture on air. Asked for at the call; the future is only for waiting.
@@ -425,16 +460,21 @@ impl Stream {
         }
     }
 
-    /// Starts an output, in place of one of the same id, which is ended.
-    pub fn add_output(&self, spec: Spec, network: &Network) {
-        if let Some(replaced) = self.fan_out.add(spec, network) {
+    /// Starts an output of a rendition, in place of one of the same id, of whichever rendition, which is ended.
+    pub fn add_output(&self, spec: Spec, rendition: &Id, network: &Network) {
+        let replaced: Vec<_> = self.renditions.iter().filter_map(|running| running.fan_out.remove(spec.id())).collect();
+        for replaced in replaced {
             network.runtime.spawn(replaced.stop());
+        }
+        match self.renditions.iter().find(|running| running.id == *rendition) {
+            Some(running) => running.fan_out.add(spec, network),
+            None => tracing::error!(output = %spec.id(), %rendition, "there is no such rendition"),
         }
     }
 
     /// Takes an output off; the future ends once it said goodbye to its server.
     pub fn remove_output(&self, id: &Id) -> impl Future<Output = ()> + Send + use<> {
-        let output = self.fan_out.remove(id);
+        let output = self.renditions.iter().find_map(|running| running.fan_out.remove(id));
         async move {
             if let Some(output) = output {
                 output.stop().await;
@@ -442,9 +482,9 @@ impl Stream {
         }
     }
 
-    /// What each output shows of itself.
-    pub fn output_stats(&self) -> Vec<Stats> {
-        self.fan_out.stats()
+    /// What each rendition and its outputs show of themselves.
+    pub fn renditions(&self) -> Vec<Report> {
+        self.renditions.iter().map(Running::report).collect()
     }
 
     /// Layers that cannot be shown now.
@@ -467,11 +507,6 @@ impl Stream {
         &self.metrics
     }
 
-    /// Name of the encoder in use.
-    pub fn backend(&self) -> &'static str {
-        self.backend
-    }
-
     /// Time since the stream started.
     pub fn uptime(&self) -> Duration {
         self.clock.now().saturating_sub(self.started_at)
@@ -479,7 +514,8 @@ impl Stream {
 
     /// Ends the outputs properly, then the threads: a few frames after the outputs are gone, two seconds at most.
     pub async fn stop(self) {
-        let goodbyes: Vec<_> = self.fan_out.remove_all().into_iter().map(Output::stop).collect();
+        let outputs = self.renditions.iter().flat_map(|running| running.fan_out.remove_all());
+        let goodbyes: Vec<_> = outputs.map(Output::stop).collect();
         for goodbye in goodbyes {
             goodbye.await;
         }
@@ -498,6 +534,40 @@ impl Drop for Stream {
             let _ = thread.join();
         }
     }
+}
+
+/// Opens a rendition's encoder; with it, what its outputs start with.
+fn open(
+    rendition: &Rendition,
+    sound_header: Bytes,
+    sound_kbps: u32,
+) -> Result<(Box<dyn encode::Encoder>, Headers), StartError> {
+    let id = || rendition.id.clone();
+    rendition.encoder.check_codec().map_err(|source| StartError::Codec { rendition: id(), source })?;
+    let opened = video::open(&rendition.encoder);
+    let encoder = opened.map_err(|source| StartError::Encoder { rendition: id(), source })?;
+    let headers = Headers {
+        metadata: flv::on_metadata_body(&rendition.encoder.metadata(sound_kbps), true),
+        video: video::sequence_header(encoder.parameter_sets())?,
+        audio: sound_header,
+    };
+    Ok((encoder, headers))
+}
+
+/// A store for each different picture, and the way out of it for each rendition, in their order.
+fn frame_stores(
+    renditions: &[Rendition],
+    pictures: &[Shared],
+) -> (Vec<frame_store::Producer>, Vec<frame_store::Consumer>) {
+    let (mut producers, mut consumers) = (Vec::new(), Vec::new());
+    for Shared { framing, renditions: sharing } in pictures {
+        let every: Vec<_> = sharing.iter().map(|&index| renditions[index].every).collect();
+        let (producer, ways_out) = frame_store::frame_store(framing.size(), &every);
+        producers.push(producer);
+        consumers.extend(sharing.iter().copied().zip(ways_out));
+    }
+    consumers.sort_by_key(|(index, _)| *index);
+    (producers, consumers.into_iter().map(|(_, consumer)| consumer).collect())
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> String {

@@ -1,6 +1,7 @@
-//! The mux thread: packets of both tracks in, one sequence out, to every output's own queue.
+//! The mux thread: packets of pictures and sound in, one sequence out for each rendition, to every output's own queue.
 //!
-//! An output takes a packet without blocking, so the slowest costs the others nothing; a body is shared by reference.
+//! An output takes a packet without blocking, so the slowest costs the others nothing; a body is shared by reference, that
+//! of a piece of sound by all renditions.
 
 use std::{
     collections::VecDeque,
@@ -9,27 +10,30 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{interleave::Interleaver, metrics::StreamMetrics};
+use super::{interleave::Interleaver, metrics::RenditionMetrics};
 use crate::{
     base::id::Id,
     output::{Headers, Network, Output, Packet, Spec, Stats},
 };
 
-/// Packets on their way to the mux thread: about a second of picture and sound. The thread never waits for anything, so
-/// this fills only when the machine stands still; then the encoders wait.
-pub(super) const QUEUE: usize = 128;
+/// Packets of one rendition, and of sound, on their way to the mux thread: about a second of them. The thread never waits
+/// for anything, so this fills only when the machine stands still; then the encoders wait.
+pub(super) const QUEUE: usize = 64;
 /// Length of the window over which rates are measured, in milliseconds of the stream.
 const WINDOW_MS: u64 = 4000;
 
 /// What the mux thread is told.
 #[derive(Debug)]
 pub(super) enum ToMux {
-    Packet(Packet),
-    /// A new encoder's sequence header.
-    VideoHeader(Bytes),
+    /// Of the rendition with this index.
+    Picture { rendition: usize, packet: Packet },
+    /// For all of them.
+    Sound(Packet),
+    /// The sequence header of a rendition's new encoder.
+    VideoHeader { rendition: usize, header: Bytes },
 }
 
-/// The stream's outputs and the headers they start with. The lock is held for pushes that do not block.
+/// A rendition's outputs and the headers they start with. The lock is held for pushes that do not block.
 #[derive(Debug)]
 pub(super) struct FanOut(Mutex<State>);
 
@@ -48,18 +52,18 @@ impl FanOut {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Starts an output with the current headers; gives back the one of the same id that it replaces.
-    pub(super) fn add(&self, spec: Spec, network: &Network) -> Option<Output> {
+    /// Starts an output with the current headers. There must be none of the same id.
+    pub(super) fn add(&self, spec: Spec, network: &Network) {
         let mut state = self.lock();
-        let replaced = take(&mut state.outputs, spec.id());
         let id = spec.id().clone();
         let output = Output::spawn(network, spec, state.headers.clone());
         state.outputs.push((id, output));
-        replaced
     }
 
     pub(super) fn remove(&self, id: &Id) -> Option<Output> {
-        take(&mut self.lock().outputs, id)
+        let mut state = self.lock();
+        let index = state.outputs.iter().position(|(other, _)| other == id)?;
+        Some(state.outputs.remove(index).1)
     }
 
     pub(super) fn remove_all(&self) -> Vec<Output> {
@@ -81,34 +85,53 @@ impl FanOut {
     }
 }
 
-fn take(outputs: &mut Vec<(Id, Output)>, id: &Id) -> Option<Output> {
-    let index = outputs.iter().position(|(other, _)| other == id)?;
-    Some(outputs.remove(index).1)
+/// One rendition on the mux thread.
+#[derive(Debug)]
+pub(super) struct Lane {
+    interleaver: Interleaver,
+    recent: Recent,
+    fan_out: Arc<FanOut>,
+    metrics: RenditionMetrics,
 }
 
-/// Runs until both encoders have gone.
-pub(super) fn run(packets: Receiver<ToMux>, mut interleaver: Interleaver, fan_out: &FanOut, metrics: &StreamMetrics) {
-    let mut recent = Recent::default();
-    let mut leave = |packet: Packet| {
-        recent.push(&packet);
-        let (bits, pictures) = recent.rates();
-        metrics.bitrate_bps.set(bits);
-        metrics.active_fps.set(pictures);
-        fan_out.push(&packet);
-    };
+impl Lane {
+    pub(super) fn new(interleaver: Interleaver, fan_out: Arc<FanOut>, metrics: RenditionMetrics) -> Self {
+        Self { interleaver, recent: Recent::default(), fan_out, metrics }
+    }
+
+    fn push(&mut self, packet: Packet) {
+        let Self { interleaver, recent, fan_out, metrics } = self;
+        interleaver.push(packet, |packet| leave(&packet, recent, fan_out, metrics));
+        metrics.av_skew_ms.set(interleaver.skew_ms());
+    }
+
+    fn finish(self) {
+        let Self { mut interleaver, mut recent, fan_out, metrics } = self;
+        interleaver.finish(|packet| leave(&packet, &mut recent, &fan_out, &metrics));
+        metrics.bitrate_bps.set(0);
+        metrics.active_fps.set(0.0);
+        metrics.av_skew_ms.set(0);
+    }
+}
+
+fn leave(packet: &Packet, recent: &mut Recent, fan_out: &FanOut, metrics: &RenditionMetrics) {
+    recent.push(packet);
+    let (bits, pictures) = recent.rates();
+    metrics.bitrate_bps.set(bits);
+    metrics.active_fps.set(pictures);
+    fan_out.push(packet);
+}
+
+/// Runs until all encoders have gone.
+pub(super) fn run(packets: Receiver<ToMux>, mut lanes: Vec<Lane>) {
     for message in packets {
         match message {
-            ToMux::Packet(packet) => {
-                interleaver.push(packet, &mut leave);
-                metrics.av_skew_ms.set(interleaver.skew_ms());
-            }
-            ToMux::VideoHeader(header) => fan_out.set_video_header(header),
+            ToMux::Picture { rendition, packet } => lanes[rendition].push(packet),
+            ToMux::Sound(packet) => lanes.iter_mut().for_each(|lane| lane.push(packet.clone())),
+            ToMux::VideoHeader { rendition, header } => lanes[rendition].fan_out.set_video_header(header),
         }
     }
-    interleaver.finish(leave);
-    metrics.bitrate_bps.set(0);
-    metrics.active_fps.set(0.0);
-    metrics.av_skew_ms.set(0);
+    lanes.into_iter().for_each(Lane::finish);
 }
 
 /// Packets of the last seconds.

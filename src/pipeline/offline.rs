@@ -11,7 +11,7 @@ use std::{
 use image::RgbaImage;
 
 use super::{
-    COLOUR, CodecNotCarried, Devices, EncoderSettings, SoundSettings,
+    COLOUR, CodecNotCarried, Devices, EncoderSettings, Rendition, SoundSettings,
     interleave::Interleaver,
     prepare::prepare,
     sound,
@@ -122,19 +122,20 @@ fn draw(compositor: &mut Compositor, number: u64, list: &DrawList) -> Result<(),
     }
 }
 
-/// `duration` of `show` from its start, written to `file` as FLV; `progress` is told frames done and in all.
+/// `duration` of a rendition of `show` from its start, written to `file` as FLV; `progress` is told frames done and in all.
 pub fn movie(
     devices: &Devices,
     show: &Show,
-    encoder: &EncoderSettings,
+    rendition: &Rendition,
     sound: &SoundSettings,
     duration: Duration,
     file: &mut dyn Write,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<(), Error> {
+    let encoder = &rendition.encoder;
     encoder.check_codec()?;
-    let frames = show.canvas.fps.frames_in(duration);
-    let mut picture = Pictures::new(devices, show, encoder)?;
+    let frames = encoder.config.rate.frames_in(duration);
+    let mut picture = Pictures::new(devices, show, rendition)?;
     let mut track = Track::new(show, sound)?;
     let mut writer = Writer::new(file, encoder, sound.bitrate_kbps, &picture, &track)?;
     for number in 0..frames {
@@ -162,17 +163,19 @@ struct Pictures<'a> {
 }
 
 impl<'a> Pictures<'a> {
-    fn new(devices: &'a Devices, show: &'a Show, encoder: &EncoderSettings) -> Result<Self, Error> {
-        let size = show.canvas.size;
+    fn new(devices: &'a Devices, show: &'a Show, rendition: &Rendition) -> Result<Self, Error> {
+        let (canvas, config) = (show.canvas.size, &rendition.encoder.config);
+        let (gpu, library) = (devices.gpu()?, devices.library.clone());
+        let framing = rendition.framing(canvas);
         Ok(Self {
             devices,
             show,
-            timeline: Timeline::new(Duration::ZERO, show.canvas.fps),
-            compositor: Compositor::new(devices.gpu()?, devices.library.clone(), size, COLOUR)?,
+            timeline: Timeline::new(Duration::ZERO, config.rate),
+            compositor: Compositor::with_renditions(gpu, library, canvas, COLOUR, &[framing])?,
             shown: None,
-            picture: Picture::black(size),
-            encoder: video::open(encoder)?,
-            settings: encoder.clone(),
+            picture: Picture::black(config.size),
+            encoder: video::open(&rendition.encoder)?,
+            settings: rendition.encoder.clone(),
         })
     }
 

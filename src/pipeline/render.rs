@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     base::{clock::Clock, colour::VideoColour, size::Size},
-    gpu::{self, Compositor},
+    gpu::{self, Compositor, Delivered, Framing},
     scene::{
         Evaluation, LayerError, Moment, Show,
         animation::{Event, events_between},
@@ -46,7 +46,9 @@ pub(super) struct Renderer {
     pub(super) size: Size,
     pub(super) colour: VideoColour,
     pub(super) program: Arc<Program>,
-    pub(super) producer: frame_store::Producer,
+    /// The pictures that are made of the canvas, and where each goes.
+    pub(super) framings: Vec<Framing>,
+    pub(super) producers: Vec<frame_store::Producer>,
     pub(super) metrics: StreamMetrics,
     pub(super) is_stopping: Arc<AtomicBool>,
     pub(super) reported: Vec<LayerError>,
@@ -85,8 +87,8 @@ impl Shown {
 
 #[derive(Debug)]
 enum Awaited {
-    /// Submitted to the GPU; planned at this time of the clock.
-    Drawn { planned_at: Duration },
+    /// On its way from the GPU; if it was drawn, planned at this time of the clock.
+    Submitted { planned_at: Option<Duration> },
     /// Equal to the one before it.
     Unchanged { number: u64 },
 }
@@ -125,7 +127,8 @@ impl Renderer {
 
     fn rebuild(&self) -> Result<Canvas, gpu::Error> {
         let gpu = self.devices.gpu()?;
-        let compositor = Compositor::new(gpu, self.devices.library.clone(), self.size, self.colour)?;
+        let library = self.devices.library.clone();
+        let compositor = Compositor::with_renditions(gpu, library, self.size, self.colour, &self.framings)?;
         tracing::info!("compositor rebuilt");
         Ok(Canvas::new(compositor))
     }
@@ -166,10 +169,13 @@ impl Renderer {
         self.program.tell(events);
     }
 
-    /// The picture is the last one again.
+    /// The picture is the last one again. A slower rendition may not have that yet.
     fn keep(&self, canvas: &mut Canvas, number: u64) -> Result<(), gpu::Error> {
-        canvas.compositor.maintain()?;
-        canvas.awaited.push_back(Awaited::Unchanged { number });
+        let is_submitted = canvas.compositor.refresh(number, |index| self.producers[index].is_due(number))?;
+        canvas.awaited.push_back(match is_submitted {
+            true => Awaited::Submitted { planned_at: None },
+            false => Awaited::Unchanged { number },
+        });
         self.metrics.frames_unchanged.inc();
         Ok(())
     }
@@ -183,14 +189,14 @@ impl Renderer {
             canvas.shown = Some(next);
             self.keep(canvas, number)?;
         } else {
-            match canvas.compositor.render(number, list) {
-                Ok(()) => {}
+            match canvas.compositor.render_for(number, list, |index| self.producers[index].is_due(number)) {
+                Ok(true) => canvas.awaited.push_back(Awaited::Submitted { planned_at: Some(planned_at) }),
+                Ok(false) => canvas.awaited.push_back(Awaited::Unchanged { number }),
                 // The GPU is more than a ring of frames behind: this one is left out, and the encoder repeats.
                 Err(gpu::Error::RingFull) => return Ok(()),
                 Err(error) => return Err(error),
             }
             errors.extend_from_slice(canvas.compositor.problems());
-            canvas.awaited.push_back(Awaited::Drawn { planned_at });
             // With something missing it is drawn again, until all is there.
             canvas.shown = (!canvas.compositor.is_pending()).then_some(next);
             self.count(canvas, number);
@@ -242,13 +248,17 @@ impl Renderer {
     fn collect(&mut self, canvas: &mut Canvas, deadline: Duration) -> Result<(), gpu::Error> {
         while let Some(awaited) = canvas.awaited.front() {
             match *awaited {
-                Awaited::Unchanged { number } => self.producer.publish_unchanged(number),
-                Awaited::Drawn { planned_at } => {
+                Awaited::Unchanged { number } => {
+                    self.producers.iter_mut().for_each(|producer| producer.publish_unchanged(number));
+                }
+                Awaited::Submitted { planned_at } => {
                     let wait = deadline.saturating_sub(self.clock.now());
                     if !self.collect_one(&mut canvas.compositor, wait)? {
                         return Ok(());
                     }
-                    self.metrics.render_seconds.observe((self.clock.now() - planned_at).as_secs_f64());
+                    if let Some(planned_at) = planned_at {
+                        self.metrics.render_seconds.observe((self.clock.now() - planned_at).as_secs_f64());
+                    }
                 }
             }
             canvas.awaited.pop_front();
@@ -256,12 +266,16 @@ impl Renderer {
         Ok(())
     }
 
-    /// Whether the oldest picture came in time.
+    /// Whether the oldest frame's pictures came in time.
     fn collect_one(&mut self, compositor: &mut Compositor, wait: Duration) -> Result<bool, gpu::Error> {
-        self.producer.publish_with(|picture| {
-            let number = compositor.collect(wait, picture)?;
-            Ok(number.map(|number| (number, compositor.collected_damage())))
-        })
+        let collected = compositor.collect_each(wait, |Delivered { frame, rendition, picture }| {
+            let producer = &mut self.producers[rendition];
+            match picture {
+                Some((bytes, damage)) => producer.publish(frame, bytes, &damage),
+                None => producer.publish_unchanged(frame),
+            }
+        })?;
+        Ok(collected.is_some())
     }
 }
 

@@ -198,9 +198,9 @@ impl Sound {
 
     fn send(&self, frame: AudioFrame) {
         self.metrics.audio_frames.inc();
-        self.metrics.encoded_bytes.inc_by(frame.data.len() as u64);
+        self.metrics.audio_bytes.inc_by(frame.data.len() as u64);
         // The mux thread ends only after this one.
-        let _ = self.mux.send(ToMux::Packet(packet(frame)));
+        let _ = self.mux.send(ToMux::Sound(packet(frame)));
     }
 }
 

@@ -1,4 +1,4 @@
-//! The encoder thread: a picture for each tick, an access unit for each picture.
+//! The encoder thread of a rendition: a picture for each tick, an access unit for each picture.
 //!
 //! It waits for frame `n` until three frames after it is due, then repeats the last picture: the access units never stop,
 //! whatever the render thread does. An encoder that fails is opened anew on the same thread, and the outputs get its
@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use super::{EncoderSettings, frame_store, metrics::StreamMetrics, mux::ToMux, panic_text, timeline::Timeline};
+use super::{EncoderSettings, frame_store, metrics::RenditionMetrics, mux::ToMux, panic_text, timeline::Timeline};
 use crate::{
     base::clock::Clock,
     encode::{self, AccessUnit, Encoder, OpenError, Origin, ParameterSets, Request, Tuning},
@@ -31,13 +31,16 @@ const RESTART_PAUSE: Duration = Duration::from_millis(500);
 /// The encoder thread's share of a stream.
 #[derive(Debug)]
 pub(super) struct VideoEncoder {
+    /// The rendition's index.
+    pub(super) rendition: usize,
     pub(super) settings: EncoderSettings,
     pub(super) clock: Arc<dyn Clock>,
+    /// At the rendition's own rate.
     pub(super) timeline: Timeline,
     pub(super) consumer: frame_store::Consumer,
     pub(super) mux: SyncSender<ToMux>,
     pub(super) bitrate_kbps: Arc<AtomicU32>,
-    pub(super) metrics: StreamMetrics,
+    pub(super) metrics: RenditionMetrics,
     pub(super) is_stopping: Arc<AtomicBool>,
 }
 
@@ -138,14 +141,15 @@ impl VideoEncoder {
         .inc();
         self.metrics.frames_encoded.inc();
         self.metrics.encoded_bytes.inc_by(unit.nalus.len() as u64);
+        let packet = packet(unit, &self.settings);
         // The mux thread ends only after this one.
-        let _ = self.mux.send(ToMux::Packet(packet(unit, &self.settings)));
+        let _ = self.mux.send(ToMux::Picture { rendition: self.rendition, packet });
     }
 
     fn reopen(&mut self) -> Option<Box<dyn Encoder>> {
         match open(&self.settings).map_err(|error| error.to_string()).and_then(|encoder| {
             let header = sequence_header(encoder.parameter_sets()).map_err(|error| error.to_string())?;
-            let _ = self.mux.send(ToMux::VideoHeader(header));
+            let _ = self.mux.send(ToMux::VideoHeader { rendition: self.rendition, header });
             Ok(encoder)
         }) {
             Ok(encoder) => Some(encoder),

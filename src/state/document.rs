@@ -8,10 +8,12 @@ use std::{sync::Arc, time::Duration};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
+use super::rendition::{self, Rendition};
 use crate::{
     audio::{self, Mix},
-    base::{id::Id, secret::Secret},
+    base::{id::Id, rate::FrameRate, secret::Secret, size::Size},
     encode::{self, Backend, Codec, Nvenc, Tuning},
+    gpu::Fit,
     output::{Limits, Spec},
     pipeline::{self, EncoderSettings, SoundSettings},
     rtmp::{self, Endpoint, auth::Credentials},
@@ -45,6 +47,9 @@ pub struct Document {
     pub default_transition: Transition,
     /// How the picture is encoded.
     pub encoder: Encoder,
+    /// Other pictures of the canvas.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub renditions: Vec<Rendition>,
     /// How the sound is made.
     pub audio: Audio,
     /// Whether it starts with the daemon, or as soon as it is created.
@@ -85,7 +90,22 @@ impl Default for Encoder {
 }
 
 impl Encoder {
-    fn check(&self, check: &mut Check) {
+    /// From keyframe to keyframe.
+    pub fn keyframe_interval(&self) -> Duration {
+        Duration::from_millis(u64::from(self.keyframe_interval_ms))
+    }
+
+    /// What a picture of this size and rate is encoded with.
+    fn settings(&self, size: Size, rate: FrameRate) -> EncoderSettings {
+        let interval = self.keyframe_interval();
+        let mut settings = EncoderSettings::new(self.backend, size, rate, self.bitrate_kbps, interval);
+        settings.config.codec = self.codec;
+        settings.config.tuning = self.tuning;
+        settings.config.nvenc = self.nvenc;
+        settings
+    }
+
+    pub(super) fn check(&self, check: &mut Check) {
         let bitrates = f64::from(encode::BITRATE_KBPS_MIN)..=f64::from(encode::BITRATE_KBPS_MAX);
         check.range("/bitrateKbps", f64::from(self.bitrate_kbps), bitrates);
         check.range("/keyframeIntervalMs", f64::from(self.keyframe_interval_ms), KEYFRAME_INTERVALS_MS);
@@ -154,6 +174,8 @@ pub struct Output {
     /// Their password; like the key it may be `env:NAME`, and is never shown.
     #[serde(skip)]
     pub password: Option<Secret>,
+    /// Which rendition it gets.
+    pub rendition: Id,
     /// Whether it is published to.
     pub enabled: bool,
 }
@@ -166,6 +188,8 @@ struct OutputDocument {
     key: Option<Secret>,
     username: Option<String>,
     password: Option<Secret>,
+    #[serde(default = "rendition::main_id")]
+    rendition: Id,
     #[serde(default = "default_true")]
     enabled: bool,
 }
@@ -177,7 +201,7 @@ fn default_true() -> bool {
 impl Output {
     /// Reads and checks an output's document.
     pub fn read(value: Value) -> Result<Self, Problems> {
-        let OutputDocument { id, url, key, username, password, enabled } = check::read(value)?;
+        let OutputDocument { id, url, key, username, password, rendition, enabled } = check::read(value)?;
         let at = |pointer: &str, message: String| Problems::from(Problem { pointer: pointer.into(), message });
         let (url, key) = match key {
             Some(key) => (url, key),
@@ -186,7 +210,7 @@ impl Output {
                 (inside.tc_url, inside.stream_key)
             }
         };
-        let output = Self { id, url, key, username, password, enabled };
+        let output = Self { id, url, key, username, password, rendition, enabled };
         output.spec().map_err(|error| at(&error.pointer(), error.to_string()))?;
         Ok(output)
     }
@@ -207,6 +231,7 @@ impl Output {
         }
         let mut document = serde_json::json!({
             "id": self.id, "url": self.url, "key": self.key.expose(), "enabled": self.enabled,
+            "rendition": self.rendition,
             "username": self.username, "password": self.password.as_ref().map(Secret::expose),
         });
         json_patch::merge(&mut document, patch);
@@ -297,6 +322,8 @@ struct Raw {
     canvas: Canvas,
     #[serde(default)]
     encoder: Encoder,
+    #[serde(default)]
+    renditions: Vec<Value>,
     audio: Option<Value>,
     #[serde(default = "default_true")]
     auto_start: bool,
@@ -336,6 +363,10 @@ impl Document {
         let default_transition = raw.default_transition.map(Transition::read).transpose();
         let default_transition = default_transition.map_err(|problems| problems.under("/defaultTransition"))?;
         let default_transition = default_transition.unwrap_or_default();
+        let mut check = Check::default();
+        check.part("/encoder", |check| raw.encoder.check(check));
+        check.finish()?;
+        let renditions = rendition::read(raw.renditions, &show.canvas, &raw.encoder);
         let document = Self {
             id: raw.id,
             name: raw.name,
@@ -343,6 +374,7 @@ impl Document {
             preview: raw.preview,
             default_transition,
             encoder: raw.encoder,
+            renditions: renditions.map_err(|problems| problems.under("/renditions"))?,
             audio: raw
                 .audio
                 .map(Audio::read)
@@ -358,7 +390,9 @@ impl Document {
             let is_there = document.show.scene(scene.as_str()).is_some();
             check.that("/preview", is_there, || format!("there is no scene `{scene}`"));
         }
-        check.part("/encoder", |check| document.encoder.check(check));
+        for (i, output) in document.outputs.iter().enumerate() {
+            check.part(&format!("/outputs/{i}"), |check| document.check_output(output, check));
+        }
         check.finish().map(|()| document)
     }
 
@@ -386,24 +420,56 @@ impl Document {
         }
         let mut document = Self::read_parts(value)?;
         document.outputs = self.outputs.clone();
-        Ok(document)
+        let mut check = Check::default();
+        for output in &document.outputs {
+            check.that("/renditions", document.has_rendition(&output.rendition), || {
+                format!("rendition `{}` is in use by output `{}`: take that away first", output.rendition, output.id)
+            });
+        }
+        check.finish().map(|()| document)
+    }
+
+    /// Whether there is such a rendition, the main one among them.
+    pub fn has_rendition(&self, id: &Id) -> bool {
+        id.as_str() == rendition::MAIN || self.renditions.iter().any(|rendition| rendition.id == *id)
+    }
+
+    /// An output must be of a rendition that there is.
+    pub(super) fn check_output(&self, output: &Output, check: &mut Check) {
+        check.that("/rendition", self.has_rendition(&output.rendition), || {
+            let others: String = self.renditions.iter().map(|rendition| format!(", {}", rendition.id)).collect();
+            format!("there is no rendition `{}`: use {}{others}", output.rendition, rendition::MAIN)
+        });
+    }
+
+    /// How each rendition is encoded, the main one first.
+    pub fn encoders(&self) -> impl Iterator<Item = (Id, &Encoder)> {
+        let others = self.renditions.iter().map(|rendition| (rendition.id.clone(), &rendition.encoder));
+        std::iter::once((rendition::main_id(), &self.encoder)).chain(others)
     }
 
     /// What the pipeline is started with.
     pub fn pipeline_config(&self) -> pipeline::Config {
-        let canvas = &self.show.canvas;
-        let interval = Duration::from_millis(u64::from(self.encoder.keyframe_interval_ms));
-        let (backend, bitrate_kbps) = (self.encoder.backend, self.encoder.bitrate_kbps);
-        let mut encoder = EncoderSettings::new(backend, canvas.size, canvas.fps, bitrate_kbps, interval);
-        encoder.config.codec = self.encoder.codec;
-        encoder.config.tuning = self.encoder.tuning;
-        encoder.config.nvenc = self.encoder.nvenc;
         pipeline::Config {
             id: self.id.clone(),
             show: self.show.clone(),
-            encoder,
+            renditions: self.pictures(),
             sound: SoundSettings { mix: self.audio.mix.clone(), bitrate_kbps: self.audio.bitrate_kbps },
         }
+    }
+
+    /// What the pipeline makes of the canvas, the main rendition first.
+    fn pictures(&self) -> Vec<pipeline::Rendition> {
+        let Canvas { size, fps, .. } = self.show.canvas;
+        let encoder = self.encoder.settings(size, fps);
+        let main = pipeline::Rendition { id: rendition::main_id(), fit: Fit::default(), every: 1, encoder };
+        let others = self.renditions.iter().map(|rendition| pipeline::Rendition {
+            id: rendition.id.clone(),
+            fit: rendition.fit,
+            every: rendition.every,
+            encoder: rendition.encoder.settings(rendition.size, rendition.rate),
+        });
+        std::iter::once(main).chain(others).collect()
     }
 }
 
@@ -484,6 +550,7 @@ mod tests {
             "/outputs/0/url"
         );
         assert_eq!(problem(json!({ "id": "m", "nmae": "x" })).0, "/nmae");
+        assert_eq!(problem(json!({ "id": "m", "renditions": [{ "id": "x", "fps": "7" }] })).0, "/renditions/0/fps");
     }
 
     #[test]
@@ -515,6 +582,31 @@ mod tests {
         assert_eq!((apart.url.as_str(), apart.key.expose()), ("rtmp://other/app/instance", "two"));
         let written = serde_json::to_value(&output).unwrap();
         assert_eq!(output.patched(&written).unwrap(), output, "what was read may be written back");
+    }
+
+    #[test]
+    fn an_output_is_of_a_rendition_that_there_is() {
+        let output = |rendition: &str| json!({ "id": "o", "url": "rtmp://host/app/key", "rendition": rendition });
+        let with = |rendition: &str| json!({ "id": "m", "renditions": [{ "id": "mobile", "width": 640, "height": 360 }], "outputs": [output(rendition)] });
+        let document = read(with("mobile")).unwrap();
+        assert_eq!(document.outputs[0].rendition.as_str(), "mobile");
+        assert_eq!(read(with("main")).unwrap().outputs[0].rendition.as_str(), "main");
+        let (pointer, message) = problem(with("tablet"));
+        assert_eq!(
+            (pointer.as_str(), &message[..]),
+            ("/outputs/0/rendition", "there is no rendition `tablet`: use main, mobile")
+        );
+        let gone = document.patched(&json!({ "renditions": [] })).unwrap_err();
+        assert_eq!(gone.0[0].pointer, "/renditions");
+        assert!(gone.to_string().contains("in use by output `o`"), "{gone}");
+        assert!(document.patched(&json!({ "renditions": [{ "id": "mobile", "fps": "10" }] })).is_ok());
+        // What a rendition does not name follows the stream's encoder.
+        let faster = document.patched(&json!({ "encoder": { "keyframeIntervalMs": 1000 } })).unwrap();
+        assert_eq!(faster.renditions[0].encoder.keyframe_interval_ms, 1000);
+        assert_eq!(
+            read(with("main")).unwrap().outputs[0].patched(&json!({ "rendition": "x" })).unwrap().rendition.as_str(),
+            "x"
+        );
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! Documents live in memory; a store that survives the process is not here yet.
 
 pub mod document;
+pub mod rendition;
 mod scenes;
 mod sound;
 
@@ -28,14 +29,14 @@ use crate::{
     base::{clock::Clock, id::Id},
     output::{Network, Stats},
     pipeline::{
-        self, Applied, CaptureError, Devices, Heard, StartError, Still,
+        self, Applied, CaptureError, Devices, Heard, Report, StartError, Still,
         metrics::{Families, StreamMetrics},
         prepare::{missing_fonts, prepare},
     },
     scene::{
         LAYERS_MAX, Layer, LayerError, Moment, Scene, Show,
         animation::Event,
-        check::{Problem, Problems},
+        check::{Check, Problem, Problems},
         content::{Action, Refused},
     },
 };
@@ -182,12 +183,10 @@ pub struct Snapshot {
 pub struct Live {
     /// Time since it was started.
     pub uptime: Duration,
-    /// The encoder in use.
-    pub backend: &'static str,
     /// Counters.
     pub metrics: StreamMetrics,
-    /// Its outputs.
-    pub outputs: Vec<Stats>,
+    /// Its renditions, the main one first.
+    pub renditions: Vec<Report>,
     /// Layers that cannot be shown.
     pub layer_errors: Vec<LayerError>,
     /// What its meters showed in the last second.
@@ -196,6 +195,13 @@ pub struct Live {
     pub animation_events: Vec<Event>,
     /// Layers that are shown, but not as they should be.
     pub layer_warnings: Vec<LayerError>,
+}
+
+impl Live {
+    /// Every output, with the rendition that it gets.
+    pub fn outputs(&self) -> impl Iterator<Item = (&Id, &Stats)> {
+        self.renditions.iter().flat_map(|rendition| rendition.outputs.iter().map(|output| (&rendition.id, output)))
+    }
 }
 
 /// What all streams are made with.
@@ -366,9 +372,8 @@ impl Streams {
         let current = entry.lock();
         Ok(current.stream.as_ref().map(|stream| Live {
             uptime: stream.uptime(),
-            backend: stream.backend(),
             metrics: stream.metrics().clone(),
-            outputs: stream.output_stats(),
+            renditions: stream.renditions(),
             sound: stream.sound_levels(),
             layer_errors: stream.layer_errors(),
             animation_events: stream.animation_events(),
@@ -412,12 +417,14 @@ impl Streams {
         let opened = if is_mixed { self.open_sources(&entry, &document.audio.mix).await? } else { Vec::new() };
         let mut current = entry.lock();
         if current.stream.is_some() && needs_restart(&before, &document) {
-            let fix = "stop it to change canvas, codec, keyframe interval or the sound's bitrate";
+            let fix = "stop it to change canvas, renditions, codec, keyframe interval or the sound's bitrate";
             return Err(Error::State { id: document.id, state: current.state(), fix });
         }
         if let Some(stream) = &current.stream {
-            stream.set_bitrate_kbps(document.encoder.bitrate_kbps);
+            document.encoders().for_each(|(id, encoder)| stream.set_bitrate_kbps(&id, encoder.bitrate_kbps));
         }
+        let gone: Vec<_> = before.encoders().filter(|(id, _)| !document.has_rendition(id)).collect();
+        gone.iter().for_each(|(rendition, _)| self.services.families.forget_rendition(&document.id, rendition));
         let heard = is_mixed.then(|| current.put_mix(&mut document, opened)).flatten();
         let Receipt { revision, applied, item: () } = current.commit(document, ());
         // All of it is there when picture and sound are.
@@ -430,8 +437,14 @@ impl Streams {
         let (entry, _writing) = self.write(id).await?;
         entry.end_run().await;
         self.entries().remove(id);
-        self.services.families.forget(&entry.lock().document.id);
+        self.forget_metrics(&entry.lock().document);
         Ok(())
+    }
+
+    fn forget_metrics(&self, document: &Document) {
+        let families = &self.services.families;
+        families.forget(&document.id);
+        document.encoders().for_each(|(rendition, _)| families.forget_rendition(&document.id, &rendition));
     }
 
     /// Starts a stream; one that runs stays as it is.
@@ -457,7 +470,7 @@ impl Streams {
         let stream = started.map_err(|source| Error::Start { id: document.id.clone(), source })?;
         for output in document.outputs.iter().filter(|output| output.enabled) {
             match output.spec() {
-                Ok(spec) => stream.add_output(spec, &self.services.network),
+                Ok(spec) => stream.add_output(spec, &output.rendition, &self.services.network),
                 // Its variable was taken away since it was checked; the other outputs go on.
                 Err(error) => tracing::error!(output = %output.id, %error, "output not started"),
             }
@@ -490,7 +503,7 @@ impl Streams {
     /// Stops a stream, forgets its counters and starts it anew with the same document.
     pub async fn reset(&self, id: &str) -> Result<Receipt<Snapshot>, Error> {
         let stopped = self.stop(id).await?;
-        self.services.families.forget(&stopped.item.document.id);
+        self.forget_metrics(&stopped.item.document);
         self.start(id).await
     }
 
@@ -672,12 +685,15 @@ impl Streams {
         let mut document = (*entry.lock().document()).clone();
         let (edited, item) = edit(&mut document.outputs)?;
         let output = document.outputs.iter().find(|output| output.id == edited && output.enabled);
-        let spec = output.map(document::Output::spec).transpose();
-        let spec = spec.map_err(|error| fixed("/url", &error.to_string()))?;
+        let mut check = Check::default();
+        output.into_iter().for_each(|output| document.check_output(output, &mut check));
+        check.finish()?;
+        let spec = output.map(|output| Ok((output.spec()?, output.rendition.clone()))).transpose();
+        let spec = spec.map_err(|error: document::InvalidOutput| fixed("/url", &error.to_string()))?;
         let mut current = entry.lock();
         if let Some(stream) = &current.stream {
             match spec {
-                Some(spec) => stream.add_output(spec, &self.services.network),
+                Some((spec, rendition)) => stream.add_output(spec, &rendition, &self.services.network),
                 None => drop(self.services.network.runtime.spawn(stream.remove_output(&edited))),
             }
         }
@@ -831,5 +847,7 @@ fn needs_restart(before: &Document, after: &Document) -> bool {
     let bitrate_kbps = after.encoder.bitrate_kbps;
     (was.size, was.fps) != (is.size, is.fps)
         || document::Encoder { bitrate_kbps, ..before.encoder.clone() } != after.encoder
+        || before.renditions.len() != after.renditions.len()
+        || before.renditions.iter().zip(&after.renditions).any(|(was, is)| !was.is_alike(is))
         || before.audio.bitrate_kbps != after.audio.bitrate_kbps
 }

@@ -10,7 +10,10 @@ use prometheus::{
     proto::MetricFamily,
 };
 
-use crate::{output::State, state::Streams};
+use crate::{
+    output::State,
+    state::{Live, Streams},
+};
 
 /// Everything that is counted.
 #[derive(Debug)]
@@ -155,7 +158,7 @@ impl Collector for Outputs {
             let id = snapshot.document.id.as_str();
             // A stream that was deleted since the list was made has no outputs.
             let live = self.streams.live(id).ok().flatten();
-            live.iter().flat_map(|live| &live.outputs).for_each(|stats| families.observe(id, stats));
+            live.iter().flat_map(Live::outputs).for_each(|(_, stats)| families.observe(id, stats));
         }
         families.collectors().iter().flat_map(|family| family.collect()).collect()
     }

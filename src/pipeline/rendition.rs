@@ -1,0 +1,160 @@
+//! Renditions: the pictures of one canvas that are encoded side by side, each in its own size, rate and bitrate.
+//!
+//! ```text
+//!  canvas 1920x1080, 30/s ─┬─► main    1920x1080, 30/s ─► encode-ID-main   ─► interleave ─► outputs
+//!                          └─► mobile   640x360,  15/s ─► encode-ID-mobile ─► interleave ─► outputs
+//!  sound ── encoded once ──────────────────────────────────── to each ───────────┘
+//! ```
+//!
+//! A frame of a slower rendition is a frame of the canvas whose number is a multiple; it counts them itself, at its own
+//! rate, so its timestamps are exact. Those that show the same picture share it. Their keyframes come at the same times:
+//! whoever makes the settings sees to that.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering},
+};
+
+use super::{EncoderSettings, metrics::RenditionMetrics, mux::FanOut};
+use crate::{
+    base::{id::Id, rate::FrameRate, size::Size},
+    encode::Encoder,
+    gpu::{Fit, Framing},
+    output::{Headers, Stats},
+};
+
+/// What a rendition is made with.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rendition {
+    /// Unique in its stream; in threads, logs and metrics.
+    pub id: Id,
+    /// How the canvas lies in a picture of another shape.
+    pub fit: Fit,
+    /// Frames of the canvas for one of its own, at least 1.
+    pub every: u64,
+    /// How it is encoded; size and rate of the picture stand there.
+    pub encoder: EncoderSettings,
+}
+
+impl Rendition {
+    /// Its picture of a canvas.
+    pub(super) fn framing(&self, canvas: Size) -> Framing {
+        Framing::of(canvas, self.encoder.config.size, self.fit)
+    }
+}
+
+/// Renditions that show the same picture.
+#[derive(Debug, PartialEq)]
+pub(super) struct Shared {
+    pub(super) framing: Framing,
+    /// Their indices.
+    pub(super) renditions: Vec<usize>,
+}
+
+/// Each different picture of these renditions, in order.
+pub(super) fn pictures(renditions: &[Rendition], canvas: Size) -> Vec<Shared> {
+    let mut pictures: Vec<Shared> = Vec::new();
+    for (index, rendition) in renditions.iter().enumerate() {
+        let framing = rendition.framing(canvas);
+        match pictures.iter_mut().find(|picture| picture.framing == framing) {
+            Some(picture) => picture.renditions.push(index),
+            None => pictures.push(Shared { framing, renditions: vec![index] }),
+        }
+    }
+    pictures
+}
+
+/// A rendition that is on air, as the stream's handle has it.
+#[derive(Debug)]
+pub(super) struct Running {
+    pub(super) id: Id,
+    pub(super) backend: &'static str,
+    pub(super) size: Size,
+    pub(super) rate: FrameRate,
+    pub(super) fan_out: Arc<FanOut>,
+    pub(super) bitrate_kbps: Arc<AtomicU32>,
+    pub(super) metrics: RenditionMetrics,
+}
+
+/// What a rendition shows of itself.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// Its id.
+    pub id: Id,
+    /// The encoder in use.
+    pub backend: &'static str,
+    /// Its picture's size.
+    pub size: Size,
+    /// Its frames per second.
+    pub rate: FrameRate,
+    /// Its counters.
+    pub metrics: RenditionMetrics,
+    /// Its outputs.
+    pub outputs: Vec<Stats>,
+}
+
+impl Running {
+    pub(super) fn new(
+        rendition: &Rendition,
+        encoder: &dyn Encoder,
+        headers: Headers,
+        metrics: RenditionMetrics,
+    ) -> Self {
+        let config = &rendition.encoder.config;
+        Self {
+            id: rendition.id.clone(),
+            backend: encoder.backend(),
+            size: config.size,
+            rate: config.rate,
+            fan_out: Arc::new(FanOut::new(headers)),
+            bitrate_kbps: Arc::new(AtomicU32::new(config.bitrate_kbps)),
+            metrics,
+        }
+    }
+
+    pub(super) fn report(&self) -> Report {
+        Report {
+            id: self.id.clone(),
+            backend: self.backend,
+            size: self.size,
+            rate: self.rate,
+            metrics: self.metrics.clone(),
+            outputs: self.fan_out.stats(),
+        }
+    }
+
+    pub(super) fn set_bitrate_kbps(&self, bitrate_kbps: u32) {
+        self.bitrate_kbps.store(bitrate_kbps, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::encode::Backend;
+
+    fn rendition(id: &str, (width, height): (u32, u32), fit: Fit) -> Rendition {
+        let (size, rate) = (Size::new(width, height).unwrap(), FrameRate::new(30, 1).unwrap());
+        let encoder = EncoderSettings::new(Backend::Auto, size, rate, 1000, Duration::from_secs(2));
+        Rendition { id: Id::new(id).unwrap(), fit, every: 1, encoder }
+    }
+
+    #[test]
+    fn the_same_picture_is_made_once() {
+        let canvas = Size::new(1920, 1080).unwrap();
+        let renditions = [
+            rendition("main", (1920, 1080), Fit::Contain),
+            rendition("mobile", (1280, 720), Fit::Contain),
+            rendition("cheap", (1920, 1080), Fit::Cover),
+            rendition("filled", (1280, 720), Fit::Fill),
+            rendition("square", (720, 720), Fit::Contain),
+            rendition("cut", (720, 720), Fit::Cover),
+        ];
+        let pictures = pictures(&renditions, canvas);
+        let shared: Vec<_> = pictures.iter().map(|picture| &picture.renditions[..]).collect();
+        // In a picture of the canvas's own shape it lies the same way however it is fitted.
+        assert_eq!(shared, [&[0, 2][..], &[1, 3], &[4], &[5]]);
+    }
+}
