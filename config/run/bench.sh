@@ -8,4 +8,5 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 need_packages "${packages_build[@]}" "${packages_runtime[@]}" "${packages_stream[@]}"
 need_cargo
 cargo bench --locked --bench picture
+cargo bench --locked --bench sound
 cargo bench --locked --bench air
