@@ -8,15 +8,18 @@
 //! Left out: coverage as a guide, which needs a nightly compiler.
 
 use std::{
+    cell::Cell,
     fs,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use bytes::Bytes;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use stream_manager::{
     aac::{self, AudioSpecificConfig},
+    audio::{Mix, Mixer, SILENT_BLOCK},
     base::secret::Secret,
     h264::{AvcConfig, Splicer, annex_b, append_length_prefixed},
     rtmp::{
@@ -236,4 +239,33 @@ fn aac() {
             assert!(raw.len() < input.len());
         }
     });
+}
+
+/// Documents of a mix: one that is taken is written as what it is, and sounds below full scale.
+#[test]
+fn mix() {
+    let tone = r#"{"id": "a", "type": "tone", "frequencyHz": 440, "levelDbfs": -3, "gainDb": 12.5, "pan": -0.5, "delayMs": 20,
+        "fade": {"fromDb": -40, "startMs": 10, "durationMs": 300, "easing": "cubic-bezier(0.1, 2, 0.9, -1)"}}"#;
+    let music = r#"{"id": "b", "type": "tone", "solo": true, "fade": {"durationMs": 1e3, "easing": "easeOutElastic"},
+        "duck": {"under": "a", "thresholdDbfs": -30, "reductionDb": 9, "attackMs": 5, "releaseMs": 50}, "followLayer": "c"}"#;
+    let whole = r#""gainDb": 6, "limiter": {"ceilingDbtp": -0.5, "releaseMs": 20}, "silence": {"thresholdDbfs": -50}"#;
+    let seeds = [format!(r#"{{"sources": [{tone}, {music}], {whole}}}"#), format!(r#"{{"sources": [{tone}]}}"#)];
+    let mixed = Cell::new(0);
+    fuzz("mix", &seeds.map(String::into_bytes), |input| {
+        let Ok(value) = serde_json::from_slice(input) else { return };
+        let Ok(mix) = Mix::read(value) else { return };
+        assert_eq!(Mix::read(serde_json::to_value(&mix).unwrap()).unwrap(), mix);
+        mixed.set(mixed.get() + 1);
+        // Mixing takes longer than reading.
+        if mixed.get() > 300 {
+            return;
+        }
+        let opened = mix.opened_since(&Mix::default());
+        let is_limited = mix.limiter.enabled;
+        let (mut mixer, mut block) = (Mixer::new(Arc::new(mix), opened), SILENT_BLOCK);
+        mixer.block(480, &mut |_, _| 0.7, &mut block);
+        assert!(block.as_flattened().iter().all(|sample| sample.is_finite() && (!is_limited || sample.abs() <= 1.0)));
+    });
+    let is_replayed = std::env::var_os("FUZZ_INPUT").is_some();
+    assert!(mixed.get() > 20 || is_replayed, "hardly any input is a document");
 }
