@@ -17,9 +17,8 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use serde_json::Value;
-use servers::{FfmpegListener, Nginx, NodeMediaServer, certificates::Authority, ffmpeg, ffprobe_json};
+use servers::{FfmpegListener, Nginx, NodeMediaServer, certificates::Authority, clip::Clip, ffmpeg, ffprobe_json};
 use stream_manager::{
     base::{id::Id, secret::Secret},
     output::{Headers, Kind, Limits, Network, Output, Packet, Spec, State, tls::Tls},
@@ -31,8 +30,6 @@ use tokio::{io::AsyncWriteExt, runtime::Handle, time::timeout};
 const KEY: &str = "some_key";
 /// The stream's age at the first packet, in ms.
 const AGE_MS: u64 = 3_600_000;
-/// `@setDataFrame` as an AMF 0 string: an RTMP server wants it in front of what a file has.
-const SET_DATA_FRAME: &[u8] = b"\x02\x00\x0d@setDataFrame";
 
 /// Three seconds of picture and sound with an IDR each second.
 fn make_clip(path: &Path) {
@@ -43,50 +40,6 @@ fn make_clip(path: &Path) {
     arguments.extend(["-metadata", "title=what the metadata says"]);
     arguments.push(path.to_str().unwrap());
     ffmpeg(&arguments);
-}
-
-/// An FLV file taken apart.
-#[derive(Debug)]
-struct Clip {
-    headers: Headers,
-    packets: Vec<Packet>,
-}
-
-impl Clip {
-    fn read(path: &Path) -> Self {
-        let mut headers = Headers { metadata: Bytes::new(), video: Bytes::new(), audio: Bytes::new() };
-        let mut packets = Vec::new();
-        for (tag_type, time_ms, body) in tags(fs::read(path).unwrap().into()) {
-            let (is_media, dts_ms) = (body[1] == 1, AGE_MS + time_ms);
-            match (tag_type, is_media) {
-                (18, _) => headers.metadata = [SET_DATA_FRAME, &body].concat().into(),
-                (9, true) => {
-                    packets.push(Packet { kind: Kind::Video { is_key: body[0] >> 4 == 1 }, dts_ms, body: body.into() });
-                }
-                (9, false) if body[1] == 0 => headers.video = body,
-                (8, true) => packets.push(Packet { kind: Kind::Audio, dts_ms, body: body.into() }),
-                (8, false) => headers.audio = body,
-                _ => {} // the end of the sequence
-            }
-        }
-        Self { headers, packets }
-    }
-}
-
-/// The tags of a file: `(type, time in ms, body)`.
-fn tags(mut file: Bytes) -> Vec<(u8, u64, Bytes)> {
-    const HEADER_LEN: usize = 9 + 4;
-    const TAG_HEADER_LEN: usize = 11;
-    let _ = file.split_to(HEADER_LEN);
-    let mut tags = Vec::new();
-    while file.len() >= TAG_HEADER_LEN {
-        let header = file.split_to(TAG_HEADER_LEN);
-        let number = |bytes: &[u8]| bytes.iter().fold(0, |number, &byte| number << 8 | u64::from(byte));
-        let (len, time_ms) = (number(&header[1..4]), u64::from(header[7]) << 24 | number(&header[4..7]));
-        tags.push((header[0], time_ms, file.split_to(usize::try_from(len).unwrap())));
-        let _back_pointer = file.split_to(4);
-    }
-    tags
 }
 
 /// A network that trusts the machine's roots and these.
@@ -187,7 +140,7 @@ async fn nginx_rtmp_receives_what_was_sent() {
     let directory = tempfile::tempdir().unwrap();
     let sent = directory.path().join("clip.flv");
     make_clip(&sent);
-    let (clip, nginx) = (Clip::read(&sent), Nginx::start());
+    let (clip, nginx) = (Clip::read(&sent, AGE_MS), Nginx::start());
     finish(start(clip.headers, &nginx.address()).await, &clip.packets).await;
     assert_received(&nginx.recording(KEY), &sent);
 }
@@ -197,7 +150,7 @@ async fn ffmpeg_receives_what_was_sent() {
     let directory = tempfile::tempdir().unwrap();
     let sent = directory.path().join("clip.flv");
     make_clip(&sent);
-    let (clip, mut listener) = (Clip::read(&sent), FfmpegListener::start(KEY));
+    let (clip, mut listener) = (Clip::read(&sent, AGE_MS), FfmpegListener::start(KEY));
     finish(start(clip.headers, &listener.address()).await, &clip.packets).await;
     let received = listener.finish();
     assert_received(&received, &sent);
@@ -211,7 +164,7 @@ async fn a_server_that_is_restarted_gets_a_stream_that_begins_anew() {
     let directory = tempfile::tempdir().unwrap();
     let sent = directory.path().join("clip.flv");
     make_clip(&sent);
-    let (clip, mut nginx) = (Clip::read(&sent), Nginx::start());
+    let (clip, mut nginx) = (Clip::read(&sent, AGE_MS), Nginx::start());
     let output = start(clip.headers, &nginx.address()).await;
     clip.packets.iter().for_each(|packet| output.push(packet));
     nginx.kill();
@@ -237,7 +190,7 @@ async fn a_server_behind_tls_receives_what_was_sent() {
     let sent = directory.path().join("clip.flv");
     make_clip(&sent);
     let (authority, path) = authority(directory.path());
-    let (clip, nginx) = (Clip::read(&sent), Nginx::start_with_tls(&authority.issue("localhost")));
+    let (clip, nginx) = (Clip::read(&sent, AGE_MS), Nginx::start_with_tls(&authority.issue("localhost")));
     let address = format!("rtmps://localhost:{}/live", nginx.port());
     let output = spawn(clip.headers, &address, &network(&[path]));
     reach(&output, |state| *state == State::Publishing).await;
@@ -253,7 +206,7 @@ async fn node_media_server_receives_what_was_sent() {
     let (authority, path) = authority(directory.path());
     let server = NodeMediaServer::start(&authority.issue("localhost"));
     for (key, address) in [("plain", server.address()), ("secure", server.tls_address())] {
-        let clip = Clip::read(&sent);
+        let clip = Clip::read(&sent, AGE_MS);
         let destination = Endpoint::with_key_apart(&address, &Secret::new(key)).unwrap();
         let spec = Spec::new(Id::new("test").unwrap(), destination, Limits::default());
         let output = Output::spawn(&network(slice::from_ref(&path)), spec, Arc::new(clip.headers));
@@ -283,7 +236,7 @@ async fn a_server_that_is_not_who_it_should_be_gets_nothing() {
         ),
     ] {
         let address = format!("rtmps://localhost:{}/live", nginx.port());
-        let output = spawn(Clip::read(&sent).headers, &address, &trusting);
+        let output = spawn(Clip::read(&sent, AGE_MS).headers, &address, &trusting);
         reach(&output, |state| matches!(state, State::BackingOff { .. })).await;
         let error = output.stats().last_error.unwrap();
         assert_eq!(error.class, class, "{error:?}");
@@ -300,7 +253,7 @@ async fn a_server_that_does_not_speak_tls_is_told_apart() {
     make_clip(&sent);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("rtmps://localhost:{}/live", listener.local_addr().unwrap().port());
-    let output = spawn(Clip::read(&sent).headers, &address, &network(&[]));
+    let output = spawn(Clip::read(&sent, AGE_MS).headers, &address, &network(&[]));
     let (mut server, _) = listener.accept().await.unwrap();
     server.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
     reach(&output, |state| matches!(state, State::BackingOff { .. })).await;

@@ -31,7 +31,7 @@ pub use self::{
     meter::{Gauge, Levels, Loudness, Measured, Meters, Reading},
     mix::{Duck, Limiter, Mix, SOURCES_MAX, Silence, Strip},
     mixer::{Mixer, Opened, Seen},
-    source::{Source, SourceKind, Tone},
+    source::{Source, SourceKind, SyncBeep, Tone},
 };
 
 /// Samples per second, in each channel.

@@ -7,7 +7,7 @@
 //!
 //! A new type is a struct with serde's `deny_unknown_fields`, a variant here, and its name in [`SourceKind::TYPES`].
 
-use std::{f64::consts::TAU, fmt};
+use std::{f64::consts::TAU, fmt, ops::RangeInclusive};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -19,7 +19,9 @@ use super::{
 use crate::scene::check::{self, Check, Problem, Problems};
 
 /// Frequencies of a tone, in Hz: what is heard.
-const FREQUENCIES_HZ: std::ops::RangeInclusive<f64> = 20.0..=20_000.0;
+const FREQUENCIES_HZ: RangeInclusive<f64> = 20.0..=20_000.0;
+/// From one beep to the next, in milliseconds.
+const INTERVALS_MS: RangeInclusive<f64> = 100.0..=60_000.0;
 
 /// Something that sounds.
 pub trait Source: Send + fmt::Debug {
@@ -36,11 +38,13 @@ pub enum SourceKind {
     Silence(Silence),
     /// A sine.
     Tone(Tone),
+    /// A beep each second.
+    SyncBeep(SyncBeep),
 }
 
 impl SourceKind {
     /// The names of all types, as documents write them.
-    pub const TYPES: &[&str] = &["silence", "tone"];
+    pub const TYPES: &[&str] = &["silence", "tone", "syncBeep"];
 
     /// Reads and checks `type` and the fields of that type.
     pub fn read(mut value: Value) -> Result<Self, Problems> {
@@ -51,6 +55,7 @@ impl SourceKind {
         let kind = match kind.as_str() {
             Some("silence") => check::read(value).map(Self::Silence)?,
             Some("tone") => check::read(value).map(Self::Tone)?,
+            Some("syncBeep") => check::read(value).map(Self::SyncBeep)?,
             Some(other) => return Err(at(format!("unknown type `{other}`, expected one of {}", types()))),
             None => return Err(at("expected a text".into())),
         };
@@ -63,6 +68,7 @@ impl SourceKind {
         match self {
             Self::Silence(_) => {}
             Self::Tone(tone) => tone.check(check),
+            Self::SyncBeep(beep) => beep.check(check),
         }
     }
 
@@ -71,6 +77,7 @@ impl SourceKind {
         match self {
             Self::Silence(_) => "silence",
             Self::Tone(_) => "tone",
+            Self::SyncBeep(_) => "syncBeep",
         }
     }
 
@@ -79,6 +86,7 @@ impl SourceKind {
         match self {
             Self::Silence(silence) => Box::new(*silence),
             Self::Tone(tone) => Box::new(*tone),
+            Self::SyncBeep(beep) => Box::new(*beep),
         }
     }
 }
@@ -120,14 +128,69 @@ impl Default for Tone {
 
 impl Source for Tone {
     fn mix(&mut self, first_sample: u64, out: &mut Block) {
-        let rate = u64::from(SAMPLE_RATE);
         let peak = fader::amplitude(self.level_dbfs);
         for (number, pair) in (first_sample..).zip(out) {
-            // Whole periods fit into a second, so the phase is an integer and stays exact however long the stream runs.
-            let phase = number % rate * u64::from(self.frequency_hz) % rate;
-            let value = ((phase as f64 / rate as f64 * TAU).sin() * peak) as f32;
-            for sample in pair {
-                *sample += value;
+            add(pair, sine(number, self.frequency_hz) * peak);
+        }
+    }
+}
+
+/// A sine that is zero at sample 0. Whole periods fit into a second, so the phase is an integer and stays exact however
+/// long the stream runs.
+fn sine(number: u64, frequency_hz: u32) -> f64 {
+    let rate = u64::from(SAMPLE_RATE);
+    let phase = number % rate * u64::from(frequency_hz) % rate;
+    (phase as f64 / rate as f64 * TAU).sin()
+}
+
+/// The same left and right.
+fn add(pair: &mut [f32; 2], value: f64) {
+    for sample in pair {
+        *sample += value as f32;
+    }
+}
+
+/// A beep that begins at sample 0 and at each interval after it: what the flashes of a picture are held against, to see
+/// whether sound and picture arrive together. At 30000/1001 frames a second, 30 of them are an interval of 1001 ms.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct SyncBeep {
+    /// From the start of one to the start of the next.
+    pub interval_ms: u32,
+    /// How long each is.
+    pub length_ms: u32,
+    /// Whole periods per second.
+    pub frequency_hz: u32,
+    /// Its peak in dB below full scale.
+    pub level_dbfs: f64,
+}
+
+impl SyncBeep {
+    fn check(&self, check: &mut Check) {
+        check.range("/intervalMs", self.interval_ms.into(), INTERVALS_MS);
+        check.range("/lengthMs", self.length_ms.into(), 1.0..=self.interval_ms.into());
+        check.range("/frequencyHz", self.frequency_hz.into(), FREQUENCIES_HZ);
+        check.range("/levelDbfs", self.level_dbfs, SILENT_DB..=0.0);
+    }
+}
+
+impl Default for SyncBeep {
+    /// 40 ms of 1 kHz at each full second: whole periods, and about the length of a frame.
+    fn default() -> Self {
+        let Tone { frequency_hz, level_dbfs } = Tone::ALIGNMENT;
+        Self { interval_ms: 1000, length_ms: 40, frequency_hz, level_dbfs }
+    }
+}
+
+impl Source for SyncBeep {
+    fn mix(&mut self, first_sample: u64, out: &mut Block) {
+        let [interval, length] =
+            [self.interval_ms, self.length_ms].map(|ms| u64::from(ms) * u64::from(SAMPLE_RATE / 1000));
+        let peak = fader::amplitude(self.level_dbfs);
+        for (number, pair) in (first_sample..).zip(out) {
+            let since = number % interval;
+            if since < length {
+                add(pair, sine(since, self.frequency_hz) * peak);
             }
         }
     }
@@ -153,6 +216,19 @@ mod tests {
         }
     }
 
+    /// Two seconds of 30 frames, 30000/1001 a second, into the stream, in the middle of a block.
+    #[test]
+    fn beeps_begin_at_each_interval() {
+        let mut beep = SyncBeep { interval_ms: 1001, length_ms: 10, frequency_hz: 2000, level_dbfs: HALF };
+        let mut block = SILENT_BLOCK;
+        beep.mix(2 * 48_048 - 100, &mut block);
+        for (index, [left, right]) in block.into_iter().enumerate() {
+            let since = index as i64 - 100;
+            let heard = if (0..480).contains(&since) { 0.5 * (since as f64 / 24.0 * TAU).sin() as f32 } else { 0.0 };
+            assert!((left - heard).abs() < 1e-5 && left == right, "{index}: {left} instead of {heard}");
+        }
+    }
+
     #[test]
     fn sources_add_up() {
         let mut block = SILENT_BLOCK;
@@ -170,7 +246,8 @@ mod tests {
         assert_eq!(kind, SourceKind::Tone(Tone { frequency_hz: 440, level_dbfs: -20.0 }));
         assert_eq!(serde_json::to_value(&kind).unwrap(), tone);
         assert_eq!(serde_json::to_value(SourceKind::Silence(Silence {})).unwrap(), json!({ "type": "silence" }));
-        for (kind, name) in [(json!({ "type": "silence" }), "silence"), (tone, "tone")] {
+        let beep = json!({ "type": "syncBeep" });
+        for (kind, name) in [(json!({ "type": "silence" }), "silence"), (tone, "tone"), (beep, "syncBeep")] {
             assert_eq!(SourceKind::read(kind).unwrap().type_name(), name);
             assert!(SourceKind::TYPES.contains(&name));
         }
@@ -180,6 +257,11 @@ mod tests {
             (json!({ "type": 1 }), "/type", "text"),
             (json!({ "type": "tone", "frequencyHz": 19 }), "/frequencyHz", "20 to 20000"),
             (json!({ "type": "tone", "levelDbfs": 0.5 }), "/levelDbfs", "-100 to 0"),
+            (json!({ "type": "syncBeep", "intervalMs": 99 }), "/intervalMs", "100 to 60000"),
+            (json!({ "type": "syncBeep", "intervalMs": 500, "lengthMs": 501 }), "/lengthMs", "1 to 500"),
+            (json!({ "type": "syncBeep", "lengthMs": 0 }), "/lengthMs", "1 to 1000"),
+            (json!({ "type": "syncBeep", "frequencyHz": 0 }), "/frequencyHz", "20 to 20000"),
+            (json!({ "type": "syncBeep", "levelDbfs": 1 }), "/levelDbfs", "-100 to 0"),
         ] {
             let problem = SourceKind::read(wrong).unwrap_err().0.remove(0);
             assert!(problem.pointer == pointer && problem.message.contains(word), "{problem}");

@@ -1,5 +1,5 @@
 //! Real servers and tools for integration tests: nginx-rtmp, plain and behind TLS, node-media-server, FFmpeg as a server,
-//! ffprobe; a proxy that misbehaves and a server that refuses, which are ours.
+//! ffprobe; files to publish; a proxy that misbehaves and a server that refuses, which are ours.
 //!
 //! Each server runs on a free port of loopback with a temporary directory of its own, and is ended by its own process id
 //! when its value is dropped. A missing program fails the test with the line that installs it; nothing is skipped.
@@ -8,6 +8,7 @@
 #![allow(dead_code, reason = "each test crate uses its own part of this module")]
 
 pub(crate) mod certificates;
+pub(crate) mod clip;
 pub(crate) mod proxy;
 pub(crate) mod refuser;
 
@@ -135,6 +136,7 @@ fn nginx_config(directory: &Path, port: u16) -> String {
                 max_message 8m;
                 application live {{
                     live on;
+                    wait_key on;
                     record all;
                     record_path {directory};
                 }}

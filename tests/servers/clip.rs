@@ -1,0 +1,54 @@
+//! An FLV file as a stream's packets, to be published.
+
+use std::{fs, path::Path};
+
+use bytes::Bytes;
+use stream_manager::output::{Headers, Kind, Packet};
+
+/// `@setDataFrame` as an AMF 0 string: an RTMP server wants it in front of what a file has.
+const SET_DATA_FRAME: &[u8] = b"\x02\x00\x0d@setDataFrame";
+
+/// An FLV file taken apart.
+#[derive(Debug)]
+pub(crate) struct Clip {
+    pub(crate) headers: Headers,
+    pub(crate) packets: Vec<Packet>,
+}
+
+impl Clip {
+    /// Reads a file whose first packet is to be so old, in ms.
+    pub(crate) fn read(path: &Path, age_ms: u64) -> Self {
+        let mut headers = Headers { metadata: Bytes::new(), video: Bytes::new(), audio: Bytes::new() };
+        let mut packets = Vec::new();
+        for (tag_type, time_ms, body) in tags(fs::read(path).unwrap().into()) {
+            let (is_media, dts_ms) = (body[1] == 1, age_ms + time_ms);
+            match (tag_type, is_media) {
+                (18, _) => headers.metadata = [SET_DATA_FRAME, &body].concat().into(),
+                (9, true) => {
+                    packets.push(Packet { kind: Kind::Video { is_key: body[0] >> 4 == 1 }, dts_ms, body: body.into() });
+                }
+                (9, false) if body[1] == 0 => headers.video = body,
+                (8, true) => packets.push(Packet { kind: Kind::Audio, dts_ms, body: body.into() }),
+                (8, false) => headers.audio = body,
+                _ => {} // the end of the sequence
+            }
+        }
+        Self { headers, packets }
+    }
+}
+
+/// The tags of a file: `(type, time in ms, body)`.
+fn tags(mut file: Bytes) -> Vec<(u8, u64, Bytes)> {
+    const HEADER_LEN: usize = 9 + 4;
+    const TAG_HEADER_LEN: usize = 11;
+    let _ = file.split_to(HEADER_LEN);
+    let mut tags = Vec::new();
+    while file.len() >= TAG_HEADER_LEN {
+        let header = file.split_to(TAG_HEADER_LEN);
+        let number = |bytes: &[u8]| bytes.iter().fold(0, |number, &byte| number << 8 | u64::from(byte));
+        let (len, time_ms) = (number(&header[1..4]), u64::from(header[7]) << 24 | number(&header[4..7]));
+        tags.push((header[0], time_ms, file.split_to(usize::try_from(len).unwrap())));
+        let _back_pointer = file.split_to(4);
+    }
+    tags
+}
