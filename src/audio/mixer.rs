@@ -13,9 +13,14 @@
 //! Sources are asked for one block ahead, so the limiter costs no time: sample *n* of the mix is made of sample *n* of
 //! each source. A change of the document holds from the next sample that is mixed, which whoever makes it is told.
 //!
+//! A source that panics is silent from then on; the others do not notice.
+//!
 //! Gains are worked out at knots, each 64 samples, and go straight from one to the next.
 
-use std::sync::Arc;
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
 use super::{
     BLOCK_SAMPLES, Block, CHANNELS, SAMPLE_RATE, SILENT_BLOCK, Source,
@@ -24,6 +29,7 @@ use super::{
     limiter::{self, Limiter},
     meter::{BlockLevels, Gauge, Measured, Stereo},
     mix::{Mix, Strip},
+    source::Silence,
 };
 use crate::base::id::Id;
 
@@ -301,12 +307,24 @@ impl Slot {
         Some(std::mem::replace(&mut self.source, next))
     }
 
-    /// Fills `raw`; gives back a source that was replaced. The new one is there from the first sample on if the old one
+    /// Fills `raw`; gives back a source that was replaced or failed. The new one is there from the first sample on if the old one
     /// was silent, otherwise it is led over to.
     fn fetch(&mut self, first: u64, scratch: &mut Block) -> Option<Box<dyn Source>> {
-        fetch(&mut *self.source, first, self.delay, &mut self.raw);
-        let mut next = self.next.take()?;
-        fetch(&mut *next, first, self.delay, scratch);
+        let is_good = fetch(&mut *self.source, first, self.delay, &mut self.raw);
+        // One that failed is silent from now on.
+        let silence = || Box::new(Silence {}) as Box<dyn Source>;
+        let mut next = match self.next.take() {
+            Some(next) => next,
+            None if is_good => return None,
+            None => silence(),
+        };
+        let is_next_good = fetch(&mut *next, first, self.delay, scratch);
+        if !is_next_good {
+            next = silence();
+        }
+        if !(is_good && is_next_good) {
+            tracing::error!(source = %self.id, "a source failed; it is silent");
+        }
         let was_heard = self.raw.as_flattened().iter().any(|&sample| sample != 0.0);
         let fading = if was_heard { RAMP_SAMPLES } else { 0 };
         for (index, (old, &new)) in self.raw.iter_mut().zip(scratch.iter()).enumerate() {
@@ -366,8 +384,21 @@ impl Slot {
 }
 
 /// Fills `raw` with the block that is heard from `first` on, `delay` samples late; before the stream there is silence.
-fn fetch(source: &mut dyn Source, first: u64, delay: u64, raw: &mut Block) {
+/// False if the source failed.
+fn fetch(source: &mut dyn Source, first: u64, delay: u64, raw: &mut Block) -> bool {
     *raw = SILENT_BLOCK;
+    // Of a source that panicked nothing is asked again.
+    if catch_unwind(AssertUnwindSafe(|| mix_late(source, first, delay, raw))).is_err() {
+        *raw = SILENT_BLOCK;
+        return false;
+    }
+    for sample in raw.as_flattened_mut() {
+        *sample = if sample.is_finite() { sample.clamp(-SAMPLE_MAX, SAMPLE_MAX) } else { 0.0 };
+    }
+    true
+}
+
+fn mix_late(source: &mut dyn Source, first: u64, delay: u64, raw: &mut Block) {
     match first.checked_sub(delay) {
         Some(first) => source.mix(first, raw),
         None => {
@@ -378,9 +409,6 @@ fn fetch(source: &mut dyn Source, first: u64, delay: u64, raw: &mut Block) {
                 raw[..late as usize].fill([0.0; CHANNELS]);
             }
         }
-    }
-    for sample in raw.as_flattened_mut() {
-        *sample = if sample.is_finite() { sample.clamp(-SAMPLE_MAX, SAMPLE_MAX) } else { 0.0 };
     }
 }
 

@@ -8,6 +8,7 @@
 //! holds and may write its time into it.
 
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -161,7 +162,11 @@ impl Sound {
                     sample += BLOCK;
                 }
             }
-            self.block(sample, &mut watch);
+            // The track must not end: a block is lost, and what has a past begins anew behind it.
+            let done = catch_unwind(AssertUnwindSafe(|| self.block(sample, &mut watch)));
+            if let Err(panic) = done {
+                tracing::error!(reason = super::panic_text(&*panic), "a block of sound is lost");
+            }
             sample += BLOCK;
         }
         show_nothing(&self.metrics);

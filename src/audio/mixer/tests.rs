@@ -247,6 +247,29 @@ fn what_is_no_sound_is_silent_and_what_is_far_too_loud_is_limited() {
 }
 
 #[test]
+fn a_source_that_panics_costs_itself_alone() {
+    #[derive(Debug)]
+    struct Bomb;
+    impl Source for Bomb {
+        fn mix(&mut self, first: u64, out: &mut Block) {
+            out.fill([0.5; 2]);
+            assert!(first < 3 * BLOCK, "as it is meant to");
+        }
+    }
+    let bomb = |id: &str| (Id::new(id).unwrap(), Box::new(Bomb) as Box<dyn Source>);
+    let document = json!([{ "id": "a", "type": "silence", "pan": -1 }, tone("b", json!({ "pan": 1 }))]);
+    let mut mixer = mixer(mix(document));
+    mixer.change(mixer.mix().clone(), vec![bomb("a")]);
+    let sound = play(&mut mixer, 0, 8);
+    assert_db(&sound[BLOCK_SAMPLES..2 * BLOCK_SAMPLES], 0, -6.0206);
+    assert_db(&sound[4 * BLOCK_SAMPLES..], 0, -100.0);
+    assert_db(&sound[4 * BLOCK_SAMPLES..], 1, 0.0);
+    // One that is to take a place and fails at once leaves it silent, too.
+    mixer.change(mixer.mix().clone(), vec![bomb("b")]);
+    assert_db(&play(&mut mixer, 8 * BLOCK, 4)[2 * BLOCK_SAMPLES..], 1, -100.0);
+}
+
+#[test]
 fn the_whole_is_limited_in_time_and_never_above_the_ceiling() {
     let loud = json!({ "sources": (0..8).map(|n| tone(&format!("s{n}"), json!({ "frequencyHz": 300 * n + 700 }))).collect::<Vec<_>>() });
     let loud = Mix::read(loud).unwrap();
