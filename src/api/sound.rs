@@ -97,7 +97,8 @@ pub(super) async fn delete_source(State(app): State<App>, Path((id, source_id)):
 
 /// What the meters show, for the status and for who has subscribed to them; hundredths of a decibel are enough.
 pub(super) fn shown(reading: &Reading) -> Value {
-    let round = |db: f64| (db * 100.0).round() / 100.0;
+    // Nothing is not minus nothing.
+    let round = |db: f64| (db * 100.0).round() / 100.0 + 0.0;
     let levels =
         |levels: &Levels| json!({ "peakDbfs": levels.peak_dbfs.map(round), "rmsDbfs": levels.rms_dbfs.map(round) });
     let loudness = &reading.loudness;

@@ -156,32 +156,27 @@ impl Meters {
     fn reading(&self, first: u64) -> Reading {
         let count = (self.count - first) as f32;
         let (mut whole, mut true_peak, mut gain) = (Stereo::default(), [0.0f32; CHANNELS], 1.0f32);
-        let mut newest = None;
-        let mut sources: Vec<(Id, Stereo)> = Vec::new();
+        // A source that is gone shows nothing any more.
+        let newest = &self.ring[self.count.saturating_sub(1) as usize % RING];
+        let mut sources: Vec<_> =
+            newest.sources.iter().flatten().map(|(id, _)| (id.clone(), Stereo::default())).collect();
         for number in first..self.count {
             let block = &self.ring[number as usize % RING];
             whole.add(&block.whole, count);
             true_peak = [0, 1].map(|channel| true_peak[channel].max(block.true_peak[channel]));
             gain = gain.min(block.gain);
             for (id, levels) in block.sources.iter().flatten() {
-                let at = sources.iter().position(|(other, _)| other == id).unwrap_or_else(|| {
-                    sources.push((id.clone(), Stereo::default()));
-                    sources.len() - 1
-                });
-                sources[at].1.add(levels, count);
+                let source = sources.iter_mut().find(|(other, _)| other == id);
+                source.into_iter().for_each(|(_, sum)| sum.add(levels, count));
             }
-            newest = Some(block);
         }
-        // A source that is gone shows nothing any more.
-        let is_there =
-            |id: &Id| newest.is_some_and(|block| block.sources.iter().flatten().any(|(other, _)| other == id));
         Reading {
             loudness: self.loudness,
             levels: whole.levels(),
             true_peak_dbtp: true_peak.map(|peak| fader::decibels(peak.into())),
             limiter_reduction_db: -fader::decibels(gain.into()),
             is_silent: self.is_silent,
-            sources: sources.iter().filter(|(id, _)| is_there(id)).map(|(id, s)| (id.clone(), s.levels())).collect(),
+            sources: sources.into_iter().map(|(id, sum)| (id, sum.levels())).collect(),
         }
     }
 }

@@ -77,7 +77,7 @@ struct Wanted<'a> {
     strip: Option<&'a Strip>,
     /// Whether mute and solo let it through.
     is_let_through: bool,
-    /// How much of its layer is seen at the block's end.
+    /// How much of its layer is seen; all of it where it follows none.
     seen: f32,
 }
 
@@ -168,9 +168,10 @@ impl Mixer {
     /// Measures what [`Self::block`] gave.
     pub fn measure(&self, gauge: &mut Gauge, block: &Block) -> Measured {
         let mut levels = BlockLevels { gain: self.limiter.gain(), ..BlockLevels::default() };
-        let slots = self.slots.iter().filter(|slot| slot.strip.is_some());
-        for (place, slot) in levels.sources.iter_mut().zip(slots) {
-            *place = Some((slot.id.clone(), slot.levels));
+        for slot in &self.slots {
+            if let Some(index) = slot.strip {
+                levels.sources[index] = Some((slot.id.clone(), slot.levels));
+            }
         }
         gauge.measure(block, &self.mix.silence, levels)
     }
@@ -182,10 +183,8 @@ impl Mixer {
         self.gain = fader::factor_at(mix.gain_db, mix.fade.as_ref(), first) as f32;
         self.limiter.reset();
         for slot in &mut self.slots {
-            let strip = slot.strip.map(|index| &mix.sources[index]);
-            let seen = strip.map_or(0.0, |strip| seen_of(strip, first, seen));
-            let is_let_through = strip.is_some_and(|strip| mix.lets_through(strip));
-            self.retired.extend(slot.restart(Wanted { strip, is_let_through, seen }, first));
+            let wanted = Wanted::at(first, slot, &mix, seen);
+            self.retired.extend(slot.restart(wanted, first));
         }
         self.mix_next(seen, scratch);
         self.surplus.copy_from_slice(&scratch[limiter::DELAY_SAMPLES..]);
@@ -197,11 +196,9 @@ impl Mixer {
         let end = first + BLOCK_SAMPLES as u64;
         *out = SILENT_BLOCK;
         for slot in &mut self.slots {
-            let strip = slot.strip.map(|index| &mix.sources[index]);
-            let seen = strip.map_or(0.0, |strip| seen_of(strip, end, seen));
-            let is_let_through = strip.is_some_and(|strip| mix.lets_through(strip));
+            let wanted = Wanted::at(end, slot, &mix, seen);
             self.retired.extend(slot.fetch(first, &mut self.scratch));
-            slot.set_gains(Wanted { strip, is_let_through, seen }, first);
+            slot.set_gains(wanted, first);
         }
         for index in 0..self.slots.len() {
             let duck = self.slots[index].strip.and_then(|strip| mix.sources[strip].duck.as_ref());
@@ -242,11 +239,6 @@ impl Mixer {
     }
 }
 
-/// How much of the layer that a strip follows is seen.
-fn seen_of(strip: &Strip, sample: u64, seen: &mut Seen<'_>) -> f32 {
-    strip.follow_layer.as_ref().map_or(1.0, |layer| seen(layer, sample) as f32)
-}
-
 /// The sample at which an interval of the block that starts at `first` ends.
 fn end_of(first: u64, knot: usize) -> u64 {
     first + ((knot + 1) * KNOT_SAMPLES) as u64
@@ -258,7 +250,15 @@ fn toward(now: f32, wanted: f32) -> f32 {
     if now < wanted { (now + step).min(wanted) } else { (now - step).max(wanted) }
 }
 
-impl Wanted<'_> {
+impl<'a> Wanted<'a> {
+    /// What `mix` wants of a slot, as far as its layer is seen at `sample`.
+    fn at(sample: u64, slot: &Slot, mix: &'a Mix, seen: &mut Seen<'_>) -> Self {
+        let strip = slot.strip.map(|index| &mix.sources[index]);
+        let layer = strip.and_then(|strip| strip.follow_layer.as_ref());
+        let seen = layer.map_or(1.0, |layer| seen(layer, sample) as f32);
+        Self { strip, is_let_through: strip.is_some_and(|strip| mix.lets_through(strip)), seen }
+    }
+
     fn delay(&self, now: u64) -> u64 {
         self.strip.map_or(now, |strip| (strip.delay_ms * f64::from(SAMPLE_RATE) / 1000.0).round() as u64)
     }
