@@ -185,6 +185,15 @@ fn a_beep_that_comes_late_is_seen_to() {
     assert!(offsets.len() >= 5 && offsets.iter().all(|offset| (offset - 12.0).abs() < 1.0), "{offsets:?}");
 }
 
+/// All pictures are shown a frame later there, and sound is heard a frame later.
+#[test]
+fn the_quality_tuning_keeps_them_together() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut show = show("25", 1000, &json!([]));
+    show["encoder"]["tuning"] = json!("quality");
+    assert_together(&offsets(&rendered(directory.path(), &show, 6), 1000.0), 5);
+}
+
 /// Ten minutes of flashes, all together, and at the end as at the beginning.
 async fn assert_no_drift(fps: &str, interval_ms: u32) {
     let directory = tempfile::tempdir().unwrap();

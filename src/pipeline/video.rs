@@ -196,6 +196,16 @@ mod tests {
     }
 
     #[test]
+    fn the_encoders_buffer_is_the_packets() {
+        let (size, rate) = (Size::new(16, 16).unwrap(), "30".parse().unwrap());
+        let settings = EncoderSettings::new(Backend::Auto, size, rate, 100, Duration::from_secs(2));
+        let nalus = Bytes::from(vec![0, 0, 0, 1, 0x65]);
+        let place = nalus.as_ptr();
+        let unit = AccessUnit { frame: 0, lead: 0, is_key: true, origin: Origin::Coded, nalus };
+        assert_eq!(packet(unit, &settings).body.media().as_ptr(), place);
+    }
+
+    #[test]
     fn what_is_not_reordered_is_shown_when_it_is_decoded() {
         assert_eq!(times(Tuning::LowLatency, 3, 0), (100, [0, 0, 0]));
         assert_eq!(times(Tuning::Quality, 3, 0), (133, [0, 0, 0]), "with the sound, by the delay later");
