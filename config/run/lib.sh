@@ -12,6 +12,8 @@ packages_runtime=(libvulkan1 mesa-vulkan-drivers)
 packages_stream=(ffmpeg libnginx-mod-rtmp nginx)
 # What the tests put before it: TLS.
 packages_tls=(libnginx-mod-stream)
+# NVIDIA's header, for the stand-in of its driver that the tests compile.
+packages_drivers=(libffmpeg-nvenc-dev)
 # What draws the same pictures from HTML, for the tests. Ubuntu has it as a snap alone: snap install chromium.
 packages_oracle=(chromium)
 

@@ -14,7 +14,7 @@ if [ -n "${CI:-}" ]; then
 fi
 exec </dev/null
 
-need_packages "${packages_build[@]}" "${packages_runtime[@]}" "${packages_stream[@]}" "${packages_tls[@]}" shellcheck
+need_packages "${packages_build[@]}" "${packages_runtime[@]}" "${packages_stream[@]}" "${packages_tls[@]}" "${packages_drivers[@]}" shellcheck
 # However it was installed.
 command -v chromium >/dev/null || need_packages "${packages_oracle[@]}"
 need_node_modules tests/servers/node

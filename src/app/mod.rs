@@ -6,13 +6,14 @@ mod config;
 mod render;
 mod serve;
 
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+use std::{io::Write, net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 
 use self::config::{Config, Flags};
 use stream_manager::{
+    encode::nvenc,
     media::Library,
     pipeline::{
         Devices,
@@ -103,6 +104,9 @@ enum Command {
         #[arg(long, value_name = "DIR")]
         assets_dir: Option<PathBuf>,
     },
+    /// Try NVIDIA's encoder and say as JSON what was found: what the other commands start before they use it.
+    #[command(hide = true)]
+    NvencProbe,
 }
 
 /// Runs the program.
@@ -135,6 +139,10 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Check { scene, assets_dir } => check(offline_config(Some(scene), assets_dir)?),
+        Command::NvencProbe => {
+            say(&nvenc::examine(None))?;
+            Ok(ExitCode::SUCCESS)
+        }
     }
 }
 
@@ -148,6 +156,14 @@ fn offline_config(scene: Option<PathBuf>, assets_dir: Option<PathBuf>) -> anyhow
     config.assets_dir = assets_dir.or(config.assets_dir).or(beside);
     log::init(&log::Config { format: log::Format::Pretty, level: "warn".into() })?;
     Ok(config)
+}
+
+/// Has NVIDIA's driver tried by this same program before this process opens it.
+fn try_nvenc_apart() -> anyhow::Result<()> {
+    let program = std::env::current_exe().context("this program's own file")?;
+    let probe = nvenc::Probe { program, arguments: vec!["nvenc-probe".into()], patience: nvenc::PATIENCE };
+    nvenc::set_access(nvenc::Access { directory: None, probe: Some(probe) });
+    Ok(())
 }
 
 /// The show that is configured.
@@ -214,6 +230,12 @@ fn told(error: &anyhow::Error) -> String {
         _ if told.contains(&cause) => told,
         _ => format!("{told}: {cause}"),
     })
+}
+
+/// A line on standard output, for a program that reads it.
+fn say(line: &str) -> anyhow::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    writeln!(stdout, "{line}").and_then(|()| stdout.flush()).context("standard output")
 }
 
 /// A line for the person at the terminal; standard output is left to files.

@@ -1,6 +1,6 @@
 //! `serve`: Config -> Logging -> State -> Services -> Pipeline -> Server, and back in reverse.
 
-use std::{io::Write, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
 use prometheus::Registry;
@@ -9,7 +9,7 @@ use tokio::{
     signal::unix::{Signal, SignalKind, signal},
 };
 
-use super::{config::Config, open_devices, read_show};
+use super::{config::Config, open_devices, read_show, say, try_nvenc_apart};
 use stream_manager::{
     api::{self, App},
     base::{clock::SystemClock, id::Id},
@@ -37,6 +37,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let mut signals = Signals::new().context("signals")?;
     let show = with_outputs(read_show(&config)?, &config.outputs)?;
 
+    try_nvenc_apart()?;
     let devices = open_devices(&config)?;
     let registry = Registry::new();
     let families = Families::new(&registry).context("metrics")?;
@@ -117,6 +118,5 @@ fn report<T>(started: Result<T, Error>) {
 
 /// The one line on standard output: where scripts that asked for port 0 find the daemon.
 fn announce(address: std::net::SocketAddr) -> anyhow::Result<()> {
-    let mut stdout = std::io::stdout().lock();
-    writeln!(stdout, "listening on http://{address}").and_then(|()| stdout.flush()).context("standard output")
+    say(&format!("listening on http://{address}"))
 }

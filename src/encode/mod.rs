@@ -25,6 +25,7 @@
 mod config;
 mod gop;
 mod level;
+pub mod nvenc;
 mod openh264;
 mod planar;
 mod still;
@@ -48,7 +49,7 @@ pub use self::config::{
 };
 
 /// Every encoder there is, in the order in which `auto` tries them.
-pub const CANDIDATES: &[Candidate] = &[openh264::CANDIDATE];
+pub const CANDIDATES: &[Candidate] = &[nvenc::CANDIDATE, openh264::CANDIDATE];
 
 /// An encoder that may be had on this machine.
 #[derive(Clone, Copy)]
@@ -129,8 +130,8 @@ pub struct ParameterSets {
 pub struct AccessUnit {
     /// Number of the frame: its place in the order of showing.
     pub frame: u64,
-    /// Frames by which it is decoded before it is shown, at most [`Tuning::delay_frames`]; the sum over the stream never
-    /// makes decoding times fall.
+    /// Frames by which it is decoded before it is shown. All are shown [`Tuning::delay_frames`] later than their number
+    /// says, so that none is decoded before frame 0 is due.
     pub lead: u64,
     /// Whether it is an IDR, where decoding can start.
     pub is_key: bool,
@@ -172,6 +173,14 @@ pub enum Error {
         /// `level_idc` of the stream.
         level_idc: u8,
     },
+    /// There is no such encoder on this machine, as on most.
+    #[error("{source}")]
+    Absent {
+        /// Which encoder.
+        backend: &'static str,
+        /// What was looked for.
+        source: Box<dyn StdError + Send + Sync>,
+    },
     /// The encoder does not know this codec.
     #[error("{backend} does not code {}", codec.name())]
     Codec {
@@ -208,12 +217,19 @@ pub struct Refusal {
     pub source: Error,
 }
 
+impl Refusal {
+    /// Whether the machine has no such encoder, so that there is nothing to mend.
+    pub fn is_absence(&self) -> bool {
+        matches!(self.source, Error::Absent { .. })
+    }
+}
+
 /// An encoder and the story of how it was found.
 #[derive(Debug)]
 pub struct Opened {
     /// The first candidate that opened.
     pub encoder: Box<dyn Encoder>,
-    /// Those in front of it that did not: worth one warning.
+    /// Those in front of it that did not: worth one warning each, unless there is no such encoder at all.
     pub refusals: Vec<Refusal>,
 }
 

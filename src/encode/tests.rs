@@ -26,7 +26,7 @@ fn config(width: u32, height: u32, fps: &str, bitrate_kbps: u32) -> Config {
 }
 
 fn opened(config: &Config) -> Box<dyn Encoder> {
-    let Opened { encoder, refusals } = open(Backend::Auto, config).unwrap();
+    let Opened { encoder, refusals } = open("openh264".parse().unwrap(), config).unwrap();
     assert!(refusals.is_empty(), "{refusals:?}");
     encoder
 }
@@ -390,10 +390,16 @@ fn backends_by_name() {
         let backend: Backend = candidate.name.parse().unwrap();
         assert_eq!(backend, Backend::Named(candidate));
         assert_eq!(serde_json::to_string(&backend).unwrap(), format!("\"{}\"", candidate.name));
-        let Opened { encoder, .. } = open(backend, &config(64, 48, "30", 200)).unwrap();
-        assert_eq!(encoder.backend(), candidate.name);
+        match open(backend, &config(64, 48, "30", 200)) {
+            Ok(Opened { encoder, .. }) => assert_eq!(encoder.backend(), candidate.name),
+            // What is in the machine is not in every machine.
+            Err(error) => assert!(candidate.name == "nvenc", "{error}"),
+        }
     }
-    assert_eq!("x265".parse::<Backend>().unwrap_err().to_string(), "`x265` is not an encoder: use auto, openh264");
+    assert_eq!(
+        "x265".parse::<Backend>().unwrap_err().to_string(),
+        "`x265` is not an encoder: use auto, nvenc, openh264"
+    );
     assert!(serde_json::from_str::<Backend>("\"OpenH264\"").is_err());
 }
 

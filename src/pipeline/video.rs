@@ -44,11 +44,15 @@ pub(super) struct VideoEncoder {
     pub(super) is_stopping: Arc<AtomicBool>,
 }
 
-/// Opens the first candidate that works and warns once of those that did not.
+/// Opens the first candidate that works and warns of those that are there and did not.
 pub(super) fn open(settings: &EncoderSettings) -> Result<Box<dyn Encoder>, OpenError> {
     let opened = encode::open(settings.backend, &settings.config)?;
     for refusal in &opened.refusals {
-        tracing::warn!(backend = refusal.backend, reason = %refusal.source, "encoder not available");
+        let (backend, reason) = (refusal.backend, &refusal.source);
+        match refusal.is_absence() {
+            true => tracing::debug!(backend, %reason, "no such encoder here"),
+            false => tracing::warn!(backend, %reason, "encoder not available"),
+        }
     }
     tracing::info!(backend = opened.encoder.backend(), bitrate_kbps = settings.config.bitrate_kbps, "encoder opened");
     Ok(opened.encoder)

@@ -1,0 +1,153 @@
+//! The program itself on the stand-in: what it renders, with what it is tried first, and what it does where that fails.
+
+use std::{collections::BTreeSet, path::Path, process::Command, time::Duration};
+
+use serde_json::{Value, json};
+use stream_manager::encode::nvenc::{Access, Probe, set_access};
+
+use super::{
+    config, encode, nvenc,
+    stand::Stand,
+    support::program::{Ended, Running, command, finish},
+};
+
+/// A box that moves for two seconds.
+fn show(encoder: &Value) -> Value {
+    json!({
+        "id": "main", "canvas": { "width": 160, "height": 64, "fps": "30", "background": "#102030" },
+        "encoder": encoder,
+        "layers": [{
+            "id": "box", "transform": { "positionX": 2, "positionY": 4, "width": 60, "height": 40 },
+            "content": { "type": "shape", "shape": "rectangle", "fill": "#ff0000" },
+            "animations": [{ "property": "positionX", "keyframes": [{ "atMs": 0, "value": 2 }, { "atMs": 2000, "value": 90 }] }],
+        }],
+    })
+}
+
+fn with_driver(stand: &Stand, arguments: &[&str]) -> Command {
+    let mut command = command(stand.path(), arguments);
+    command.env("LD_LIBRARY_PATH", stand.path());
+    command
+}
+
+/// Renders a second with these settings of the encoder.
+fn render(stand: &Stand, encoder: &Value) -> Ended {
+    std::fs::write(stand.file("show.json"), show(encoder).to_string()).unwrap();
+    finish(&mut with_driver(stand, &["render", "show.json", "--duration", "1s", "-o", "show.flv"]))
+}
+
+fn packets(file: &Path) -> Vec<Value> {
+    let mut ffprobe = Command::new("ffprobe");
+    ffprobe.args(["-v", "error", "-show_packets", "-of", "json"]).arg(file);
+    let output = ffprobe.output().expect("ffprobe is needed");
+    assert!(output.status.success() && output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    let said: Value = serde_json::from_slice(&output.stdout).unwrap();
+    said["packets"].as_array().unwrap().clone()
+}
+
+/// Decoding and presentation times in milliseconds.
+fn times(packets: &[Value], kind: &str) -> Vec<(i64, i64)> {
+    let of_kind = packets.iter().filter(|packet| packet["codec_type"] == kind);
+    of_kind.map(|packet| (packet["dts"].as_i64().unwrap(), packet["pts"].as_i64().unwrap())).collect()
+}
+
+/// A second with B frames, taken apart by FFmpeg: every frame is there, is shown once and in time, and the sound is as much
+/// later as the picture.
+#[test]
+fn a_rendering_with_b_frames_has_right_times() {
+    let stand = Stand::new("");
+    render(&stand, &json!({ "backend": "nvenc", "tuning": "quality", "bitrateKbps": 3000 })).expect(0);
+    assert!(stand.calls_of("lock").iter().filter(|call| call.ends_with("type=1")).count() > 10, "there are B frames");
+    assert_eq!(stand.processes_of("open"), 2, "it is tried in a process of its own");
+    let packets = packets(&stand.file("show.flv"));
+    let video = times(&packets, "video");
+    assert_eq!(video.len(), 30);
+    assert_eq!(video[0].0, 0);
+    assert!(video.is_sorted_by(|a, b| a.0 < b.0), "decoding times rise: {video:?}");
+    assert!(video.iter().all(|(dts, pts)| dts <= pts), "{video:?}");
+    let shown: BTreeSet<_> = video.iter().map(|(_, pts)| *pts).collect();
+    assert_eq!(shown.into_iter().collect::<Vec<_>>(), (1..=30).map(|n| (n * 1000 + 15) / 30).collect::<Vec<i64>>());
+    assert!(!video.is_sorted_by_key(|(_, pts)| *pts), "they are reordered");
+    assert_eq!(times(&packets, "audio")[0], (33, 33), "a frame later, as the picture is");
+
+    let mut ffmpeg = Command::new("ffmpeg");
+    ffmpeg.args(["-v", "error", "-xerror", "-err_detect", "explode", "-i"]).arg(stand.file("show.flv")).args(["-f", "null", "-"]);
+    let output = ffmpeg.output().expect("ffmpeg is needed");
+    assert!(output.status.success() && output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn the_probe_says_what_it_found() {
+    let stand = Stand::new("cap0=3");
+    let ended = finish(&mut with_driver(&stand, &["nvenc-probe"])).expect(0);
+    let codec = |name: &str| json!({ "name": name, "widthMax": 4096, "heightMax": 4096, "bFramesMax": 3, "hasLiveBitrate": true });
+    let found = json!({ "interface": "12.2", "device": "Stand-in T4", "codecs": [codec("H.264"), codec("HEVC")] });
+    assert_eq!(serde_json::from_str::<Value>(&ended.stdout).unwrap(), json!({ "found": found }));
+    assert_eq!(stand.calls_of("lock").len(), 4, "it has encoded");
+    drop(stand);
+    let stand = Stand::new("name0=NVIDIA H200\nopen=2");
+    let ended = finish(&mut with_driver(&stand, &["nvenc-probe"])).expect(0);
+    let said: Value = serde_json::from_str(&ended.stdout).unwrap();
+    assert!(said["refused"].as_str().unwrap().starts_with("NVIDIA H200 has no video encoder"), "{said}");
+}
+
+/// What a driver can do to the program that tries it: `auto` goes on in software and says why, `nvenc` alone is an error.
+#[test]
+fn a_driver_that_refuses_or_crashes_costs_the_encoder_alone() {
+    for (scenario, reason) in [
+        ("name0=NVIDIA H100\nopen=2", "NVIDIA H100 has no video encoder"),
+        ("open=crash", "the driver crashed the process that tried it: signal: 11"),
+    ] {
+        let stand = Stand::new(scenario);
+        let ended = render(&stand, &json!({ "bitrateKbps": 600 })).expect(0);
+        assert!(ended.stderr.contains("encoder not available") && ended.stderr.contains(reason), "{}", ended.stderr);
+        assert_eq!(times(&packets(&stand.file("show.flv")), "video").len(), 30);
+        render(&stand, &json!({ "backend": "nvenc" })).says(1, &["no encoder for backend `nvenc`", reason]);
+    }
+    let stand = Stand::empty();
+    let ended = render(&stand, &json!({ "bitrateKbps": 600 })).expect(0);
+    assert_eq!(ended.stderr, "", "a machine without NVIDIA's driver is nothing to warn of");
+    render(&stand, &json!({ "backend": "nvenc" })).says(1, &["libnvidia-encode.so.1"]);
+}
+
+#[test]
+fn a_driver_that_hangs_is_given_up() {
+    let stand = Stand::new("open=hang");
+    let program = env!("CARGO_BIN_EXE_stream-manager");
+    let library_path = format!("LD_LIBRARY_PATH={}", stand.path().display());
+    let arguments = vec![library_path, program.into(), "nvenc-probe".into()];
+    let probe = Probe { program: "env".into(), arguments, patience: Duration::from_secs(1) };
+    set_access(Access { directory: Some(stand.path().into()), probe: Some(probe) });
+    let error = encode::open(nvenc(), &config(160, 64)).unwrap_err().to_string();
+    assert!(error.ends_with("the driver hung the process that tried it for 1000 ms"), "{error}");
+}
+
+/// On a GPU without an encoder the daemon goes on air in software, and its log says why.
+#[test]
+fn the_daemon_goes_on_air_without_the_chip() {
+    let stand = Stand::new("name0=NVIDIA H200\nopen=2");
+    std::fs::write(stand.file("show.json"), show(&json!({ "bitrateKbps": 600 })).to_string()).unwrap();
+    let mut daemon =
+        Running::spawn(&mut with_driver(&stand, &["serve", "--listen", "127.0.0.1:0", "--scene", "show.json"]));
+    let line = daemon.line();
+    let base = line.strip_prefix("listening on ").unwrap_or_else(|| panic!("{line}\n{}", daemon.log()));
+    let mut curl = Command::new("curl");
+    curl.args(["--silent", "--fail", "--max-time", "30"]).arg(format!("{base}/api/v1/streams/main/status"));
+    let status: Value = serde_json::from_slice(&curl.output().unwrap().stdout).unwrap();
+    assert_eq!((&status["state"], &status["encoder"]["backend"]), (&json!("running"), &json!("openh264")), "{status}");
+    let log = daemon.log();
+    assert!(log.contains("encoder not available") && log.contains("NVIDIA H200 has no video encoder"), "{log}");
+    daemon.signal("TERM");
+    assert!(daemon.wait().success(), "{}", daemon.log());
+}
+
+/// A codec that is not carried is refused before any encoder is asked.
+#[test]
+fn codecs_that_are_not_carried_are_refused() {
+    let stand = Stand::new("");
+    for (codec, name) in [("hevc", "HEVC"), ("av1", "AV1")] {
+        let reason = format!("{name} is not carried by RTMP and FLV here: use h264");
+        render(&stand, &json!({ "codec": codec })).says(1, &[&reason]);
+    }
+    assert!(stand.calls().is_empty());
+}
