@@ -71,7 +71,10 @@ fn a_rendering_with_b_frames_has_right_times() {
     assert_eq!(times(&packets, "audio")[0], (33, 33), "a frame later, as the picture is");
 
     let mut ffmpeg = Command::new("ffmpeg");
-    ffmpeg.args(["-v", "error", "-xerror", "-err_detect", "explode", "-i"]).arg(stand.file("show.flv")).args(["-f", "null", "-"]);
+    ffmpeg
+        .args(["-v", "error", "-xerror", "-err_detect", "explode", "-i"])
+        .arg(stand.file("show.flv"))
+        .args(["-f", "null", "-"]);
     let output = ffmpeg.output().expect("ffmpeg is needed");
     assert!(output.status.success() && output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
 }

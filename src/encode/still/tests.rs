@@ -247,7 +247,8 @@ impl Run {
 
 #[test]
 fn the_stream_shows_the_encoders_pictures_whatever_happens() {
-    for candidate in CANDIDATES {
+    // Those that are on every machine.
+    for candidate in CANDIDATES.iter().filter(|candidate| candidate.name != "nvenc") {
         let repeated = Cell::new(0);
         let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig {
             cases: 12,

@@ -21,7 +21,7 @@
 //! > WARRANTIES OF MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS OR
 //! > COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR
 //! > OTHERWISE, ARISING FROM, OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.
-#![expect(non_snake_case, non_upper_case_globals, reason = "the names are the header's")]
+#![expect(clippy::upper_case_acronyms, non_snake_case, non_upper_case_globals, reason = "the names are the header's")]
 
 #[cfg(test)]
 use std::mem::offset_of;
