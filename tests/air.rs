@@ -99,6 +99,66 @@ fn nginx_receives_twenty_exact_seconds_and_the_change_on_the_promised_frame() {
     );
 }
 
+/// The canvas and a smaller picture of half its rate, to one server at once: sizes and rates as they are said, keyframes at
+/// the same times, the very same sound, the change of a layer in both on the same frame of the canvas.
+#[test]
+fn two_renditions_have_their_keyframes_and_their_sound_in_common() {
+    let nginx = Nginx::start();
+    let mut document = show("30", &json!([]));
+    document["renditions"] = json!([
+        { "id": "mobile", "width": 320, "height": 240, "fps": "15", "fit": "cover", "encoder": { "bitrateKbps": 400 } },
+    ]);
+    // A tone that does not repeat itself from one AAC frame to another within these seconds.
+    document["audio"] = json!({ "sources": [{ "id": "tone", "type": "tone", "frequencyHz": 443.71 }] });
+    document["outputs"] = json!([
+        { "id": "large", "url": nginx.address(), "key": "large" },
+        { "id": "small", "url": nginx.address(), "key": "small", "rendition": "mobile" },
+    ]);
+    let daemon = Daemon::serve(&document);
+    daemon.until_sent("small", 3_000);
+    let receipt = daemon.patch("/api/v1/streams/main/layers/box", &json!({ "content": { "fill": "#00ff00" } }));
+    let applied = receipt["appliedFrame"].as_u64().unwrap();
+    daemon.until_sent("small", 7_000);
+    daemon.until_sent("large", 7_000);
+    let status = daemon.get("/api/v1/streams/main/status");
+    let of = |output: usize| (&status["outputs"][output]["id"], &status["outputs"][output]["rendition"]);
+    assert_eq!((of(0), of(1)), ((&json!("large"), &json!("main")), (&json!("small"), &json!("mobile"))));
+    assert!(daemon.metrics().contains("stream_manager_encoded_bytes_total{rendition=\"mobile\",stream=\"main\"}"));
+    daemon.end();
+
+    let [large, small] = ["large", "small"].map(|key| nginx.recording(key));
+    for (file, width, height, rate, pictures, gop) in [(&large, 640, 360, 30, 200, 60), (&small, 320, 240, 15, 100, 30)]
+    {
+        let [video, _] = streams(file);
+        let said = json!([video["width"], video["height"], video["r_frame_rate"]]);
+        assert_eq!(said, json!([width, height, format!("{rate}/1")]));
+        assert_cadence(file, rate, 1, pictures, gop);
+        assert_sound(file, 6_000);
+        assert_no_decoder_message(file);
+    }
+    // Both sessions began at an IDR of the same grid, perhaps not at the same one.
+    let bytes = |file| packets(file, "a").iter().map(|packet| packet["data_hash"].clone()).collect::<Vec<_>>();
+    let [sound_of_large, sound_of_small] = [bytes(&large), bytes(&small)];
+    assert!(sound_of_small.iter().all(Value::is_string) && sound_of_small[0] != sound_of_small[1]);
+    let begins = |of: &[Value], within: &[Value]| within.windows(32).position(|window| window == &of[..32]);
+    let later = begins(&sound_of_small, &sound_of_large).map(|at| at as i64);
+    let later = later.or_else(|| begins(&sound_of_large, &sound_of_small).map(|at| -(at as i64)));
+    let later_ms = later.expect("the same sound") as f64 * 1024.0 / 48.0;
+    let groups = (later_ms / 2000.0).round();
+    assert!((later_ms - groups * 2000.0).abs() <= 22.0, "the small one's first keyframe is {later_ms} ms later");
+
+    // The middle of the box: at 140, 100 of the canvas, of which the 480 columns in the middle are seen.
+    let turned = |file, x, y| {
+        let turned = pixels(file, x, y).iter().position(|&pixel| is_near(pixel, GREEN));
+        turned.expect("the box turns green") as u64
+    };
+    let (in_large, in_small) = (turned(&large, 140, 100), turned(&small, 40, 66));
+    assert_eq!((applied - in_large) % 60, 0, "frame {applied} was promised");
+    // An odd frame of the canvas shows first on the even one after it.
+    let expected = (applied.div_ceil(2) * 2) as i64 - (applied - in_large) as i64 - groups as i64 * 60;
+    assert_eq!(in_small as i64 * 2, expected, "frame {applied} was promised");
+}
+
 #[test]
 fn ffmpeg_receives_ntsc_cadence_and_a_proper_end() {
     let mut server = FfmpegListener::start("key");
@@ -222,7 +282,7 @@ fn streams(file: &Path) -> [Value; 2] {
 }
 
 fn packets(file: &Path, kind: &str) -> Vec<Value> {
-    let found = ffprobe_json(file, &["-select_streams", kind, "-show_packets"]);
+    let found = ffprobe_json(file, &["-select_streams", kind, "-show_packets", "-show_data_hash", "md5"]);
     found["packets"].as_array().unwrap().clone()
 }
 

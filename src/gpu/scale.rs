@@ -261,3 +261,99 @@ fn texture(
     });
     texture.create_view(&wgpu::TextureViewDescriptor::default())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::f64::consts::PI;
+
+    use super::*;
+    use crate::{
+        base::{
+            colour::VideoColour,
+            nv12::{Layout, Picture},
+            size::Size,
+        },
+        gpu::{Fit, device::tests::gpu, nv12::Nv12, readback::Readback, upload},
+        media::Pixels,
+    };
+
+    const CANVAS: [u32; 2] = [90, 60];
+
+    /// Grey values with fine and coarse detail, and sharp edges.
+    fn grey(x: u32, y: u32) -> u8 {
+        match (x / 30, y / 30) {
+            (0, _) => (x * 8 + y) as u8,
+            (1, 0) => ((x ^ y) & 1) as u8 * 255,
+            (1, _) => (x * x + y * 37) as u8,
+            _ => ((x / 7 + y / 5) % 2) as u8 * 200,
+        }
+    }
+
+    /// Luma of the canvas made smaller by the GPU.
+    fn scaled(framing: Framing) -> Picture {
+        let gpu = gpu();
+        let (device, queue) = (&gpu.device, &gpu.queue);
+        let texture = upload::texture(device, "test", CANVAS, 1);
+        let places = (0..CANVAS[1]).flat_map(|y| (0..CANVAS[0]).map(move |x| (x, y)));
+        let bytes: Vec<u8> = places.flat_map(|(x, y)| [grey(x, y), grey(x, y), grey(x, y), 255]).collect();
+        upload::write(queue, &texture, &Pixels::new(CANVAS[0], CANVAS[1], bytes));
+        let target = texture.create_view(&wgpu::TextureViewDescriptor::default());
+        let scale = Scale::new(device, queue, &target, framing);
+        let layout = Layout::of(framing.size());
+        let nv12 = Nv12::new(device, queue, scale.picture(), layout, VideoColour::BT709_LIMITED);
+        let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        scale.record(queue, &mut encoder, &Damage::whole(CANVAS));
+        nv12.record(queue, &mut encoder, &Damage::whole(framing.size().sides()));
+        let mut readback = Readback::new(device, layout.len(), 1);
+        let copied = readback.record(&mut encoder, |encoder, _, to| {
+            encoder.copy_buffer_to_buffer(nv12.buffer(), 0, to, 0, to.size());
+        });
+        readback.submitted(0, copied.unwrap(), queue.submit([encoder.finish()]));
+        let mut picture = Picture::black(framing.size());
+        let wait = std::time::Duration::from_secs(20);
+        readback.collect(&gpu, wait, |_, bytes| picture.bytes_mut().copy_from_slice(bytes)).unwrap();
+        picture
+    }
+
+    /// The same by the formula, in one step over both directions: x and y of the picture's pixel in the canvas, and how many
+    /// pixels of the canvas there are to one of the picture.
+    fn expected(x: f64, y: f64, step: [f64; 2]) -> f64 {
+        let sinc = |v: f64| if v.abs() < 1e-9 { 1.0 } else { (PI * v).sin() / (PI * v) };
+        let weight = |v: f64| if v.abs() < 3.0 { sinc(v) * sinc(v / 3.0) } else { 0.0 };
+        let near = |centre: f64, step: f64| (centre - 3.0 * step - 2.0) as i32..(centre + 3.0 * step + 2.0) as i32;
+        let (mut sum, mut weights) = (0.0, 0.0);
+        for j in near(y, step[1]) {
+            for i in near(x, step[0]) {
+                let weight = weight((f64::from(i) + 0.5 - x) / step[0]) * weight((f64::from(j) + 0.5 - y) / step[1]);
+                let at = |v: i32, side: u32| v.clamp(0, side as i32 - 1) as u32;
+                sum += weight * f64::from(grey(at(i, CANVAS[0]), at(j, CANVAS[1])));
+                weights += weight;
+            }
+        }
+        (sum / weights).clamp(0.0, 255.0)
+    }
+
+    #[test]
+    fn pixels_are_what_the_formula_says() {
+        let canvas = Size::new(CANVAS[0], CANVAS[1]).unwrap();
+        // Size, fit; where the canvas begins in the picture; the first pixel's left upper corner in the canvas; the step.
+        for (size, fit, origin, start, step) in [
+            ([60, 40], Fit::Contain, [0, 0], [0.0, 0.0], [1.5, 1.5]),
+            ([30, 20], Fit::Contain, [0, 0], [0.0, 0.0], [3.0, 3.0]),
+            ([90, 24], Fit::Fill, [0, 0], [0.0, 0.0], [1.0, 2.5]),
+            ([60, 60], Fit::Contain, [0, 10], [0.0, 0.0], [1.5, 1.5]),
+            ([40, 40], Fit::Cover, [0, 0], [15.0, 0.0], [1.5, 1.5]),
+        ] {
+            let picture = scaled(Framing::of(canvas, Size::new(size[0], size[1]).unwrap(), fit));
+            let pitch = picture.layout().pitch;
+            for (y, x) in (0..size[1]).flat_map(|y| (0..size[0]).map(move |x| (y, x))) {
+                let place = |axis: usize, v: u32| start[axis] + (f64::from(v - origin[axis]) + 0.5) * step[axis];
+                let is_bar = y < origin[1] || y >= size[1] - origin[1];
+                let value = if is_bar { 0.0 } else { expected(place(0, x), place(1, y), step) };
+                let (luma, found) = (16.0 + 219.0 / 255.0 * value, picture.luma()[y as usize * pitch + x as usize]);
+                // Rounded once as a pixel and once as luma.
+                assert!((luma - f64::from(found)).abs() <= 1.0, "{size:?} {fit:?}: {found} for {luma} at {x}, {y}");
+            }
+        }
+    }
+}

@@ -328,6 +328,21 @@ mod tests {
         assert!(!producer.is_due(3));
     }
 
+    /// One that stands still holds what it holds; the other gets each frame all the same.
+    #[test]
+    fn a_consumer_that_stands_still_does_not_hold_up_the_other() {
+        let (mut producer, mut consumers) = frame_store(Size::new(16, 16).unwrap(), &[1, 1]);
+        let [quick, stuck] = &mut consumers[..] else { panic!("{consumers:?}") };
+        publish(&mut producer, 0);
+        let held = stuck.take(0, NO_WAIT);
+        for number in 1..50 {
+            publish(&mut producer, number);
+            assert_eq!(take(quick, number), (number, number as u8, true));
+        }
+        assert_eq!(held.picture.bytes(), bytes(0), "nobody writes what it still reads");
+        assert_eq!(take(stuck, 1), (47, 47, true), "it goes on with the oldest that is kept");
+    }
+
     /// Only the rows that a picture lacks are written, and it has all of them, whichever of the pool it is.
     #[test]
     fn pictures_are_whole_though_only_what_changed_is_written() {

@@ -150,6 +150,11 @@ impl Check {
         });
     }
 
+    /// Takes the problems of a part that hangs at `prefix`, or what was read.
+    pub fn read<T>(&mut self, prefix: &str, read: Result<T, Problems>) -> Option<T> {
+        read.map_err(|problems| self.problems.extend(problems.under(prefix).0)).ok()
+    }
+
     /// Whether nothing is wrong so far.
     pub(super) fn is_good(&self) -> bool {
         self.problems.is_empty()

@@ -365,6 +365,7 @@ impl Document {
         let default_transition = default_transition.unwrap_or_default();
         let mut check = Check::default();
         check.part("/encoder", |check| raw.encoder.check(check));
+        let audio = check.read("/audio", raw.audio.map_or_else(|| Ok(Audio::default()), Audio::read));
         check.finish()?;
         let renditions = rendition::read(raw.renditions, &show.canvas, &raw.encoder);
         let document = Self {
@@ -375,12 +376,7 @@ impl Document {
             default_transition,
             encoder: raw.encoder,
             renditions: renditions.map_err(|problems| problems.under("/renditions"))?,
-            audio: raw
-                .audio
-                .map(Audio::read)
-                .transpose()
-                .map_err(|problems| problems.under("/audio"))?
-                .unwrap_or_default(),
+            audio: audio.unwrap_or_default(),
             auto_start: raw.auto_start,
             outputs: read_outputs(raw.outputs).map_err(|problems| problems.under("/outputs"))?,
         };
