@@ -108,8 +108,8 @@ fn two_renditions_have_their_keyframes_and_their_sound_in_common() {
     document["renditions"] = json!([
         { "id": "mobile", "width": 320, "height": 240, "fps": "15", "fit": "cover", "encoder": { "bitrateKbps": 400 } },
     ]);
-    // A tone that does not repeat itself from one AAC frame to another within these seconds.
-    document["audio"] = json!({ "sources": [{ "id": "tone", "type": "tone", "frequencyHz": 443.71 }] });
+    // Of 443 Hz no two AAC frames are alike within eight seconds.
+    document["audio"] = json!({ "sources": [{ "id": "tone", "type": "tone", "frequencyHz": 443 }] });
     document["outputs"] = json!([
         { "id": "large", "url": nginx.address(), "key": "large" },
         { "id": "small", "url": nginx.address(), "key": "small", "rendition": "mobile" },
