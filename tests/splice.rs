@@ -74,7 +74,7 @@ struct Source {
     units: Vec<Bytes>,
 }
 
-/// `keyint` sets the bits of `frame_num`; the delimiters between access units are x264's.
+/// `keyint` sets the bits of `frame_num`; more of FFmpeg's arguments may follow a space. The delimiters between access units are x264's.
 fn source(x264: &str, frames: u32) -> Source {
     let stream = ffmpeg(
         &format!(
@@ -265,6 +265,8 @@ fn sources() -> Vec<(String, Source)> {
         x264("keyint=60:slices=8"),
         x264("keyint=5:slices=2:cabac=0"),
         x264("keyint=1000:slices=3:weightp=2"),
+        // IDR pictures off any grid, two of them one after the other.
+        x264("keyint=1000:slices=2 -forced-idr 1 -force_key_frames expr:eq(n,3)+eq(n,4)+eq(n,9)"),
         recoded(7, None),
         recoded(16, None),
         recoded(4, Some(5)),
@@ -337,9 +339,12 @@ fn chromium_shows_what_ffmpeg_shows() {
     let mut runner = TestRunner::deterministic();
     let mut cases = Vec::new();
     for (name, source) in sources() {
-        let repeats = any_repeats().new_tree(&mut runner).unwrap().current();
         let plain = decoded(&source.spliced(&[]).annex_b());
-        cases.push((name, expected(&plain, &repeats), source.spliced(&repeats).for_page()));
+        for _ in 0..3 {
+            let repeats = any_repeats().new_tree(&mut runner).unwrap().current();
+            let spliced = source.spliced(&repeats).for_page();
+            cases.push((format!("{name}: {repeats:?}"), expected(&plain, &repeats), spliced));
+        }
     }
     let (expected, stream) = our_own();
     cases.push(("our own".into(), expected, stream));

@@ -221,10 +221,10 @@ async fn ten_minutes_do_not_drift_at_ntsc_frames() {
     assert_no_drift("30000/1001", 1001).await;
 }
 
-#[tokio::test]
-async fn a_session_that_begins_anew_is_together_from_zero() {
+/// A server that is killed amid a minute and a half; the session after it begins at zero.
+async fn assert_together_anew(fps: &str, interval_ms: u32) {
     let directory = tempfile::tempdir().unwrap();
-    let sent = rendered(directory.path(), &show("30000/1001", 1001, &json!([])), 90);
+    let sent = rendered(directory.path(), &show(fps, interval_ms, &json!([])), 90);
     let (clip, mut nginx) = (Clip::read(&sent, 5_000_000), Nginx::start());
     let output = publish(&clip, &nginx).await;
     let (before, after) = clip.packets.split_at(clip.packets.len() / 2);
@@ -237,7 +237,13 @@ async fn a_session_that_begins_anew_is_together_from_zero() {
     output.stop().await;
     let recording = nginx.recording(KEY);
     assert!(times(&recording, "v")[0] <= 21.0 && times(&recording, "a")[0] <= 22.0, "the session starts at zero");
-    assert_together(&offsets(&recording, 1001.0), 40);
+    assert_together(&offsets(&recording, interval_ms.into()), 40);
+}
+
+#[tokio::test]
+async fn a_session_that_begins_anew_is_together_from_zero() {
+    assert_together_anew("25", 1000).await;
+    assert_together_anew("30000/1001", 1001).await;
 }
 
 /// Each packet of the video track, and the checksum of the picture that it decodes to.
