@@ -9,4 +9,5 @@ need_packages "${packages_build[@]}" "${packages_runtime[@]}" "${packages_stream
 need_cargo
 cargo bench --locked --bench picture
 cargo bench --locked --bench sound
+cargo bench --locked --bench deliver
 cargo bench --locked --bench air
