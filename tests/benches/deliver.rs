@@ -7,18 +7,19 @@
 #[path = "../servers/mod.rs"]
 mod servers;
 
-use std::{
-    fs,
-    io::Write,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{fs, io::Write, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use servers::Nginx;
 use stream_manager::{
     aac::AudioSpecificConfig,
-    base::{id::Id, rate::FrameRate, secret::Secret, size::Size},
+    base::{
+        clock::{Clock, SystemClock},
+        id::Id,
+        rate::FrameRate,
+        secret::Secret,
+        size::Size,
+    },
     encode::{self, Backend},
     flv,
     h264::AvcConfig,
@@ -106,7 +107,8 @@ fn spawn(network: &Network, nginx: &Nginx, headers: &Arc<Headers>, number: usize
 
 /// Pushes the stream to all outputs, each packet when it is due.
 fn push(outputs: &[Output]) {
-    let start = Instant::now();
+    let clock = SystemClock::new();
+    let start = clock.now();
     let (mut picture, mut sound) = (0, 0);
     while picture < SECONDS * FPS {
         let (picture_ms, sound_ms) = (picture * 1000 / FPS, sound * 1024 * 1000 / 48_000);
@@ -123,7 +125,7 @@ fn push(outputs: &[Output]) {
                 flv::video_access_unit(is_key, 0, Bytes::from(vec![0x41; if is_key { 10 * share } else { share }]));
             Packet { kind: Kind::Video { is_key }, dts_ms: picture_ms, body }
         };
-        std::thread::sleep(Duration::from_millis(packet.dts_ms).saturating_sub(start.elapsed()));
+        clock.sleep_until(start + Duration::from_millis(packet.dts_ms));
         outputs.iter().for_each(|output| output.push(&packet));
     }
 }
