@@ -256,9 +256,18 @@ pub enum OpenError {
 /// [`OpenError::Config`] where a value is out of its range, whatever the backend; [`OpenError::Refused`] where no candidate
 /// opens.
 pub fn open(wanted: Backend, config: &Config) -> Result<Opened, OpenError> {
+    open_but(wanted, config, &[])
+}
+
+/// [`open`], without the candidates of these names.
+///
+/// # Errors
+///
+/// As [`open`].
+pub fn open_but(wanted: Backend, config: &Config, unwanted: &[&str]) -> Result<Opened, OpenError> {
     config.validate()?;
     let mut refusals = Vec::new();
-    for candidate in wanted.candidates() {
+    for candidate in wanted.candidates().iter().filter(|candidate| !unwanted.contains(&candidate.name)) {
         match (candidate.open)(config) {
             Ok(encoder) => return Ok(Opened { encoder: Still::around(encoder, config), refusals }),
             Err(source) => refusals.push(Refusal { backend: candidate.name, source }),

@@ -359,6 +359,8 @@ impl Stream {
             consumer,
             mux,
             bitrate_kbps: running.bitrate_kbps.clone(),
+            backend: running.backend.clone(),
+            failures: video::Failures::default(),
             metrics: running.metrics.clone(),
             is_stopping: self.is_stopping.clone(),
         }

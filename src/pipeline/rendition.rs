@@ -11,7 +11,7 @@
 //! whoever makes the settings sees to that.
 
 use std::sync::{
-    Arc,
+    Arc, Mutex, PoisonError,
     atomic::{AtomicU32, Ordering},
 };
 
@@ -64,11 +64,29 @@ pub(super) fn pictures(renditions: &[Rendition], canvas: Size) -> Vec<Shared> {
     pictures
 }
 
+/// The name of the encoder in use; the encoder thread may change it. The lock is held for a pointer.
+#[derive(Debug, Clone)]
+pub(super) struct InUse(Arc<Mutex<&'static str>>);
+
+impl InUse {
+    fn new(backend: &'static str) -> Self {
+        Self(Arc::new(Mutex::new(backend)))
+    }
+
+    fn get(&self) -> &'static str {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn set(&self, backend: &'static str) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = backend;
+    }
+}
+
 /// A rendition that is on air, as the stream's handle has it.
 #[derive(Debug)]
 pub(super) struct Running {
     pub(super) id: Id,
-    pub(super) backend: &'static str,
+    pub(super) backend: InUse,
     pub(super) size: Size,
     pub(super) rate: FrameRate,
     pub(super) fan_out: Arc<FanOut>,
@@ -103,7 +121,7 @@ impl Running {
         let config = &rendition.encoder.config;
         Self {
             id: rendition.id.clone(),
-            backend: encoder.backend(),
+            backend: InUse::new(encoder.backend()),
             size: config.size,
             rate: config.rate,
             fan_out: Arc::new(FanOut::new(headers)),
@@ -115,7 +133,7 @@ impl Running {
     pub(super) fn report(&self) -> Report {
         Report {
             id: self.id.clone(),
-            backend: self.backend,
+            backend: self.backend.get(),
             size: self.size,
             rate: self.rate,
             metrics: self.metrics.clone(),

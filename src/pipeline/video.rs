@@ -2,7 +2,7 @@
 //!
 //! It waits for frame `n` until three frames after it is due, then repeats the last picture: the access units never stop,
 //! whatever the render thread does. An encoder that fails is opened anew on the same thread, and the outputs get its
-//! headers.
+//! headers; one that fails again and again gives way to the next candidate.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -14,7 +14,10 @@ use std::{
     time::Duration,
 };
 
-use super::{EncoderSettings, frame_store, metrics::RenditionMetrics, mux::ToMux, panic_text, timeline::Timeline};
+use super::{
+    EncoderSettings, frame_store, metrics::RenditionMetrics, mux::ToMux, panic_text, rendition::InUse,
+    timeline::Timeline,
+};
 use crate::{
     base::clock::Clock,
     encode::{self, AccessUnit, Encoder, OpenError, Origin, ParameterSets, Request, Tuning},
@@ -25,6 +28,10 @@ use crate::{
 
 /// Frames after which a missing picture is given up: what the frame store can absorb.
 const PATIENCE_FRAMES: u64 = frame_store::CAPACITY as u64;
+/// Failures one after the other, each within [`STEADY_FRAMES`] of the one before, after which an encoder is given up.
+const FAILURES_MAX: u32 = 3;
+/// Frames after which an encoder that failed once counts as sound again.
+const STEADY_FRAMES: u64 = 300;
 /// Pause before a failed encoder is opened anew.
 const RESTART_PAUSE: Duration = Duration::from_millis(500);
 
@@ -40,13 +47,42 @@ pub(super) struct VideoEncoder {
     pub(super) consumer: frame_store::Consumer,
     pub(super) mux: SyncSender<ToMux>,
     pub(super) bitrate_kbps: Arc<AtomicU32>,
+    pub(super) backend: InUse,
+    pub(super) failures: Failures,
     pub(super) metrics: RenditionMetrics,
     pub(super) is_stopping: Arc<AtomicBool>,
 }
 
+/// Which candidates fail again and again, so that the next one is taken for the rest of the stream.
+#[derive(Debug, Default)]
+pub(super) struct Failures {
+    /// The one that failed last, on which frame, and how often one after the other.
+    last: Option<(&'static str, u64, u32)>,
+    given_up: Vec<&'static str>,
+}
+
+impl Failures {
+    /// Takes note that `backend` failed on `frame`.
+    fn note(&mut self, backend: &'static str, frame: u64) {
+        let again = self.last.filter(|(name, last, _)| *name == backend && frame < last + STEADY_FRAMES);
+        let count = again.map_or(0, |(.., count)| count) + 1;
+        self.last = Some((backend, frame, count));
+        if count == FAILURES_MAX {
+            tracing::error!(backend, "it has failed {FAILURES_MAX} times; the next encoder is taken");
+            self.given_up.push(backend);
+            self.last = None;
+        }
+    }
+}
+
 /// Opens the first candidate that works and warns of those that are there and did not.
 pub(super) fn open(settings: &EncoderSettings) -> Result<Box<dyn Encoder>, OpenError> {
-    let opened = encode::open(settings.backend, &settings.config)?;
+    open_but(settings, &[])
+}
+
+/// [`open`], without the candidates that were given up.
+fn open_but(settings: &EncoderSettings, given_up: &[&str]) -> Result<Box<dyn Encoder>, OpenError> {
+    let opened = encode::open_but(settings.backend, &settings.config, given_up)?;
     for refusal in &opened.refusals {
         let (backend, reason) = (refusal.backend, &refusal.source);
         match refusal.is_absence() {
@@ -86,6 +122,7 @@ impl VideoEncoder {
             };
             if let Err(reason) = self.encode(open.as_mut(), &taken) {
                 tracing::error!(reason, backend = open.backend(), "encoding failed; the encoder is opened anew");
+                self.failures.note(open.backend(), taken.number);
                 self.metrics.encoder_restarts.inc();
                 encoder = None;
             }
@@ -150,8 +187,17 @@ impl VideoEncoder {
         let _ = self.mux.send(ToMux::Picture { rendition: self.rendition, packet });
     }
 
+    /// The first candidate that works and was not given up; any, where no other is left.
+    fn open_again(&mut self) -> Result<Box<dyn Encoder>, OpenError> {
+        open_but(&self.settings, &self.failures.given_up).or_else(|_| {
+            self.failures.given_up.clear();
+            open(&self.settings)
+        })
+    }
+
     fn reopen(&mut self) -> Option<Box<dyn Encoder>> {
-        match open(&self.settings).map_err(|error| error.to_string()).and_then(|encoder| {
+        match self.open_again().map_err(|error| error.to_string()).and_then(|encoder| {
+            self.backend.set(encoder.backend());
             let header = sequence_header(encoder.parameter_sets()).map_err(|error| error.to_string())?;
             let _ = self.mux.send(ToMux::VideoHeader { rendition: self.rendition, header });
             Ok(encoder)
@@ -188,6 +234,21 @@ mod tests {
 
     use super::*;
     use crate::{base::size::Size, encode::Backend};
+
+    #[test]
+    fn an_encoder_that_fails_again_and_again_is_given_up() {
+        let mut failures = Failures::default();
+        for frame in [10, 20, 400, 500] {
+            failures.note("nvenc", frame);
+        }
+        assert_eq!(failures.given_up, [""; 0], "it held out in between");
+        failures.note("openh264", 510);
+        failures.note("nvenc", 520);
+        assert_eq!(failures.given_up, [""; 0]);
+        failures.note("nvenc", 521);
+        failures.note("nvenc", 522);
+        assert_eq!(failures.given_up, ["nvenc"]);
+    }
 
     fn times(tuning: Tuning, frame: u64, lead: u64) -> (u64, [u8; 3]) {
         let (size, rate) = (Size::new(16, 16).unwrap(), "30".parse().unwrap());

@@ -8,10 +8,13 @@ use stream_manager::encode::nvenc::{Access, Probe, set_access};
 use super::{
     config, encode, nvenc,
     stand::Stand,
-    support::program::{Ended, Running, command, finish},
+    support::{
+        program::{Ended, Running, command, finish},
+        until,
+    },
 };
 
-/// A box that moves for two seconds.
+/// A box that never stands still.
 fn show(encoder: &Value) -> Value {
     json!({
         "id": "main", "canvas": { "width": 160, "height": 64, "fps": "30", "background": "#102030" },
@@ -19,7 +22,7 @@ fn show(encoder: &Value) -> Value {
         "layers": [{
             "id": "box", "transform": { "positionX": 2, "positionY": 4, "width": 60, "height": 40 },
             "content": { "type": "shape", "shape": "rectangle", "fill": "#ff0000" },
-            "animations": [{ "property": "positionX", "keyframes": [{ "atMs": 0, "value": 2 }, { "atMs": 2000, "value": 90 }] }],
+            "animations": [{ "property": "positionX", "repeat": "infinite", "direction": "alternate", "keyframes": [{ "atMs": 0, "value": 2 }, { "atMs": 2000, "value": 90 }] }],
         }],
     })
 }
@@ -34,6 +37,33 @@ fn with_driver(stand: &Stand, arguments: &[&str]) -> Command {
 fn render(stand: &Stand, encoder: &Value) -> Ended {
     std::fs::write(stand.file("show.json"), show(encoder).to_string()).unwrap();
     finish(&mut with_driver(stand, &["render", "show.json", "--duration", "1s", "-o", "show.flv"]))
+}
+
+/// A daemon with the show of the stand's directory on air.
+struct Daemon {
+    program: Running,
+    base: String,
+}
+
+fn serve(stand: &Stand) -> Daemon {
+    let arguments = ["serve", "--listen", "127.0.0.1:0", "--scene", "show.json"];
+    let mut program = Running::spawn(&mut with_driver(stand, &arguments));
+    let line = program.line();
+    let base = line.strip_prefix("listening on ").unwrap_or_else(|| panic!("{line}\n{}", program.log()));
+    Daemon { base: base.into(), program }
+}
+
+impl Daemon {
+    fn get(&self, path: &str) -> String {
+        let mut curl = Command::new("curl");
+        curl.args(["--silent", "--fail", "--max-time", "30"]).arg(format!("{}{path}", self.base));
+        String::from_utf8(curl.output().expect("curl is needed").stdout).unwrap()
+    }
+
+    fn end(&mut self) {
+        self.program.signal("TERM");
+        assert!(self.program.wait().success(), "{}", self.program.log());
+    }
 }
 
 fn packets(file: &Path) -> Vec<Value> {
@@ -130,18 +160,34 @@ fn a_driver_that_hangs_is_given_up() {
 fn the_daemon_goes_on_air_without_the_chip() {
     let stand = Stand::new("name0=NVIDIA H200\nopen=2");
     std::fs::write(stand.file("show.json"), show(&json!({ "bitrateKbps": 600 })).to_string()).unwrap();
-    let mut daemon =
-        Running::spawn(&mut with_driver(&stand, &["serve", "--listen", "127.0.0.1:0", "--scene", "show.json"]));
-    let line = daemon.line();
-    let base = line.strip_prefix("listening on ").unwrap_or_else(|| panic!("{line}\n{}", daemon.log()));
-    let mut curl = Command::new("curl");
-    curl.args(["--silent", "--fail", "--max-time", "30"]).arg(format!("{base}/api/v1/streams/main/status"));
-    let status: Value = serde_json::from_slice(&curl.output().unwrap().stdout).unwrap();
+    let mut daemon = serve(&stand);
+    let status: Value = serde_json::from_str(&daemon.get("/api/v1/streams/main/status")).unwrap();
     assert_eq!((&status["state"], &status["encoder"]["backend"]), (&json!("running"), &json!("openh264")), "{status}");
-    let log = daemon.log();
+    let log = daemon.program.log();
     assert!(log.contains("encoder not available") && log.contains("NVIDIA H200 has no video encoder"), "{log}");
-    daemon.signal("TERM");
-    assert!(daemon.wait().success(), "{}", daemon.log());
+    daemon.end();
+}
+
+/// A chip that fails on every eleventh frame it is given is opened anew twice, and then software goes on.
+#[test]
+fn a_chip_that_fails_again_and_again_gives_way() {
+    let stand = Stand::new("failAfter=10");
+    std::fs::write(stand.file("show.json"), show(&json!({ "bitrateKbps": 600 })).to_string()).unwrap();
+    let mut daemon = serve(&stand);
+    let status = || serde_json::from_str::<Value>(&daemon.get("/api/v1/streams/main/status")).unwrap();
+    let gave_way = until(|| (status()["encoder"]["backend"] == "openh264").then_some(()));
+    assert!(gave_way.is_some(), "{}", daemon.program.log());
+    let encoded = |status: Value| status["encodedFrames"].as_u64().unwrap();
+    let before = encoded(status());
+    assert!(until(|| (encoded(status()) > before + 10).then_some(())).is_some(), "it goes on");
+    let metrics = daemon.get("/metrics");
+    let restarts = metrics.lines().find(|line| line.starts_with("stream_manager_encoder_restarts_total{")).unwrap();
+    assert!(restarts.ends_with(" 3"), "{restarts}");
+    let log = daemon.program.log();
+    assert!(log.contains("it has failed 3 times; the next encoder is taken"), "{log}");
+    daemon.end();
+    assert_eq!(stand.calls_of("opened").len(), 3 + 2, "three times there, and the two sessions of the probe");
+    stand.is_left_clean();
 }
 
 /// A codec that is not carried is refused before any encoder is asked.

@@ -529,6 +529,7 @@ static NVENCSTATUS encode(void *session, NV_ENC_PIC_PARAMS *p) {
     REQUIRE(!s->inputs[in]->is_locked && !s->inputs[in]->is_used, NV_ENC_ERR_INVALID_CALL);
     REQUIRE(!s->outputs[out]->is_locked && !s->outputs[out]->is_queued, NV_ENC_ERR_INVALID_CALL);
     REQUIRE(p->inputPitch == s->inputs[in]->pitch, NV_ENC_ERR_INVALID_PARAM);
+    if ((long)s->submitted++ == scenario_number("failAfter", -1)) return NV_ENC_ERR_GENERIC;
     if ((long)p->inputTimeStamp == scenario_number("failAt", -1)) {
         snprintf(s->said, sizeof s->said, "told to fail at frame %d", (int)p->inputTimeStamp);
         return NV_ENC_ERR_GENERIC;
@@ -605,7 +606,7 @@ static NVENCSTATUS sequence(void *session, NV_ENC_SEQUENCE_PARAM_PAYLOAD *p) {
 static NVENCSTATUS destroy(void *session) {
     SESSION(session);
     for (int i = 0; i < BUFFERS_MAX; i++) REQUIRE(!s->inputs[i] && !s->outputs[i], NV_ENC_ERR_INVALID_CALL);
-    REQUIRE(s->is_ended || !s->has_encoded || scenario_number("failAt", -1) >= 0, NV_ENC_ERR_INVALID_CALL);
+    REQUIRE(s->is_ended || !s->has_encoded, NV_ENC_ERR_INVALID_CALL);
     s->magic = 0;
     free(s);
     sessions--;
