@@ -102,9 +102,12 @@ pub(super) fn shown(reading: &Reading) -> Value {
     let levels =
         |levels: &Levels| json!({ "peakDbfs": levels.peak_dbfs.map(round), "rmsDbfs": levels.rms_dbfs.map(round) });
     let loudness = &reading.loudness;
-    let sources = reading.sources.iter().map(|(id, source)| {
-        let mut shown = levels(source);
-        shown["id"] = json!(id);
+    let sources = reading.sources.iter().map(|source| {
+        let mut shown = levels(&source.levels);
+        shown["id"] = json!(source.id);
+        if let Some(problem) = &source.problem {
+            shown["problem"] = json!(&**problem);
+        }
         shown
     });
     let mut shown = levels(&reading.levels);

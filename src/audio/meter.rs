@@ -7,6 +7,8 @@
 //!
 //! Spec: EBU R 128, EBU Tech 3341 and 3342, ITU-R BS.1770-5, by the `ebur128` crate.
 
+use std::sync::Arc;
+
 use ebur128::{EbuR128, Mode};
 
 use super::{
@@ -101,8 +103,19 @@ pub struct Reading {
     pub limiter_reduction_db: f64,
     /// Whether it has been silent for long enough to be called so.
     pub is_silent: bool,
-    /// Of each source behind its fader, in the order of the mix.
-    pub sources: Vec<(Id, Levels)>,
+    /// Of each source, in the order of the mix.
+    pub sources: Vec<SourceReading>,
+}
+
+/// What the meters show of a source.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SourceReading {
+    /// Which one.
+    pub id: Id,
+    /// Behind its fader.
+    pub levels: Levels,
+    /// Why it is not heard as it should be, if it is not.
+    pub problem: Option<Arc<str>>,
 }
 
 /// One block's levels.
@@ -112,7 +125,15 @@ pub(super) struct BlockLevels {
     pub(super) true_peak: [f32; CHANNELS],
     /// The limiter's lowest gain.
     pub(super) gain: f32,
-    pub(super) sources: [Option<(Id, Stereo)>; SOURCES_MAX],
+    pub(super) sources: [Option<SourceLevels>; SOURCES_MAX],
+}
+
+/// One block's levels of a source.
+#[derive(Debug, Clone)]
+pub(super) struct SourceLevels {
+    pub(super) id: Id,
+    pub(super) levels: Stereo,
+    pub(super) problem: Option<Arc<str>>,
 }
 
 /// What the audio thread leaves for whoever looks.
@@ -156,28 +177,34 @@ impl Meters {
     fn reading(&self, first: u64) -> Reading {
         let count = (self.count - first) as f32;
         let (mut whole, mut true_peak, mut gain) = (Stereo::default(), [0.0f32; CHANNELS], 1.0f32);
-        // A source that is gone shows nothing any more.
-        let newest = &self.ring[self.count.saturating_sub(1) as usize % RING];
-        let mut sources: Vec<_> =
-            newest.sources.iter().flatten().map(|(id, _)| (id.clone(), Stereo::default())).collect();
         for number in first..self.count {
             let block = &self.ring[number as usize % RING];
             whole.add(&block.whole, count);
             true_peak = [0, 1].map(|channel| true_peak[channel].max(block.true_peak[channel]));
             gain = gain.min(block.gain);
-            for (id, levels) in block.sources.iter().flatten() {
-                let source = sources.iter_mut().find(|(other, _)| other == id);
-                source.into_iter().for_each(|(_, sum)| sum.add(levels, count));
-            }
         }
+        // A source that is gone shows nothing any more.
+        let newest = &self.ring[self.count.saturating_sub(1) as usize % RING];
+        let sources = newest.sources.iter().flatten().map(|source| self.source_reading(source, first)).collect();
         Reading {
             loudness: self.loudness,
             levels: whole.levels(),
             true_peak_dbtp: true_peak.map(|peak| fader::decibels(peak.into())),
             limiter_reduction_db: -fader::decibels(gain.into()),
             is_silent: self.is_silent,
-            sources: sources.into_iter().map(|(id, sum)| (id, sum.levels())).collect(),
+            sources,
         }
+    }
+
+    /// A source that is there, with its levels of the blocks from `first` on.
+    fn source_reading(&self, newest: &SourceLevels, first: u64) -> SourceReading {
+        let mut sum = Stereo::default();
+        for number in first..self.count {
+            let sources = &self.ring[number as usize % RING].sources;
+            let same = sources.iter().flatten().find(|source| source.id == newest.id);
+            same.into_iter().for_each(|source| sum.add(&source.levels, (self.count - first) as f32));
+        }
+        SourceReading { id: newest.id.clone(), levels: sum.levels(), problem: newest.problem.clone() }
     }
 }
 
@@ -367,7 +394,8 @@ mod tests {
             let mut levels = BlockLevels { gain: peak, ..BlockLevels::default() };
             levels.whole.peak = [peak, 0.0];
             for (slot, (name, peak)) in levels.sources.iter_mut().zip(sources) {
-                *slot = Some((id(name), Stereo { peak: [*peak; 2], square: [peak * peak; 2] }));
+                let levels = Stereo { peak: [*peak; 2], square: [peak * peak; 2] };
+                *slot = Some(SourceLevels { id: id(name), levels, problem: None });
             }
             Measured { levels, loudness: Loudness::NONE, is_silent: false }.leave(meters);
         };
@@ -377,7 +405,7 @@ mod tests {
         let (shown, now) = meters.since(seen);
         assert_eq!((shown.levels.peak_dbfs[0], now), (0.0, 2), "the higher of the two");
         assert!((shown.limiter_reduction_db - 20.0).abs() < 1e-6);
-        let [(b, levels)] = &shown.sources[..] else { panic!("{shown:?}") };
+        let [SourceReading { id: b, levels, problem: None }] = &shown.sources[..] else { panic!("{shown:?}") };
         assert_eq!((b.as_str(), levels.peak_dbfs[0]), ("b", 0.0), "a is gone");
         assert!((levels.rms_dbfs[0] - 10.0 * 0.505f64.log10()).abs() < 1e-4, "the mean of both");
         assert!((meters.since(now).0.levels.peak_dbfs[0] + 20.0).abs() < 1e-6, "at least the newest");

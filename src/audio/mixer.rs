@@ -27,9 +27,8 @@ use super::{
     duck::Ducker,
     fader,
     limiter::{self, Limiter},
-    meter::{BlockLevels, Gauge, Measured, Stereo},
+    meter::{BlockLevels, Gauge, Measured, SourceLevels, Stereo},
     mix::{Mix, Strip},
-    source::Silence,
 };
 use crate::base::id::Id;
 
@@ -103,6 +102,8 @@ struct Slot {
     /// Mean squares of the intervals, behind the fader.
     squares: [f32; KNOTS],
     levels: Stereo,
+    /// Why it is not heard as it should be.
+    problem: Option<Arc<str>>,
 }
 
 impl Mixer {
@@ -170,7 +171,8 @@ impl Mixer {
         let mut levels = BlockLevels { gain: self.limiter.gain(), ..BlockLevels::default() };
         for slot in &self.slots {
             if let Some(index) = slot.strip {
-                levels.sources[index] = Some((slot.id.clone(), slot.levels));
+                let (id, problem) = (slot.id.clone(), slot.problem.clone());
+                levels.sources[index] = Some(SourceLevels { id, levels: slot.levels, problem });
             }
         }
         gauge.measure(block, &self.mix.silence, levels)
@@ -294,6 +296,7 @@ impl Slot {
             ducked: 1.0,
             squares: [0.0; KNOTS],
             levels: Stereo::default(),
+            problem: None,
         }
     }
 
@@ -311,20 +314,19 @@ impl Slot {
     /// was silent, otherwise it is led over to.
     fn fetch(&mut self, first: u64, scratch: &mut Block) -> Option<Box<dyn Source>> {
         let is_good = fetch(&mut *self.source, first, self.delay, &mut self.raw);
-        // One that failed is silent from now on.
-        let silence = || Box::new(Silence {}) as Box<dyn Source>;
         let mut next = match self.next.take() {
             Some(next) => next,
-            None if is_good => return None,
-            None => silence(),
+            None if is_good => {
+                self.note(self.source.problem());
+                return None;
+            }
+            // One that failed is silent from now on.
+            None => Box::new(Failed::new()),
         };
-        let is_next_good = fetch(&mut *next, first, self.delay, scratch);
-        if !is_next_good {
-            next = silence();
+        if !fetch(&mut *next, first, self.delay, scratch) {
+            next = Box::new(Failed::new());
         }
-        if !(is_good && is_next_good) {
-            tracing::error!(source = %self.id, "a source failed; it is silent");
-        }
+        self.note(next.problem());
         let was_heard = self.raw.as_flattened().iter().any(|&sample| sample != 0.0);
         let fading = if was_heard { RAMP_SAMPLES } else { 0 };
         for (index, (old, &new)) in self.raw.iter_mut().zip(scratch.iter()).enumerate() {
@@ -334,6 +336,18 @@ impl Slot {
             });
         }
         Some(std::mem::replace(&mut self.source, next))
+    }
+
+    /// Says once why it is not heard as it should be, and once that it is again.
+    fn note(&mut self, problem: Option<Arc<str>>) {
+        if problem == self.problem {
+            return;
+        }
+        match &problem {
+            Some(reason) => tracing::warn!(source = %self.id, %reason, "a source is not heard as it should be"),
+            None => tracing::info!(source = %self.id, "a source is heard as it should be"),
+        }
+        self.problem = problem;
     }
 
     /// Works out the gains of the block at its knots, and how loud it is behind them.
@@ -380,6 +394,24 @@ impl Slot {
                 out[1] += pair[1];
             }
         }
+    }
+}
+
+/// What a source is replaced by that panicked.
+#[derive(Debug)]
+struct Failed(Arc<str>);
+
+impl Failed {
+    fn new() -> Self {
+        Self("it failed; change it, or make it anew".into())
+    }
+}
+
+impl Source for Failed {
+    fn mix(&mut self, _first_sample: u64, _out: &mut Block) {}
+
+    fn problem(&self) -> Option<Arc<str>> {
+        Some(self.0.clone())
     }
 }
 

@@ -28,7 +28,7 @@ use crate::aac;
 pub use self::{
     encoder::{AudioFrame, BITRATE_KBPS_MAX, BITRATE_KBPS_MIN, DELAY_SAMPLES, Encoder, Error},
     fader::{Fade, SILENT_DB, decibels},
-    meter::{Gauge, Levels, Loudness, Measured, Meters, Reading},
+    meter::{Gauge, Levels, Loudness, Measured, Meters, Reading, SourceReading},
     mix::{Duck, Limiter, Mix, SOURCES_MAX, Silence, Strip},
     mixer::{Mixer, Opened, Seen},
     source::{Source, SourceKind, SyncBeep, Tone},

@@ -7,7 +7,7 @@
 //!
 //! A new type is a struct with serde's `deny_unknown_fields`, a variant here, and its name in [`SourceKind::TYPES`].
 
-use std::{f64::consts::TAU, fmt, ops::RangeInclusive};
+use std::{f64::consts::TAU, fmt, ops::RangeInclusive, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -28,6 +28,11 @@ pub trait Source: Send + fmt::Debug {
     /// Adds the samples `first_sample..first_sample + 1024` of this source to `out`. Never waits, never allocates once it
     /// plays.
     fn mix(&mut self, first_sample: u64, out: &mut Block);
+
+    /// Why it is not heard as it should be, if it is not. Asked after each block, so it is at hand.
+    fn problem(&self) -> Option<Arc<str>> {
+        None
+    }
 }
 
 /// What a source is, by its document.

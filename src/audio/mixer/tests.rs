@@ -264,9 +264,20 @@ fn a_source_that_panics_costs_itself_alone() {
     assert_db(&sound[BLOCK_SAMPLES..2 * BLOCK_SAMPLES], 0, -6.0206);
     assert_db(&sound[4 * BLOCK_SAMPLES..], 0, -100.0);
     assert_db(&sound[4 * BLOCK_SAMPLES..], 1, 0.0);
+    let problems = |mixer: &Mixer| {
+        let mut meters = Meters::default();
+        mixer.measure(&mut Gauge::default(), &SILENT_BLOCK).leave(&mut meters);
+        meters.last_second().sources.into_iter().map(|source| source.problem.is_some()).collect::<Vec<_>>()
+    };
+    assert_eq!(problems(&mixer), [true, false]);
     // One that is to take a place and fails at once leaves it silent, too.
     mixer.change(mixer.mix().clone(), vec![bomb("b")]);
     assert_db(&play(&mut mixer, 8 * BLOCK, 4)[2 * BLOCK_SAMPLES..], 1, -100.0);
+    assert_eq!(problems(&mixer), [true, true]);
+    // What takes the place of one that failed is heard.
+    mixer.change(mixer.mix().clone(), vec![(Id::new("a").unwrap(), SourceKind::Tone(Default::default()).open())]);
+    assert_db(&play(&mut mixer, 12 * BLOCK, 4)[2 * BLOCK_SAMPLES..], 0, -18.0);
+    assert_eq!(problems(&mixer), [false, true]);
 }
 
 #[test]
@@ -307,8 +318,9 @@ fn the_meters_show_each_source_behind_its_fader() {
         mixer.measure(&mut gauge, &block).leave(&mut meters);
     }
     let shown = meters.last_second();
-    let [(a, first), (b, second)] = &shown.sources[..] else { panic!("{shown:?}") };
-    assert_eq!((a.as_str(), b.as_str()), ("a", "b"));
+    let [a, b] = &shown.sources[..] else { panic!("{shown:?}") };
+    assert_eq!((a.id.as_str(), b.id.as_str()), ("a", "b"));
+    let (first, second) = (a.levels, b.levels);
     assert!((first.peak_dbfs[0] + 10.0).abs() < 0.01 && first.peak_dbfs[1] == -100.0, "{first:?}");
     assert!((first.rms_dbfs[0] + 13.01).abs() < 0.1, "{first:?}");
     assert_eq!(second.peak_dbfs, [-100.0; 2]);
