@@ -116,9 +116,11 @@ impl Request {
     }
 }
 
-/// NAL units that describe the sequence, without start codes; what an AVC sequence header is made of.
+/// NAL units that describe the sequence, without start codes; what a sequence header is made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParameterSets {
+    /// Video parameter set, which HEVC alone has.
+    pub vps: Option<Bytes>,
     /// Sequence parameter set, with size, colour, chroma location and frame rate in it.
     pub sps: Bytes,
     /// Picture parameter sets: the encoder's own, and that of repeated pictures.

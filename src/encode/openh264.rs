@@ -168,7 +168,7 @@ fn read_parameter_sets(nalus: Nalus<'_>) -> Result<[Bytes; 2], Error> {
 /// Has the SPS say what the library cannot: chroma location and frame rate.
 fn describe([sps, pps]: &[Bytes; 2], config: &Config) -> Result<ParameterSets, Error> {
     let sps = sps::described(sps, config.colour, config.rate).map_err(|error| bitstream(error.to_string()))?;
-    Ok(ParameterSets { sps: sps.into(), pps: vec![pps.clone()] })
+    Ok(ParameterSets { vps: None, sps: sps.into(), pps: vec![pps.clone()] })
 }
 
 /// Puts the slices of one frame into one buffer, each behind its length, and leaves out what stands elsewhere.

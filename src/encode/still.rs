@@ -10,7 +10,7 @@
 //!
 //! A stream in which nothing can be repeated goes through as it is; why is said once.
 
-use super::{AccessUnit, Config, Encoder, Error, Origin, ParameterSets, Request, gop::Gop};
+use super::{AccessUnit, Codec, Config, Encoder, Error, Origin, ParameterSets, Request, gop::Gop};
 use crate::{base::nv12::Picture, h264::Splicer, scene::damage::Damage};
 
 /// The quantiser from which on a picture is as good as it needs to be.
@@ -36,12 +36,15 @@ pub(super) struct Still {
 impl Still {
     /// Wraps an encoder whose stream qualifies; the others come back as they are.
     pub(super) fn around(encoder: Box<dyn Encoder>, config: &Config) -> Box<dyn Encoder> {
+        if config.codec != Codec::H264 {
+            return encoder;
+        }
         let sets = encoder.parameter_sets();
         let [pps] = &sets.pps[..] else { return encoder };
         match Splicer::new(&sets.sps, pps) {
             Ok(splicer) => {
                 let pps = vec![pps.clone(), splicer.repeat_pps().clone()];
-                let sets = ParameterSets { sps: sets.sps.clone(), pps };
+                let sets = ParameterSets { pps, ..sets.clone() };
                 let gop = Gop::new(config.gop_frames);
                 Box::new(Self { encoder, splicer, sets, gop, refined: 0, qp: i32::MAX, is_shown: false })
             }

@@ -99,7 +99,7 @@ fn nalus(unit: &AccessUnit) -> Vec<&[u8]> {
 }
 
 fn annex_b(encoder: &dyn Encoder, units: &[AccessUnit]) -> Vec<u8> {
-    let ParameterSets { sps, pps } = encoder.parameter_sets();
+    let ParameterSets { sps, pps, .. } = encoder.parameter_sets();
     let slices = units.iter().flat_map(nalus);
     [&sps[..]]
         .into_iter()
@@ -183,7 +183,7 @@ fn parameter_sets_say_what_was_configured() {
     ] {
         let config = config(size.0, size.1, fps, kbps);
         let encoder = opened(&config);
-        let ParameterSets { sps, pps } = encoder.parameter_sets();
+        let ParameterSets { sps, pps, .. } = encoder.parameter_sets();
         let sps = Sps::parse(sps).unwrap();
         assert_eq!((sps.profile_idc, sps.level_idc), (100, level), "{fps}");
         assert_eq!((sps.width, sps.height, sps.num_ref_frames), (size.0, size.1, 1));

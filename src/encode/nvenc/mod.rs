@@ -1,4 +1,4 @@
-//! H.264 by NVENC, the encoder in NVIDIA's GPUs: the first candidate to be tried, where there is one.
+//! H.264 and HEVC by NVENC, the encoder in NVIDIA's GPUs: the first candidate to be tried, where there is one.
 //!
 //! No chip was at hand when this was written. What is known of the driver is its header and what others report; all of it
 //! is tried on a stand-in that is as strict as the documentation (`tests/nvenc`), and the refusals of GPUs without an
@@ -13,8 +13,10 @@
 //! - The decoder's buffer holds half a second in the low-latency tuning, a second in the other.
 //! - Pictures go through memory: at 1920x1080 and 60 frames a second 187 MB/s, little for the bus.
 //!
-//! Before the driver is opened in this process, it is tried in another (`probe`).
+//! Before the driver is opened in this process, it is tried in another (`probe`). Left out: AV1, which came with version 12
+//! of the driver's interface and is not in the header this speaks; what HEVC's parameter sets say of timing is the driver's.
 
+mod hevc;
 mod probe;
 
 #[cfg(test)]
@@ -25,8 +27,8 @@ use std::{collections::VecDeque, path::Path};
 use bytes::Bytes;
 
 use super::{
-    AccessUnit, BITRATE_KBPS_MIN, Candidate, Config, Encoder, Error, NvencPreset, Origin, ParameterSets, Request,
-    Tuning, gop::Gop, h264_only, level::Level,
+    AccessUnit, BITRATE_KBPS_MAX, BITRATE_KBPS_MIN, Candidate, Codec, Config, Encoder, Error, InvalidConfig,
+    NvencPreset, Origin, ParameterSets, Request, Tuning, gop::Gop, level::Level,
 };
 use crate::{
     base::nv12::{Layout, Picture},
@@ -57,22 +59,24 @@ enum Unfit {
 /// A stream's encoder.
 #[derive(Debug)]
 struct Nvenc {
+    codec: ffi::Codec,
     library: ffi::Encoder,
     config: Config,
     capabilities: Capabilities,
-    level: Level,
+    /// H.264's, up to which the bitrate may be raised; that of HEVC is left to the driver.
+    level: Option<Level>,
     gop: Gop,
     order: Order,
     /// Keyframes that were asked for and have not come out.
     asked: VecDeque<u64>,
-    /// SPS and PPS as the driver writes them.
-    written: [Bytes; 2],
+    /// The parameter sets as the driver writes them.
+    written: Vec<Bytes>,
     parameter_sets: ParameterSets,
     is_finished: bool,
 }
 
 fn open(config: &Config) -> Result<Box<dyn Encoder>, Error> {
-    h264_only(NAME, config)?;
+    codec_of(config)?;
     let access = probe::access();
     let absent = |error: ffi::Error| Error::Absent { backend: NAME, source: error.into() };
     ffi::find(access.directory.as_deref()).map_err(absent)?;
@@ -83,17 +87,26 @@ fn open(config: &Config) -> Result<Box<dyn Encoder>, Error> {
     Ok(Box::new(open_here(access.directory.as_deref(), config)?))
 }
 
+fn codec_of(config: &Config) -> Result<ffi::Codec, Error> {
+    match config.codec {
+        Codec::H264 => Ok(ffi::Codec::H264),
+        Codec::Hevc => Ok(ffi::Codec::Hevc),
+        codec @ Codec::Av1 => Err(Error::Codec { backend: NAME, codec }),
+    }
+}
+
 /// Opens the encoder of the first device that has one.
 fn open_here(directory: Option<&Path>, config: &Config) -> Result<Nvenc, Error> {
+    let codec = codec_of(config)?;
     let driver = Driver::open(directory).map_err(library_error)?;
     let mut reason = None;
     for device in driver.devices().map_err(library_error)? {
         let opened = Session::open(&driver, &device).and_then(|session| {
-            let capabilities = session.capabilities(ffi::Codec::H264)?;
+            let capabilities = session.capabilities(codec)?;
             Ok((session, capabilities))
         });
         match opened {
-            Ok((session, capabilities)) => return Nvenc::start(session, capabilities, &device.name, config),
+            Ok((session, capabilities)) => return Nvenc::start(session, codec, capabilities, &device.name, config),
             // That of the first device is the one to tell.
             Err(error) => reason = reason.or(Some(error)),
         }
@@ -102,21 +115,32 @@ fn open_here(directory: Option<&Path>, config: &Config) -> Result<Nvenc, Error> 
 }
 
 impl Nvenc {
-    fn start(session: Session, capabilities: Capabilities, device: &str, config: &Config) -> Result<Self, Error> {
-        check(&capabilities, device, config).map_err(library_error)?;
-        let level = Level::of(config.size, config.rate, config.bitrate_kbps);
-        let b_frames = b_frames(config, &capabilities);
-        let parameters = parameters(config, &capabilities, level);
+    fn start(
+        session: Session,
+        codec: ffi::Codec,
+        capabilities: Capabilities,
+        device: &str,
+        config: &Config,
+    ) -> Result<Self, Error> {
+        check(codec, &capabilities, device, config).map_err(library_error)?;
+        let level = (codec == ffi::Codec::H264).then(|| Level::of(config.size, config.rate, config.bitrate_kbps));
+        let parameters = parameters(codec, config, &capabilities, level);
         let mut library = session.start(&parameters).map_err(library_error)?;
-        let written = read_parameter_sets(&library.parameter_sets().map_err(library_error)?)?;
-        let parameter_sets = describe(&written, config, level, b_frames > 0)?;
+        let bytes = library.parameter_sets().map_err(library_error)?;
+        let written: Vec<_> = annex_b(&bytes).map(Bytes::copy_from_slice).collect();
+        let sets = read_parameter_sets(codec, &written)?;
+        let parameter_sets = match level {
+            Some(level) => describe(&sets, config, level, parameters.b_frames > 0)?,
+            None => hevc::checked(sets, config.size).map_err(bitstream)?,
+        };
         Ok(Self {
+            codec,
             library,
             config: *config,
             capabilities,
             level,
             gop: Gop::new(config.gop_frames),
-            order: Order { is_kept: b_frames == 0, ..Order::default() },
+            order: Order { is_kept: parameters.b_frames == 0, ..Order::default() },
             asked: VecDeque::new(),
             written,
             parameter_sets,
@@ -126,8 +150,8 @@ impl Nvenc {
 
     /// The next frame that has come out.
     fn next(&mut self) -> Result<Option<AccessUnit>, Error> {
-        let written = &self.written;
-        let taken = self.library.take(|coded| unit(coded, written)).map_err(library_error)?;
+        let (codec, written) = (self.codec, &self.written);
+        let taken = self.library.take(|coded| unit(codec, coded, written)).map_err(library_error)?;
         let Some(mut unit) = taken.transpose()? else { return Ok(None) };
         if self.asked.front() == Some(&unit.frame) {
             self.asked.pop_front();
@@ -172,9 +196,12 @@ impl Encoder for Nvenc {
     }
 
     fn set_bitrate_kbps(&mut self, bitrate_kbps: u32) -> Result<(), Error> {
-        let bitrate_kbps_max = self.level.bitrate_kbps_max();
+        let bitrate_kbps_max = self.level.map_or(BITRATE_KBPS_MAX, Level::bitrate_kbps_max);
         if !(BITRATE_KBPS_MIN..=bitrate_kbps_max).contains(&bitrate_kbps) {
-            return Err(Error::Bitrate { bitrate_kbps, bitrate_kbps_max, level_idc: self.level.idc });
+            return Err(match self.level {
+                Some(level) => Error::Bitrate { bitrate_kbps, bitrate_kbps_max, level_idc: level.idc },
+                None => library_error(InvalidConfig::Bitrate { bitrate_kbps }),
+            });
         }
         if !self.capabilities.has_live_bitrate {
             let device = self.library.device().to_owned();
@@ -221,7 +248,7 @@ impl Order {
 }
 
 /// Whether the encoder can do what is asked.
-fn check(capabilities: &Capabilities, device: &str, config: &Config) -> Result<(), Unfit> {
+fn check(codec: ffi::Codec, capabilities: &Capabilities, device: &str, config: &Config) -> Result<(), Unfit> {
     let device = || device.to_owned();
     for (side, limits, got) in [
         ("from left to right", &capabilities.width, config.size.width()),
@@ -234,7 +261,7 @@ fn check(capabilities: &Capabilities, device: &str, config: &Config) -> Result<(
     if !capabilities.has_cbr {
         return Err(Unfit::Lacks { device: device(), lack: "does not hold a constant bitrate" });
     }
-    if !capabilities.has_cabac {
+    if codec == ffi::Codec::H264 && !capabilities.has_cabac {
         return Err(Unfit::Lacks { device: device(), lack: "does not code by CABAC" });
     }
     Ok(())
@@ -255,17 +282,22 @@ fn buffer_bits(config: &Config, capabilities: &Capabilities) -> u32 {
     if capabilities.has_buffer_size { bits } else { 0 }
 }
 
-fn parameters(config: &Config, capabilities: &Capabilities, level: Level) -> ffi::Parameters {
+fn parameters(
+    codec: ffi::Codec,
+    config: &Config,
+    capabilities: &Capabilities,
+    level: Option<Level>,
+) -> ffi::Parameters {
     let is_quality = config.tuning == Tuning::Quality;
     ffi::Parameters {
-        codec: ffi::Codec::H264,
+        codec,
         preset: preset(config.nvenc.preset),
         is_quality,
         size: config.size,
         rate: config.rate,
         bitrate_bps: config.bitrate_kbps * 1000,
         buffer_bits: buffer_bits(config, capabilities),
-        level_idc: level.idc.into(),
+        level_idc: level.map_or(0, |level| level.idc.into()),
         b_frames: b_frames(config, capabilities),
         has_one_reference: !is_quality && capabilities.has_reference_count,
         has_temporal_aq: is_quality && capabilities.has_temporal_aq,
@@ -285,16 +317,45 @@ fn preset(preset: NvencPreset) -> usize {
     }
 }
 
-/// Picks SPS and PPS out of what the driver wrote.
-fn read_parameter_sets(bytes: &[u8]) -> Result<[Bytes; 2], Error> {
-    let of_kind = |kind| annex_b(bytes).find(|nal| NalKind::of(nal) == kind).map(Bytes::copy_from_slice);
-    let (sps, pps) = (of_kind(NalKind::Sps), of_kind(NalKind::Pps));
-    sps.zip(pps).map(|(sps, pps)| [sps, pps]).ok_or_else(|| bitstream("no parameter sets".into()))
+/// What a NAL unit is, in either codec.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Vps,
+    Sps,
+    Pps,
+    /// A slice of a picture from which decoding can start.
+    Key,
+    Slice,
+    Other,
+}
+
+impl Kind {
+    fn of(codec: ffi::Codec, nal: &[u8]) -> Self {
+        match (codec, NalKind::of(nal)) {
+            (ffi::Codec::Hevc, _) => hevc::kind_of(nal),
+            (ffi::Codec::H264, NalKind::Sps) => Self::Sps,
+            (ffi::Codec::H264, NalKind::Pps) => Self::Pps,
+            (ffi::Codec::H264, NalKind::Idr) => Self::Key,
+            (ffi::Codec::H264, NalKind::Slice) => Self::Slice,
+            (ffi::Codec::H264, _) => Self::Other,
+        }
+    }
+}
+
+/// Picks the parameter sets out of what the driver wrote.
+fn read_parameter_sets(codec: ffi::Codec, written: &[Bytes]) -> Result<ParameterSets, Error> {
+    let of_kind = |kind| written.iter().find(|nal| Kind::of(codec, nal) == kind).cloned();
+    let vps = of_kind(Kind::Vps);
+    let is_whole = vps.is_some() == (codec == ffi::Codec::Hevc);
+    let sets = of_kind(Kind::Sps).zip(of_kind(Kind::Pps)).filter(|_| is_whole);
+    sets.map(|(sps, pps)| ParameterSets { vps, sps, pps: vec![pps] })
+        .ok_or_else(|| bitstream("no parameter sets".into()))
 }
 
 /// Checks that the SPS says what was configured, and has it say what the driver does not: chroma location, frame rate, how
 /// far frames are reordered.
-fn describe([sps, pps]: &[Bytes; 2], config: &Config, level: Level, reorders: bool) -> Result<ParameterSets, Error> {
+fn describe(sets: &ParameterSets, config: &Config, level: Level, reorders: bool) -> Result<ParameterSets, Error> {
+    let sps = &sets.sps;
     let unreadable = |error: sps::Error| bitstream(error.to_string());
     let parsed = Sps::parse(sps).map_err(unreadable)?;
     let said = (parsed.profile_idc, parsed.level_idc, parsed.width, parsed.height);
@@ -312,20 +373,21 @@ fn describe([sps, pps]: &[Bytes; 2], config: &Config, level: Level, reorders: bo
         });
     }
     let sps = sps::with_vui(sps, &vui).map_err(unreadable)?;
-    Ok(ParameterSets { sps: sps.into(), pps: vec![pps.clone()] })
+    Ok(ParameterSets { sps: sps.into(), ..sets.clone() })
 }
 
 /// The slices of a coded frame, each behind its length; what stands elsewhere is left out.
-fn unit(coded: &Coded<'_>, [sps, pps]: &[Bytes; 2]) -> Result<AccessUnit, Error> {
+fn unit(codec: ffi::Codec, coded: &Coded<'_>, written: &[Bytes]) -> Result<AccessUnit, Error> {
     let mut nalus = Vec::with_capacity(coded.bytes.len() + 16);
     let mut is_key = false;
     for nal in annex_b(coded.bytes) {
-        match NalKind::of(nal) {
-            NalKind::Sps if nal != sps => return Err(bitstream("another SPS than it started with".into())),
-            NalKind::Pps if nal != pps => return Err(bitstream("another PPS than it started with".into())),
-            kind @ (NalKind::Slice | NalKind::Idr) => {
-                is_key |= kind == NalKind::Idr;
+        match Kind::of(codec, nal) {
+            kind @ (Kind::Slice | Kind::Key) => {
+                is_key |= kind == Kind::Key;
                 put_length_prefixed(nal, &mut nalus);
+            }
+            kind @ (Kind::Vps | Kind::Sps | Kind::Pps) if !written.iter().any(|set| set == nal) => {
+                return Err(bitstream(format!("another {kind:?} than it started with")));
             }
             _ => {}
         }

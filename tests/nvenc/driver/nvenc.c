@@ -1,7 +1,7 @@
 /*
  * A stand-in for libnvidia-encode.so.1, as strict as NVIDIA's documentation: it checks every version word, every reserved
  * field, every argument and the order of calls, honours a pitch larger than the width, and codes each picture losslessly, as
- * H.264 whose macroblocks are samples (I_PCM). With B frames it reorders as the chip does; its B and P frames are intra
+ * H.264 and HEVC whose blocks are samples (I_PCM). With B frames it reorders as the chip does; its B and P frames are intra
  * coded, with the numbers that real ones have. Pictures are read when they are coded, not when they are given.
  */
 #include "driver.h"
@@ -89,7 +89,7 @@ static void *current_context(void) {
 
 static int is(const GUID *a, const GUID *b) { return !memcmp(a, b, sizeof *a); }
 
-/* ---- H.264 ---- */
+/* ---- bits ---- */
 
 typedef struct { uint8_t *bytes; size_t len, room; int used; } Bits;
 
@@ -119,10 +119,10 @@ static void append(Output *out, const uint8_t *bytes, size_t len) {
 }
 
 /* A NAL unit behind a start code, with emulation prevention; frees the bits. */
-static void nal(Output *out, uint8_t header, Bits *bits) {
-    const uint8_t start[5] = {0, 0, 0, 1, header};
-    put(bits, 1, 1);
-    append(out, start, 5);
+static void escaped(Output *out, const uint8_t *header, size_t header_len, Bits *bits) {
+    const uint8_t start[4] = {0, 0, 0, 1};
+    append(out, start, 4);
+    append(out, header, header_len);
     int zeros = 0;
     for (size_t i = 0; i < bits->len; i++) {
         const uint8_t three = 3;
@@ -134,9 +134,18 @@ static void nal(Output *out, uint8_t header, Bits *bits) {
     *bits = (Bits){0};
 }
 
+static void nal(Output *out, uint8_t header, Bits *bits) {
+    put(bits, 1, 1);
+    escaped(out, &header, 1, bits);
+}
+
+/* ---- H.264 ---- */
+
 static int reorders(const Session *s) { return s->config.frameIntervalP > 1; }
 
-static void parameter_sets(const Session *s, Output *out) {
+static int is_hevc(const Session *s) { return is(&s->parameters.encodeGUID, &NV_ENC_CODEC_HEVC_GUID); }
+
+static void avc_sets(const Session *s, Output *out) {
     const NV_ENC_CONFIG_H264 *h264 = &s->config.encodeCodecConfig.h264Config;
     const NV_ENC_CONFIG_H264_VUI_PARAMETERS *vui = &h264->h264VUIParameters;
     uint32_t width = s->parameters.encodeWidth, height = s->parameters.encodeHeight;
@@ -178,10 +187,10 @@ static void parameter_sets(const Session *s, Output *out) {
     nal(out, 0x68, &bits);
 }
 
-static void macroblock(Bits *bits, const Session *s, const Input *input, uint32_t column, uint32_t row) {
+/* The samples of a block of 16x16 pixels, from a byte on; what is outside of the picture repeats its border. */
+static void samples(Bits *bits, const Session *s, const Input *input, uint32_t column, uint32_t row) {
     uint32_t width = s->parameters.encodeWidth, height = s->parameters.encodeHeight;
     const uint8_t *luma = input->memory, *chroma = luma + (size_t)input->pitch * height;
-    ue(bits, 25);
     while (bits->used) put(bits, 0, 1);
     for (uint32_t y = 0; y < 16; y++) for (uint32_t x = 0; x < 16; x++) {
         uint32_t px = column * 16 + x, py = row * 16 + y;
@@ -195,18 +204,13 @@ static void macroblock(Bits *bits, const Session *s, const Input *input, uint32_
     }
 }
 
-/* Codes a picture into the oldest buffer that waits for one. */
-static void code(Session *s, Picture picture, NV_ENC_PIC_TYPE type) {
-    Output *out = NULL;
-    for (int i = 0; i < s->queued && !out; i++) if (!s->queue[i]->is_filled) out = s->queue[i];
+static void code_avc(Session *s, Output *out, Picture picture, NV_ENC_PIC_TYPE type) {
     int is_idr = type == NV_ENC_PIC_TYPE_IDR, is_reference = type != NV_ENC_PIC_TYPE_B;
-    out->len = 0;
-    out->is_filled = 1; out->frame = picture.frame; out->type = type; out->input = picture.input;
     Bits bits = {0};
     put(&bits, 7, 3);
     nal(out, 0x09, &bits); /* what was not asked for, and has no place in an access unit */
     if (is_idr) {
-        parameter_sets(s, out);
+        avc_sets(s, out);
         put(&bits, 5, 8); put(&bits, 16, 8);
         for (int i = 0; i < 16; i++) put(&bits, 'a' + i, 8);
         nal(out, 0x06, &bits);
@@ -224,11 +228,102 @@ static void code(Session *s, Picture picture, NV_ENC_PIC_TYPE type) {
     if (is_idr) put(&bits, 0, 2); else if (is_reference) put(&bits, 0, 1);
     se(&bits, 0); ue(&bits, 1);
     uint32_t columns = (s->parameters.encodeWidth + 15) / 16, rows = (s->parameters.encodeHeight + 15) / 16;
-    for (uint32_t row = 0; row < rows; row++) for (uint32_t column = 0; column < columns; column++)
-        macroblock(&bits, s, picture.input, column, row);
+    for (uint32_t row = 0; row < rows; row++) for (uint32_t column = 0; column < columns; column++) {
+        ue(&bits, 25);
+        samples(&bits, s, picture.input, column, row);
+    }
     nal(out, is_idr ? 0x65 : is_reference ? 0x41 : 0x01, &bits);
     /* Whether the next picture's number is one more: the one after a reference, not the one after a B frame. */
     s->is_started = is_reference ? 1 : 2;
+}
+
+/* ---- HEVC: blocks of 16x16 samples, each a slice of its own, so that the arithmetic coder always says the same ---- */
+
+static void hevc_nal(Output *out, int type, Bits *bits) {
+    const uint8_t header[2] = {type << 1, 1};
+    put(bits, 1, 1);
+    escaped(out, header, 2, bits);
+}
+
+static void profile(Bits *bits) {
+    put(bits, 1, 8); put(bits, 0x6000, 16); put(bits, 0, 16); /* Main */
+    put(bits, 9, 4); put(bits, 0, 16); put(bits, 0, 16); put(bits, 0, 12);
+    put(bits, 120, 8);
+}
+
+static void ordering(const Session *s, Bits *bits) {
+    put(bits, 1, 1); ue(bits, 4); ue(bits, reorders(s)); ue(bits, 0);
+}
+
+static void hevc_sets(const Session *s, Output *out) {
+    const NV_ENC_CONFIG_HEVC_VUI_PARAMETERS *vui = &s->config.encodeCodecConfig.hevcConfig.hevcVUIParameters;
+    uint32_t width = s->parameters.encodeWidth, height = s->parameters.encodeHeight;
+    uint32_t coded_width = (width + 15) / 16 * 16, coded_height = (height + 15) / 16 * 16;
+    Bits bits = {0};
+    put(&bits, 3, 6); put(&bits, 0, 9); put(&bits, 1, 1); put(&bits, 0xFFFF, 16);
+    profile(&bits); ordering(s, &bits);
+    put(&bits, 0, 6); ue(&bits, 0); put(&bits, 0, 2);
+    hevc_nal(out, 32, &bits);
+    put(&bits, 0, 4); put(&bits, 1, 4);
+    profile(&bits);
+    ue(&bits, 0); ue(&bits, 1); ue(&bits, coded_width); ue(&bits, coded_height);
+    put(&bits, 1, 1);
+    ue(&bits, 0); ue(&bits, (coded_width - width) / 2); ue(&bits, 0); ue(&bits, (coded_height - height) / 2);
+    ue(&bits, 0); ue(&bits, 0); ue(&bits, 4);                   /* 8 bits; order of showing of 8 bits */
+    ordering(s, &bits);
+    ue(&bits, 1); ue(&bits, 0); ue(&bits, 0); ue(&bits, 2); ue(&bits, 0); ue(&bits, 0); /* blocks of 16 */
+    put(&bits, 0, 3); put(&bits, 1, 1);                         /* samples may be written as they are: */
+    put(&bits, 7, 4); put(&bits, 7, 4); ue(&bits, 1); ue(&bits, 0); put(&bits, 1, 1);
+    ue(&bits, 0); put(&bits, 0, 3);
+    put(&bits, 1, 1);                                           /* VUI */
+    put(&bits, 0, 2); put(&bits, vui->videoSignalTypePresentFlag, 1);
+    put(&bits, vui->videoFormat, 3); put(&bits, vui->videoFullRangeFlag, 1); put(&bits, 1, 1);
+    put(&bits, vui->colourPrimaries, 8); put(&bits, vui->transferCharacteristics, 8); put(&bits, vui->colourMatrix, 8);
+    put(&bits, 0, 7);
+    put(&bits, 0, 1);
+    hevc_nal(out, 33, &bits);
+    ue(&bits, 0); ue(&bits, 0); put(&bits, 0, 7); ue(&bits, 0); ue(&bits, 0); se(&bits, 0); put(&bits, 0, 3);
+    se(&bits, 0); se(&bits, 0); put(&bits, 0, 7);
+    put(&bits, 5, 3);                                           /* no deblocking */
+    put(&bits, 0, 2); ue(&bits, 0); put(&bits, 0, 2);
+    hevc_nal(out, 34, &bits);
+}
+
+static void code_hevc(Session *s, Output *out, Picture picture, NV_ENC_PIC_TYPE type) {
+    int is_idr = type == NV_ENC_PIC_TYPE_IDR;
+    uint32_t columns = (s->parameters.encodeWidth + 15) / 16, rows = (s->parameters.encodeHeight + 15) / 16;
+    Bits bits = {0};
+    put(&bits, 2, 3);
+    hevc_nal(out, 35, &bits); /* what was not asked for, and has no place in an access unit */
+    if (is_idr) hevc_sets(s, out);
+    for (uint32_t block = 0; block < columns * rows; block++) {
+        put(&bits, block == 0, 1);
+        if (is_idr) put(&bits, 0, 1);
+        ue(&bits, 0);
+        if (block) put(&bits, block, 32 - __builtin_clz(columns * rows - 1));
+        ue(&bits, 2);
+        if (!is_idr) { put(&bits, picture.place, 8); put(&bits, 0, 1); ue(&bits, 0); ue(&bits, 0); }
+        se(&bits, 0);
+        put(&bits, 1, 1);
+        while (bits.used) put(&bits, 0, 1);
+        put(&bits, 0x10D, 9); /* one block, not divided, its samples as they are */
+        samples(&bits, s, picture.input, block % columns, block / columns);
+        put(&bits, 0xFE, 8); /* the end, but for the last bit, which is that of the unit */
+        hevc_nal(out, is_idr ? 20 : type == NV_ENC_PIC_TYPE_B ? 0 : 1, &bits);
+    }
+}
+
+static void parameter_sets(const Session *s, Output *out) {
+    if (is_hevc(s)) hevc_sets(s, out); else avc_sets(s, out);
+}
+
+/* Codes a picture into the oldest buffer that waits for one. */
+static void code(Session *s, Picture picture, NV_ENC_PIC_TYPE type) {
+    Output *out = NULL;
+    for (int i = 0; i < s->queued && !out; i++) if (!s->queue[i]->is_filled) out = s->queue[i];
+    out->len = 0;
+    out->is_filled = 1; out->frame = picture.frame; out->type = type; out->input = picture.input;
+    if (is_hevc(s)) code_hevc(s, out, picture, type); else code_avc(s, out, picture, type);
 }
 
 /* Codes what is held back: the last as a P frame, those before it as B frames. */
@@ -312,7 +407,7 @@ static NVENCSTATUS preset_config(void *session, GUID codec, GUID preset, NV_ENC_
     VERSION(p, NV_ENC_PRESET_CONFIG_VER);
     VERSION(&p->presetCfg, NV_ENC_CONFIG_VER);
     ZERO(p->reserved1); ZERO(p->reserved2);
-    REQUIRE(is(&codec, &NV_ENC_CODEC_H264_GUID), NV_ENC_ERR_INVALID_PARAM);
+    REQUIRE(is(&codec, &NV_ENC_CODEC_H264_GUID) || is(&codec, &NV_ENC_CODEC_HEVC_GUID), NV_ENC_ERR_INVALID_PARAM);
     int known = 0;
     for (int i = 0; i < 7; i++) if (is(&preset, presets[i])) known = i + 1;
     REQUIRE(known, NV_ENC_ERR_INVALID_PARAM);
@@ -326,6 +421,14 @@ static NVENCSTATUS preset_config(void *session, GUID codec, GUID preset, NV_ENC_
     c->rcParams.enableLookahead = 1;
     c->rcParams.lookaheadDepth = 20;
     c->rcParams.aqStrength = 15;
+    if (is(&codec, &NV_ENC_CODEC_HEVC_GUID)) {
+        NV_ENC_CONFIG_HEVC *hevc = &c->encodeCodecConfig.hevcConfig;
+        hevc->idrPeriod = 30;
+        hevc->repeatSPSPPS = hevc->outputAUD = hevc->outputBufferingPeriodSEI = hevc->enableFillerDataInsertion = 1;
+        hevc->useBFramesAsRef = NV_ENC_BFRAME_REF_MODE_MIDDLE;
+        hevc->chromaFormatIDC = 1;
+        return NV_ENC_SUCCESS;
+    }
     NV_ENC_CONFIG_H264 *h264 = &c->encodeCodecConfig.h264Config;
     h264->idrPeriod = 30;
     h264->repeatSPSPPS = h264->outputAUD = h264->outputBufferingPeriodSEI = h264->enableFillerDataInsertion = 1;
@@ -334,10 +437,30 @@ static NVENCSTATUS preset_config(void *session, GUID codec, GUID preset, NV_ENC_
     return NV_ENC_SUCCESS;
 }
 
-static NVENCSTATUS check_config(const NV_ENC_CONFIG *c) {
-    const NV_ENC_RC_PARAMS *rc = &c->rcParams;
+static NVENCSTATUS check_avc(const NV_ENC_CONFIG *c) {
     const NV_ENC_CONFIG_H264 *h264 = &c->encodeCodecConfig.h264Config;
     REQUIRE(is(&c->profileGUID, &NV_ENC_H264_PROFILE_HIGH_GUID), NV_ENC_ERR_INVALID_PARAM);
+    REQUIRE(!h264->reservedBitFields && h264->chromaFormatIDC == 1, NV_ENC_ERR_INVALID_PARAM);
+    REQUIRE(!h264->numRefL0 || scenario_number("cap47", 1), NV_ENC_ERR_UNSUPPORTED_PARAM);
+    REQUIRE(h264->idrPeriod >= c->gopLength, NV_ENC_ERR_INVALID_PARAM);
+    ZERO(h264->reserved1); ZERO(h264->reserved2); ZERO(h264->h264VUIParameters.reserved);
+    return NV_ENC_SUCCESS;
+}
+
+static NVENCSTATUS check_hevc(const NV_ENC_CONFIG *c) {
+    const NV_ENC_CONFIG_HEVC *hevc = &c->encodeCodecConfig.hevcConfig;
+    REQUIRE(is(&c->profileGUID, &NV_ENC_HEVC_PROFILE_MAIN_GUID), NV_ENC_ERR_INVALID_PARAM);
+    REQUIRE(!hevc->reserved && hevc->chromaFormatIDC == 1 && !hevc->pixelBitDepthMinus8, NV_ENC_ERR_INVALID_PARAM);
+    REQUIRE(hevc->idrPeriod >= c->gopLength && !hevc->useBFramesAsRef, NV_ENC_ERR_INVALID_PARAM);
+    REQUIRE(hevc->hevcVUIParameters.videoSignalTypePresentFlag, NV_ENC_ERR_INVALID_PARAM);
+    REQUIRE(!hevc->repeatSPSPPS && !hevc->outputAUD && !hevc->outputBufferingPeriodSEI, NV_ENC_ERR_INVALID_PARAM);
+    REQUIRE(!hevc->enableFillerDataInsertion && hevc->sliceMode == 3 && hevc->sliceModeData == 1, NV_ENC_ERR_INVALID_PARAM);
+    ZERO(hevc->reserved1); ZERO(hevc->reserved2); ZERO(hevc->hevcVUIParameters.reserved);
+    return NV_ENC_SUCCESS;
+}
+
+static NVENCSTATUS check_config(const GUID *codec, const NV_ENC_CONFIG *c) {
+    const NV_ENC_RC_PARAMS *rc = &c->rcParams;
     REQUIRE(c->frameIntervalP >= 1 && c->frameIntervalP <= 1 + scenario_number("cap0", 4), NV_ENC_ERR_UNSUPPORTED_PARAM);
     REQUIRE(c->frameFieldMode == NV_ENC_PARAMS_FRAME_FIELD_MODE_FRAME, NV_ENC_ERR_UNSUPPORTED_PARAM);
     REQUIRE(rc->rateControlMode == NV_ENC_PARAMS_RC_CBR, NV_ENC_ERR_UNSUPPORTED_PARAM);
@@ -346,17 +469,13 @@ static NVENCSTATUS check_config(const NV_ENC_CONFIG *c) {
     REQUIRE(!rc->enableTemporalAQ || scenario_number("cap38", 1), NV_ENC_ERR_UNSUPPORTED_PARAM);
     ZERO(rc->reserved); ZERO(rc->reserved1);
     REQUIRE(!rc->reservedBitField1 && !rc->reservedBitFields && !rc->reserved2, NV_ENC_ERR_INVALID_PARAM);
-    REQUIRE(!h264->reservedBitFields && h264->chromaFormatIDC == 1, NV_ENC_ERR_INVALID_PARAM);
-    REQUIRE(!h264->numRefL0 || scenario_number("cap47", 1), NV_ENC_ERR_UNSUPPORTED_PARAM);
-    REQUIRE(c->gopLength == NVENC_INFINITE_GOPLENGTH || h264->idrPeriod >= c->gopLength, NV_ENC_ERR_INVALID_PARAM);
-    ZERO(h264->reserved1); ZERO(h264->reserved2); ZERO(h264->h264VUIParameters.reserved);
     ZERO(c->reserved); ZERO(c->reserved2);
-    return NV_ENC_SUCCESS;
+    return is(codec, &NV_ENC_CODEC_HEVC_GUID) ? check_hevc(c) : check_avc(c);
 }
 
 static NVENCSTATUS check_parameters(const NV_ENC_INITIALIZE_PARAMS *p) {
     VERSION(p, NV_ENC_INITIALIZE_PARAMS_VER);
-    REQUIRE(is(&p->encodeGUID, &NV_ENC_CODEC_H264_GUID), NV_ENC_ERR_INVALID_PARAM);
+    REQUIRE(is(&p->encodeGUID, &NV_ENC_CODEC_H264_GUID) || is(&p->encodeGUID, &NV_ENC_CODEC_HEVC_GUID), NV_ENC_ERR_INVALID_PARAM);
     REQUIRE(p->encodeWidth >= 145 && p->encodeWidth <= 4096 && p->encodeWidth % 2 == 0, NV_ENC_ERR_INVALID_PARAM);
     REQUIRE(p->encodeHeight >= 49 && p->encodeHeight <= 4096 && p->encodeHeight % 2 == 0, NV_ENC_ERR_INVALID_PARAM);
     REQUIRE(p->darWidth == p->encodeWidth && p->darHeight == p->encodeHeight, NV_ENC_ERR_INVALID_PARAM);
@@ -367,7 +486,7 @@ static NVENCSTATUS check_parameters(const NV_ENC_INITIALIZE_PARAMS *p) {
     ZERO(p->maxMEHintCountsPerBlock); ZERO(p->reserved); ZERO(p->reserved2);
     REQUIRE(p->encodeConfig, NV_ENC_ERR_INVALID_PTR);
     VERSION(p->encodeConfig, NV_ENC_CONFIG_VER);
-    return check_config(p->encodeConfig);
+    return check_config(&p->encodeGUID, p->encodeConfig);
 }
 
 static void record_config(const char *call, const NV_ENC_INITIALIZE_PARAMS *p, const NV_ENC_CONFIG *c) {
