@@ -323,7 +323,7 @@ fn the_configuration_file_documents_exactly_the_known_keys() {
 
     for (text, unset) in [(&text, true), (&complete, false)] {
         let parsed: Value = Figment::from(Toml::string(text)).extract().expect("TOML");
-        let mut expected = vec!["gpu", "listen", "log", "media", "outputs"];
+        let mut expected = vec!["gpu", "listen", "log", "media", "outputs", "tls"];
         if !unset {
             expected.extend(["assets_dir", "scene"]);
             expected.sort_unstable();
@@ -332,6 +332,7 @@ fn the_configuration_file_documents_exactly_the_known_keys() {
         assert_eq!(keys(&parsed["log"]), ["format", "level"]);
         assert_eq!(keys(&parsed["gpu"]), ["adapter", "allow_software"]);
         assert_eq!(keys(&parsed["media"]), ["pixels_max", "workers"]);
+        assert_eq!(keys(&parsed["tls"]), ["extra_ca"]);
     }
 }
 

@@ -159,11 +159,11 @@ fn offline_config(scene: Option<PathBuf>, assets_dir: Option<PathBuf>) -> anyhow
 }
 
 /// Has NVIDIA's driver tried by this same program before this process opens it.
-fn try_nvenc_apart() -> anyhow::Result<()> {
-    let program = std::env::current_exe().context("this program's own file")?;
+fn try_nvenc_apart() {
+    // By this name it is found even after a newer one was put in its place.
+    let program = PathBuf::from("/proc/self/exe");
     let probe = nvenc::Probe { program, arguments: vec!["nvenc-probe".into()], patience: nvenc::PATIENCE };
     nvenc::set_access(nvenc::Access { directory: None, probe: Some(probe) });
-    Ok(())
 }
 
 /// The show that is configured.

@@ -29,7 +29,7 @@ pub(super) fn movie(config: &Config, rendition: &str, duration: Duration, output
     let index = names.iter().position(|name| *name == rendition);
     let index = index.with_context(|| format!("there is no rendition `{rendition}`: use {}", names.join(", ")))?;
     let rendition = &pipeline.renditions[index];
-    try_nvenc_apart()?;
+    try_nvenc_apart();
     let devices = open_devices(config)?;
     // Written beside it and renamed at the end: a rendering that fails leaves an earlier one as it was.
     let part = output.with_extension("flv.part");

@@ -37,7 +37,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let mut signals = Signals::new().context("signals")?;
     let show = with_outputs(read_show(&config)?, &config.outputs)?;
 
-    try_nvenc_apart()?;
+    try_nvenc_apart();
     let devices = open_devices(&config)?;
     let registry = Registry::new();
     let families = Families::new(&registry).context("metrics")?;

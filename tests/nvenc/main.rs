@@ -12,6 +12,7 @@ mod support;
 
 use std::{fs, process::Command};
 
+use proptest::prelude::*;
 use stand::Stand;
 use stream_manager::{
     base::{
@@ -179,6 +180,47 @@ fn b_frames_are_shown_in_order_and_decoded_in_time() {
     assert_eq!(vui.restriction.unwrap().max_num_reorder_frames, 1);
     drop(encoder);
     stand.is_left_clean();
+}
+
+/// Frames that are asked for: by how much each number is higher than the one before, and whether it has to be a keyframe.
+fn any_frames() -> impl Strategy<Value = Vec<(u64, bool)>> {
+    prop::collection::vec((prop_oneof![5 => Just(1), 1 => 2u64..9], prop::bool::weighted(0.15)), 1..24)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever is left out and wherever keyframes are forced: every frame comes out once, in time, and shows its picture.
+    #[test]
+    fn any_frames_come_out_whole_and_in_time(
+        frames in any_frames(), is_quality: bool, b_frames in 0..4, gop_frames in 1u32..12, start in 0u64..50,
+    ) {
+        let stand = Stand::new(&format!("cap0={b_frames}"));
+        let tuning = if is_quality { Tuning::Quality } else { Tuning::LowLatency };
+        let config = Config { tuning, gop_frames, ..config(160, 64) };
+        let mut encoder = opened(&config);
+        let (mut units, mut pictures, mut numbers) = (Vec::new(), Vec::new(), Vec::new());
+        let mut frame = start;
+        for (gap, is_idr_forced) in frames {
+            frame += gap;
+            let picture = noise(config.size, frame);
+            units.extend(encoder.encode(&picture, Request { is_idr_forced, ..changed(frame, &config) }).unwrap());
+            pictures.push(packed(&picture));
+            numbers.push(frame);
+        }
+        while let Some(unit) = encoder.flush().unwrap() {
+            units.push(unit);
+        }
+        prop_assert!(decoded(&*encoder, &units, config.size) == pictures);
+        let mut shown: Vec<_> = units.iter().map(|unit| unit.frame).collect();
+        shown.sort_unstable();
+        prop_assert_eq!(shown, numbers);
+        let times: Vec<_> = units.iter().map(|unit| (unit.frame + tuning.delay_frames() - unit.lead, unit.frame)).collect();
+        prop_assert!(times.is_sorted_by(|a, b| a.0 < b.0), "{:?}", times);
+        prop_assert!(times.iter().all(|(decoded, frame)| *decoded <= frame + tuning.delay_frames()), "{:?}", times);
+        drop(encoder);
+        stand.is_left_clean();
+    }
 }
 
 /// HEVC, which nothing here carries yet: access units and parameter sets that a decoder takes, in both tunings.
