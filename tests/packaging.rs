@@ -221,6 +221,18 @@ fn relative_to_root(path: &Path) -> String {
     plain.strip_prefix(root()).expect("a path inside the repository").to_str().expect("a path in UTF-8").to_owned()
 }
 
+/// The layer of the dependencies is built from the manifest and files that are made up there: all that it names.
+#[test]
+fn the_empty_program_has_what_the_manifest_names() {
+    let manifest: Value = Figment::from(Toml::string(&read("Cargo.toml"))).extract().expect("TOML");
+    let script = manifest["package"]["build"].as_str().expect("a build script");
+    let instructions = dockerfile();
+    let made_up = instructions.iter().find(|i| i.name == "RUN" && i.rest.contains("fn main() {}")).expect("a program");
+    for file in ["src/main.rs", "src/lib.rs", script] {
+        assert!(made_up.rest.contains(file), "{file}");
+    }
+}
+
 #[test]
 fn stages_are_defined_before_they_are_copied_from() {
     let mut stages = BTreeSet::new();

@@ -340,7 +340,7 @@ fn machine_paths(path: &str, text: &str) -> Vec<String> {
 /// Files that no `mod` line leads to, from the crates' roots among `sources`.
 fn dead_files(sources: &BTreeMap<String, Source>) -> Vec<String> {
     let is_root = |path: &str| {
-        matches!(path, "src/lib.rs" | "src/main.rs")
+        matches!(path, "src/lib.rs" | "src/main.rs" | "src/ffi/build.rs")
             || path.strip_prefix("tests/").is_some_and(|file| !file.contains('/'))
             || path.starts_with("tests/benches/")
             || path.starts_with("tests/") && path.ends_with("/main.rs")

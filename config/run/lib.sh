@@ -14,6 +14,8 @@ packages_stream=(ffmpeg libnginx-mod-rtmp nginx)
 packages_tls=(libnginx-mod-stream)
 # NVIDIA's header, for the stand-in of its driver that the tests compile.
 packages_drivers=(libffmpeg-nvenc-dev)
+# The encoder that the feature `x264` builds in, and what finds it.
+packages_x264=(libx264-dev pkg-config)
 # What draws the same pictures from HTML, for the tests. Ubuntu has it as a snap alone: snap install chromium.
 packages_oracle=(chromium)
 
@@ -88,7 +90,7 @@ need_elsewhere() {
     local name missing=()
     for name in "$@"; do
         case $name in
-        chromium | curl | ffmpeg | g++ | make | nasm | nginx | shellcheck) command -v "$name" >/dev/null || missing+=("$name") ;;
+        chromium | curl | ffmpeg | g++ | make | nasm | nginx | pkg-config | shellcheck) command -v "$name" >/dev/null || missing+=("$name") ;;
         esac
     done
     [ ${#missing[@]} -eq 0 ] ||
@@ -106,6 +108,10 @@ need_node_modules() {
 # Rust itself is the user's to install: which version and where is not for us to choose.
 need_cargo() {
     command -v cargo >/dev/null || die "cargo was not found; Rust comes from https://rustup.rs"
+}
+
+has_x264() {
+    command -v pkg-config >/dev/null && pkg-config --exists x264
 }
 
 # need_component COMMAND COMPONENT: a part of Rust that a minimal installation leaves out.

@@ -92,8 +92,15 @@ needed=("${packages_build[@]}" "${packages_runtime[@]}")
 need_packages "${needed[@]}"
 need_cargo
 
-say "Building"
-cargo build --release --locked
+# Not everybody wants a program under the GPL: x264 is built in where it is there already, and not installed.
+features=()
+if has_x264; then
+    say "Building, with the machine's x264"
+    features=(--features x264)
+else
+    say "Building"
+fi
+cargo build --release --locked "${features[@]}"
 
 directory=$(mktemp -d "${TMPDIR:-/tmp}/stream-manager.XXXXXX")
 chmod 700 "$directory"

@@ -14,7 +14,8 @@ if [ -n "${CI:-}" ]; then
 fi
 exec </dev/null
 
-need_packages "${packages_build[@]}" "${packages_runtime[@]}" "${packages_stream[@]}" "${packages_tls[@]}" "${packages_drivers[@]}" shellcheck
+need_packages "${packages_build[@]}" "${packages_runtime[@]}" "${packages_stream[@]}" "${packages_tls[@]}" "${packages_drivers[@]}" \
+    "${packages_x264[@]}" shellcheck
 # However it was installed.
 command -v chromium >/dev/null || need_packages "${packages_oracle[@]}"
 need_node_modules tests/servers/node
@@ -32,3 +33,5 @@ say "Documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked
 say "Tests"
 cargo test --locked
+say "Tests with x264"
+cargo test --locked --features x264 --lib -- encode:: ffi::x264::

@@ -6,14 +6,21 @@ mod config;
 mod render;
 mod serve;
 
-use std::{io::Write, net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+use std::{
+    io::Write,
+    net::SocketAddr,
+    path::PathBuf,
+    process::ExitCode,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 
 use self::config::{Config, Flags};
 use stream_manager::{
-    encode::nvenc,
+    encode::{CANDIDATES, nvenc},
     media::Library,
     pipeline::{
         Devices,
@@ -27,10 +34,20 @@ use stream_manager::{
 /// The show that is on air when no other is named.
 const DEFAULT_SHOW: &str = include_str!("../../config/default-show.json");
 
+/// The version, and what this build may be given to others under: its encoders with their licences.
+static VERSION: LazyLock<String> = LazyLock::new(|| {
+    let encoders: Vec<_> = CANDIDATES.iter().map(|c| format!("{} ({})", c.name, c.licence)).collect();
+    let version = format!("{}\nencoders: {}", env!("CARGO_PKG_VERSION"), encoders.join(", "));
+    if cfg!(feature = "x264") {
+        return version + "\nwith x264 this program as a whole is under the GNU GPL, version 2 or later";
+    }
+    version
+});
+
 /// Broadcast overlay compositor: layers on the GPU, H.264 and AAC, RTMP to many destinations.
 #[derive(Debug, Parser)]
 #[command(
-    version,
+    version = VERSION.as_str(),
     after_help = "Examples:
   stream-manager serve --output rtmp://127.0.0.1/live/main
   stream-manager serve --scene show.json --listen 127.0.0.1:9000

@@ -40,6 +40,8 @@ pub struct Config {
     pub tuning: Tuning,
     /// What NVENC alone is told.
     pub nvenc: Nvenc,
+    /// What x264 alone is told.
+    pub x264: X264,
 }
 
 /// Codecs there are.
@@ -109,6 +111,31 @@ pub enum NvencPreset {
     P5,
     P6,
     P7,
+}
+
+/// What x264 alone is told. It is there whether or not x264 is built in: a document does not become valid or invalid with
+/// the machine it is read on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct X264 {
+    /// How hard it searches.
+    pub preset: X264Preset,
+}
+
+/// x264's presets, from the fastest to the slowest that a live stream has use for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "the names are x264's")]
+pub enum X264Preset {
+    Ultrafast,
+    #[default]
+    Superfast,
+    Veryfast,
+    Faster,
+    Fast,
+    Medium,
+    Slow,
+    Slower,
 }
 
 /// Why a [`Config`] is refused.

@@ -29,6 +29,8 @@ pub mod nvenc;
 mod openh264;
 mod planar;
 mod still;
+#[cfg(feature = "x264")]
+mod x264;
 
 #[cfg(test)]
 mod tests;
@@ -45,11 +47,16 @@ use crate::{
 
 pub use self::config::{
     BITRATE_KBPS_MAX, BITRATE_KBPS_MIN, Backend, Codec, Config, GOP_FRAMES_MAX, InvalidConfig, Nvenc, NvencPreset,
-    THREADS_MAX, Tuning, UnknownBackend,
+    THREADS_MAX, Tuning, UnknownBackend, X264, X264Preset,
 };
 
 /// Every encoder there is, in the order in which `auto` tries them.
-pub const CANDIDATES: &[Candidate] = &[nvenc::CANDIDATE, openh264::CANDIDATE];
+pub const CANDIDATES: &[Candidate] = &[
+    nvenc::CANDIDATE,
+    #[cfg(feature = "x264")]
+    x264::CANDIDATE,
+    openh264::CANDIDATE,
+];
 
 /// An encoder that may be had on this machine.
 #[derive(Clone, Copy)]
@@ -58,6 +65,8 @@ pub struct Candidate {
     pub name: &'static str,
     /// One line for people.
     pub summary: &'static str,
+    /// Its licence, in SPDX's words.
+    pub licence: &'static str,
     open: fn(&Config) -> Result<Box<dyn Encoder>, Error>,
 }
 

@@ -34,8 +34,12 @@ use crate::{
 };
 
 /// The entry of the table of candidates.
-pub(super) const CANDIDATE: Candidate =
-    Candidate { name: NAME, summary: "OpenH264, in software, up to four threads a stream", open };
+pub(super) const CANDIDATE: Candidate = Candidate {
+    name: NAME,
+    summary: "OpenH264, in software, up to four threads a stream",
+    licence: "BSD-2-Clause",
+    open,
+};
 
 const NAME: &str = "openh264";
 /// Bytes in front of each NAL unit of an access unit.

@@ -1,8 +1,8 @@
 //! Around every encoder: a picture that does not change is not encoded again and again.
 //!
 //! After a change the encoder goes on for a few frames, each of which makes the picture finer, until its quantiser is fine
-//! enough or it had its chances; from then on the frames are repeats that [`Splicer`] writes, some 16 bytes each, at no
-//! cost. Keyframes stay on their grid and are always the encoder's own. The numbers of the frames it is asked for show it the
+//! enough, it answers the same thing again, or it had its chances; from then on the frames are repeats that [`Splicer`]
+//! writes, some 16 bytes each, at no cost. Keyframes stay on their grid and are always the encoder's own. The numbers of the frames it is asked for show it the
 //! gap, so that it can give the keyframe of a still picture the bits that the repeats save.
 //!
 //! The default show at 4.5 Mbit/s, eight seconds: 208 of 240 frames are repeats, the picture keeps 41.6 to 42.4 dB over its
@@ -14,7 +14,10 @@ use super::{AccessUnit, Codec, Config, Encoder, Error, Origin, ParameterSets, Re
 use crate::{base::nv12::Picture, h264::Splicer, scene::damage::Damage};
 
 /// The quantiser from which on a picture is as good as it needs to be.
-const QP_FINE: i32 = 18;
+pub(super) const QP_FINE: i32 = 18;
+/// The quantiser from which on an encoder that answers the same picture twice alike has nothing to add to it: x264 stays
+/// where it is once nothing is left to code. Coarser ones are short of bits and will have more.
+const QP_SETTLED: i32 = 30;
 /// Frames that make a picture finer, at most, before it is repeated: OpenH264 takes a second to get where it will.
 const REFINED_MAX: u32 = 30;
 
@@ -27,8 +30,10 @@ pub(super) struct Still {
     gop: Gop,
     /// Frames coded since the picture changed.
     refined: u32,
-    /// Quantiser of the last one.
-    qp: i32,
+    /// Quantiser and bytes of the last one.
+    last: (i32, usize),
+    /// Whether it was as the one before.
+    is_settled: bool,
     /// Whether the picture sent last is the one that was asked for last.
     is_shown: bool,
 }
@@ -46,7 +51,8 @@ impl Still {
                 let pps = vec![pps.clone(), splicer.repeat_pps().clone()];
                 let sets = ParameterSets { pps, ..sets.clone() };
                 let gop = Gop::new(config.gop_frames);
-                Box::new(Self { encoder, splicer, sets, gop, refined: 0, qp: i32::MAX, is_shown: false })
+                let last = (i32::MAX, 0);
+                Box::new(Self { encoder, splicer, sets, gop, refined: 0, last, is_settled: false, is_shown: false })
             }
             Err(reason) => {
                 tracing::info!(backend = encoder.backend(), %reason, "unchanged frames are encoded");
@@ -72,7 +78,9 @@ impl Still {
         }
         self.is_shown = true;
         self.refined = if request.is_unchanged() { self.refined + 1 } else { 0 };
-        self.qp = coded.qp;
+        let this = (coded.qp, coded.nalus.len());
+        self.is_settled = request.is_unchanged() && this == self.last && coded.qp <= QP_SETTLED;
+        self.last = this;
         let origin = if request.is_unchanged() { Origin::Refined } else { Origin::Coded };
         Ok(Some(AccessUnit { origin, nalus: coded.nalus, ..unit }))
     }
@@ -92,7 +100,8 @@ impl Encoder for Still {
         let damage = if self.is_shown { request.damage } else { Damage::whole(picture.layout().size.sides()) };
         let request = Request { damage, ..request };
         let is_due = request.is_idr_forced || self.gop.is_due(request.frame);
-        let is_fine = self.qp <= QP_FINE || self.refined >= REFINED_MAX;
+        let (qp, _) = self.last;
+        let is_fine = qp <= QP_FINE || self.is_settled || self.refined >= REFINED_MAX;
         let may_repeat = request.is_unchanged() && is_fine && !is_due;
         if let Some(unit) = may_repeat.then(|| self.repeat(request.frame)).flatten() {
             return Ok(Some(unit));

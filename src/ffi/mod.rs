@@ -7,3 +7,5 @@
 pub mod cuda;
 pub mod nvenc;
 pub mod openh264;
+#[cfg(feature = "x264")]
+pub mod x264;

@@ -104,6 +104,21 @@ pub fn put_length_prefixed(nal: &[u8], out: &mut impl BufMut) {
     out.put_slice(nal);
 }
 
+/// The NAL units of an access unit in AVCC framing; `None`, and nothing after it, where a length is wrong.
+pub fn length_prefixed(mut bytes: &[u8]) -> impl Iterator<Item = Option<&[u8]>> {
+    std::iter::from_fn(move || {
+        if bytes.is_empty() {
+            return None;
+        }
+        let split = bytes.split_first_chunk::<4>();
+        let split = split.and_then(|(len, rest)| rest.split_at_checked(u32::from_be_bytes(*len) as usize));
+        let (nal, rest) =
+            split.filter(|(nal, _)| !nal.is_empty()).map_or((None, &[][..]), |(nal, rest)| (Some(nal), rest));
+        bytes = rest;
+        Some(nal)
+    })
+}
+
 /// Appends all NAL units of an Annex B byte stream in AVCC framing.
 pub fn append_length_prefixed(bytes: &[u8], out: &mut impl BufMut) {
     for nal in annex_b(bytes) {
@@ -171,6 +186,17 @@ mod tests {
         let mut out = vec![0xEE];
         append_length_prefixed(&[0, 0, 0, 1, 0x67, 1, 0, 0, 1, 0x65], &mut out);
         assert_eq!(out, [0xEE, 0, 0, 0, 2, 0x67, 1, 0, 0, 0, 1, 0x65]);
+    }
+
+    #[test]
+    fn avcc_by_hand_and_back() {
+        let nals = |bytes| length_prefixed(bytes).collect::<Vec<_>>();
+        assert_eq!(nals(&[0, 0, 0, 1, 0x65, 0, 0, 0, 2, 0x41, 9]), [Some(&[0x65][..]), Some(&[0x41, 9])]);
+        assert_eq!(nals(&[0, 0, 0, 1, 0x65, 0, 0, 0, 2, 0x41]), [Some(&[0x65][..]), None]);
+        for wrong in [&[0][..], &[0, 0, 0, 0], &[255, 255, 255, 255, 1]] {
+            assert_eq!(nals(wrong), [None], "{wrong:?}");
+        }
+        assert_eq!(nals(&[]), []);
     }
 
     #[test]

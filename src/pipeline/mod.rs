@@ -124,9 +124,20 @@ impl EncoderSettings {
     pub fn new(backend: Backend, size: Size, rate: FrameRate, bitrate_kbps: u32, keyframe_interval: Duration) -> Self {
         let gop_frames = u32::try_from(rate.frames_in(keyframe_interval)).unwrap_or(u32::MAX);
         let threads = std::thread::available_parallelism().map_or(1, usize::from).min(encode::THREADS_MAX);
-        let (codec, tuning, nvenc) = (Codec::default(), Tuning::default(), Nvenc::default());
-        let config =
-            encode::Config { size, rate, bitrate_kbps, gop_frames, colour: COLOUR, threads, codec, tuning, nvenc };
+        let (codec, tuning, nvenc, x264) =
+            (Codec::default(), Tuning::default(), Nvenc::default(), encode::X264::default());
+        let config = encode::Config {
+            size,
+            rate,
+            bitrate_kbps,
+            gop_frames,
+            colour: COLOUR,
+            threads,
+            codec,
+            tuning,
+            nvenc,
+            x264,
+        };
         Self { backend, config }
     }
 

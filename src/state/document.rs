@@ -74,6 +74,8 @@ pub struct Encoder {
     pub tuning: Tuning,
     /// What NVENC alone is told.
     pub nvenc: Nvenc,
+    /// What x264 alone is told.
+    pub x264: encode::X264,
 }
 
 impl Default for Encoder {
@@ -85,6 +87,7 @@ impl Default for Encoder {
             keyframe_interval_ms: 2000,
             tuning: Tuning::LowLatency,
             nvenc: Nvenc::default(),
+            x264: encode::X264::default(),
         }
     }
 }
@@ -102,6 +105,7 @@ impl Encoder {
         settings.config.codec = self.codec;
         settings.config.tuning = self.tuning;
         settings.config.nvenc = self.nvenc;
+        settings.config.x264 = self.x264;
         settings
     }
 
@@ -540,6 +544,9 @@ mod tests {
         let source = json!({ "id": "a", "type": "tone", "followLayer": "logo" });
         let (pointer, message) = problem(json!({ "id": "m", "audio": { "sources": [source] } }));
         assert_eq!((&*pointer, &*message), ("/audio/sources/0/followLayer", "there is no layer `logo` in any scene"));
+        let (pointer, message) = problem(json!({ "id": "m", "encoder": { "x264": { "preset": "placebo" } } }));
+        assert_eq!(pointer, "/encoder/x264/preset");
+        assert!(message.contains("`superfast`") && message.contains("`slower`"), "{message}");
         assert_eq!(problem(json!({ "id": "m", "layers": [{ "id": "a" }] })).0, "/layers/0");
         assert_eq!(
             problem(json!({ "id": "m", "outputs": [{ "id": "a", "url": "http://x/y/z" }] })).0,

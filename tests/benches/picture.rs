@@ -18,7 +18,7 @@ use std::{
 use serde_json::{Value, json};
 use stream_manager::{
     base::{colour::VideoColour, nv12::Picture},
-    encode::{self, Backend, Codec, Encoder, Nvenc, Request, Tuning},
+    encode::{self, Backend, Codec, Encoder, Nvenc, Request, Tuning, X264},
     gpu::{Compositor, Gpu, Options},
     media::{Config, Library},
     scene::{Canvas, Evaluation, LayerErrors, Moment, Show, damage::Damage, evaluate, read_layers},
@@ -219,6 +219,7 @@ fn open_encoder(canvas: &Canvas) -> Box<dyn Encoder> {
         codec: Codec::H264,
         tuning: Tuning::LowLatency,
         nvenc: Nvenc::default(),
+        x264: X264::default(),
     };
     encode::open(Backend::Auto, &config).unwrap_or_else(|error| panic!("{error}")).encoder
 }

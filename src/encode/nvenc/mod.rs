@@ -39,7 +39,8 @@ use crate::{
 pub use self::probe::{Access, Findings, PATIENCE, Probe, ProbeError, examine, set_access};
 
 /// The entry of the table of candidates.
-pub(super) const CANDIDATE: Candidate = Candidate { name: NAME, summary: "NVENC, the encoder in NVIDIA's GPUs", open };
+pub(super) const CANDIDATE: Candidate =
+    Candidate { name: NAME, summary: "NVENC, the encoder in NVIDIA's GPUs", licence: "that of NVIDIA's driver", open };
 
 const NAME: &str = "nvenc";
 /// B frames between two others in the quality tuning.
