@@ -2,8 +2,6 @@
 //!
 //! `x264` needs libx264 with its header, which pkg-config finds; both are the machine's, and nothing is downloaded.
 
-#![expect(clippy::print_stdout, reason = "a build script speaks to cargo on its standard output")]
-
 fn main() {
     println!("cargo::rerun-if-changed=src/ffi/build.rs");
     #[cfg(feature = "x264")]
