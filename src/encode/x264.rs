@@ -250,7 +250,7 @@ fn read_parameter_sets(headers: &[u8], config: &Config) -> Result<ParameterSets,
     match sps {
         Some(sps) if !pps.is_empty() => {
             let sps = sps::described(&sps, config.colour, config.rate).map_err(|error| bitstream(error.to_string()))?;
-            Ok(ParameterSets { sps: sps.into(), pps })
+            Ok(ParameterSets { vps: None, sps: sps.into(), pps })
         }
         _ => Err(bitstream("no parameter sets".into())),
     }

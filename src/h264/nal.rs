@@ -104,6 +104,19 @@ pub fn put_length_prefixed(nal: &[u8], out: &mut impl BufMut) {
     out.put_slice(nal);
 }
 
+/// The fewest bytes that filler takes, its length included.
+pub const FILLER_LEN_MIN: usize = 6;
+
+/// Appends a NAL unit of filler data that takes `len` bytes with its length, at least [`FILLER_LEN_MIN`].
+pub fn put_filler(len: usize, out: &mut impl BufMut) {
+    let bytes = len.max(FILLER_LEN_MIN) - 4;
+    out.put_u32(bytes as u32);
+    out.put_u8(12);
+    out.put_bytes(0xFF, bytes - 2);
+    // The stop bit.
+    out.put_u8(0x80);
+}
+
 /// The NAL units of an access unit in AVCC framing; `None`, and nothing after it, where a length is wrong.
 pub fn length_prefixed(mut bytes: &[u8]) -> impl Iterator<Item = Option<&[u8]>> {
     std::iter::from_fn(move || {
@@ -197,6 +210,18 @@ mod tests {
             assert_eq!(nals(wrong), [None], "{wrong:?}");
         }
         assert_eq!(nals(&[]), []);
+    }
+
+    #[test]
+    fn filler_takes_what_it_is_told_to() {
+        for len in [FILLER_LEN_MIN, 7, 300] {
+            let mut out = Vec::new();
+            put_filler(len, &mut out);
+            assert_eq!(out.len(), len);
+            let nals: Vec<_> = length_prefixed(&out).map(Option::unwrap).collect();
+            assert_eq!(nals.iter().map(|nal| NalKind::of(nal)).collect::<Vec<_>>(), [NalKind::Filler]);
+            assert!(nals[0][1..len - 5].iter().all(|&byte| byte == 0xFF) && nals[0].last() == Some(&0x80));
+        }
     }
 
     #[test]

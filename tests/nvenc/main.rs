@@ -21,7 +21,7 @@ use stream_manager::{
         size::Size,
     },
     encode::{
-        self, AccessUnit, Backend, Codec, Config, Encoder, Nvenc, NvencPreset, Opened, Origin, Request, Tuning,
+        self, AccessUnit, Backend, Codec, Config, Encoder, Nvenc, NvencPreset, Opened, Origin, Request, Tuning, X264,
         nvenc::{Access, PATIENCE, Probe, set_access},
     },
     h264::Sps,
@@ -39,6 +39,7 @@ fn config(width: u32, height: u32) -> Config {
         codec: Codec::H264,
         tuning: Tuning::LowLatency,
         nvenc: Nvenc::default(),
+        x264: X264::default(),
     }
 }
 

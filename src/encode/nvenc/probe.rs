@@ -238,6 +238,7 @@ fn small() -> Config {
         codec: Codec::H264,
         tuning: Tuning::LowLatency,
         nvenc: crate::encode::Nvenc::default(),
+        x264: crate::encode::X264::default(),
     }
 }
 

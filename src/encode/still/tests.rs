@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     base::{colour::VideoColour, nv12::Layout, size::Size},
-    encode::{CANDIDATES, Candidate, Codec, Nvenc, Tuning},
+    encode::{CANDIDATES, Candidate, Codec, Nvenc, Tuning, X264},
 };
 
 /// Before each access unit, so that a decoder takes the stream apart as an output's packets are.
@@ -98,6 +98,7 @@ fn config() -> Config {
         codec: Codec::H264,
         tuning: Tuning::LowLatency,
         nvenc: Nvenc::default(),
+        x264: X264::default(),
     }
 }
 
