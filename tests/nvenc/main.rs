@@ -6,6 +6,8 @@
 //! chip is as the header says.
 
 mod program;
+#[path = "../servers/mod.rs"]
+mod servers;
 mod stand;
 #[path = "../support/mod.rs"]
 mod support;

@@ -7,6 +7,7 @@ use stream_manager::encode::nvenc::{Access, Probe, set_access};
 
 use super::{
     config, encode, nvenc,
+    servers::Nginx,
     stand::Stand,
     support::{
         program::{Ended, Running, command, finish},
@@ -45,9 +46,9 @@ struct Daemon {
     base: String,
 }
 
-fn serve(stand: &Stand) -> Daemon {
-    let arguments = ["serve", "--listen", "127.0.0.1:0", "--scene", "show.json"];
-    let mut program = Running::spawn(&mut with_driver(stand, &arguments));
+fn serve(stand: &Stand, arguments: &[&str]) -> Daemon {
+    let mut command = with_driver(stand, &["serve", "--listen", "127.0.0.1:0", "--scene", "show.json"]);
+    let mut program = Running::spawn(command.args(arguments));
     let line = program.line();
     let base = line.strip_prefix("listening on ").unwrap_or_else(|| panic!("{line}\n{}", program.log()));
     Daemon { base: base.into(), program }
@@ -160,7 +161,7 @@ fn a_driver_that_hangs_is_given_up() {
 fn the_daemon_goes_on_air_without_the_chip() {
     let stand = Stand::new("name0=NVIDIA H200\nopen=2");
     std::fs::write(stand.file("show.json"), show(&json!({ "bitrateKbps": 600 })).to_string()).unwrap();
-    let mut daemon = serve(&stand);
+    let mut daemon = serve(&stand, &[]);
     let status: Value = serde_json::from_str(&daemon.get("/api/v1/streams/main/status")).unwrap();
     assert_eq!((&status["state"], &status["encoder"]["backend"]), (&json!("running"), &json!("openh264")), "{status}");
     let log = daemon.program.log();
@@ -168,12 +169,43 @@ fn the_daemon_goes_on_air_without_the_chip() {
     daemon.end();
 }
 
+/// Seconds of B frames through a server: a player that joins has each picture once and in time.
+#[test]
+fn b_frames_reach_a_server_in_the_order_of_decoding() {
+    let stand = Stand::new("");
+    let encoder = json!({ "backend": "nvenc", "tuning": "quality", "bitrateKbps": 3000, "keyframeIntervalMs": 1000 });
+    std::fs::write(stand.file("show.json"), show(&encoder).to_string()).unwrap();
+    let nginx = Nginx::start();
+    let mut daemon = serve(&stand, &["--output", &format!("{}/reordered", nginx.address())]);
+    let sent_ms = || {
+        let status: Value = serde_json::from_str(&daemon.get("/api/v1/streams/main/status")).unwrap();
+        status["outputs"][0]["outputDurationMs"].as_u64().unwrap_or(0)
+    };
+    assert!(until(|| (sent_ms() > 2500).then_some(())).is_some(), "{}", daemon.program.log());
+    daemon.end();
+    stand.is_left_clean();
+    drop(stand);
+
+    let file = nginx.recording("reordered");
+    let video = times(&packets(&file), "video");
+    assert!(video.len() > 20, "{video:?}");
+    assert!(video.is_sorted_by(|a, b| a.0 < b.0), "decoding times rise: {video:?}");
+    assert!(video.iter().all(|(dts, pts)| dts <= pts), "{video:?}");
+    assert!(!video.is_sorted_by_key(|(_, pts)| *pts), "they are reordered");
+    let shown: BTreeSet<_> = video.iter().map(|(_, pts)| *pts).collect();
+    assert_eq!(shown.len(), video.len(), "each once");
+    let mut ffmpeg = Command::new("ffmpeg");
+    ffmpeg.args(["-v", "error", "-xerror", "-err_detect", "explode", "-i"]).arg(file).args(["-f", "null", "-"]);
+    let output = ffmpeg.output().expect("ffmpeg is needed");
+    assert!(output.status.success() && output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
 /// A chip that fails on every eleventh frame it is given is opened anew twice, and then software goes on.
 #[test]
 fn a_chip_that_fails_again_and_again_gives_way() {
     let stand = Stand::new("failAfter=10");
     std::fs::write(stand.file("show.json"), show(&json!({ "bitrateKbps": 600 })).to_string()).unwrap();
-    let mut daemon = serve(&stand);
+    let mut daemon = serve(&stand, &[]);
     let status = || serde_json::from_str::<Value>(&daemon.get("/api/v1/streams/main/status")).unwrap();
     let gave_way = until(|| (status()["encoder"]["backend"] == "openh264").then_some(()));
     assert!(gave_way.is_some(), "{}", daemon.program.log());
