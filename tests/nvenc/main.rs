@@ -115,6 +115,38 @@ fn decoded(encoder: &dyn Encoder, units: &[AccessUnit], size: Size) -> Vec<Vec<u
     output.stdout.chunks(frame_len).map(<[u8]>::to_vec).collect()
 }
 
+/// A stand-in that forgives would prove nothing: each of these is a mistake, and is answered as one.
+#[test]
+fn the_stand_in_forgives_nothing() {
+    let stand = Stand::new("");
+    let (found, faults) = stand.finds("misuse.c");
+    let found: Vec<_> = found.lines().collect();
+    let expected = [
+        "list-version 15",
+        "no-context 4",
+        "open-version 15",
+        "open-reserved 8",
+        "not-initialised 11",
+        "preset-version 15",
+        "config-reserved 8",
+        "asynchronous 12",
+        "initialised-twice 9",
+        "context-popped 4",
+        "locked-twice 13",
+        "encoded-while-locked 9",
+        "unlocked-twice 9",
+        "foreign-buffer 8",
+        "wrong-pitch 8",
+        "buffer-in-use 9",
+        "wrote-beside 20",
+        "locked-before-success 9",
+        "destroyed-in-use 9",
+        "destroyed-with-buffers 9",
+    ];
+    assert_eq!(found, expected);
+    assert_eq!(faults, expected.len(), "and each is noted");
+}
+
 #[test]
 fn every_pixel_reaches_the_chip_and_keyframes_are_where_they_should_be() {
     for (width, height) in [(146, 50), (160, 64), (322, 182), (640, 360)] {

@@ -23,16 +23,19 @@ pub(crate) struct Stand {
     _turn: MutexGuard<'static, ()>,
 }
 
+fn source(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/nvenc/driver").join(name)
+}
+
 /// The compiled libraries.
 fn compiled() -> &'static Path {
     static COMPILED: OnceLock<TempDir> = OnceLock::new();
     let compile = || {
         let directory = tempfile::tempdir().unwrap();
-        for (source, library) in LIBRARIES {
-            let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/nvenc/driver").join(source);
+        for (name, library) in LIBRARIES {
             let mut command = Command::new("cc");
             command.args(["-O2", "-fPIC", "-shared", "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror"]);
-            command.args(["-Wno-deprecated-declarations", "-o"]).arg(directory.path().join(library)).arg(source);
+            command.args(["-Wno-deprecated-declarations", "-o"]).arg(directory.path().join(library)).arg(source(name));
             let output = command.output().expect("cc is needed");
             let said = String::from_utf8_lossy(&output.stderr);
             assert!(output.status.success(), "apt-get install libffmpeg-nvenc-dev\n{said}");
@@ -60,6 +63,18 @@ impl Stand {
         let stand = Self::new("");
         LIBRARIES.iter().for_each(|(_, library)| fs::remove_file(stand.path().join(library)).unwrap());
         stand
+    }
+
+    /// What a strict driver finds wrong with the program of this name beside it, a line each, and how many faults it noted.
+    pub(crate) fn finds(&self, program: &str) -> (String, usize) {
+        let (source, binary) = (source(program), self.file("program"));
+        let mut command = Command::new("cc");
+        command.args(["-Wall", "-Wextra", "-Werror", "-Wno-deprecated-declarations", "-o"]).arg(&binary).arg(source);
+        let compiled = command.output().expect("cc is needed");
+        assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
+        let ran = Command::new(&binary).arg(self.path()).output().unwrap();
+        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+        (String::from_utf8(ran.stdout).unwrap(), self.recorded().matches("FAULT").count())
     }
 
     /// Where it lies.
