@@ -6,6 +6,7 @@ mod servers;
 mod support;
 
 use std::{
+    f64::consts::TAU,
     fs,
     io::{Read, Write},
     net::{TcpListener, TcpStream},
@@ -363,6 +364,60 @@ fn render_mixes_the_sound_as_loud_as_the_document_says() {
         assert!(integrated.contains(&value("I:")), "{summary}");
         assert!(true_peak.contains(&value("Peak:")), "{summary}");
     }
+}
+
+/// A file at 44.1 kHz, half a second long, round and round for three: what FFmpeg decodes of the stream is one endless
+/// tone, in its place, with no seam where the file begins again; and each time the same bytes.
+#[test]
+fn render_plays_a_file_in_its_place_and_without_a_seam() {
+    let mut show = show(64, 64, "10");
+    let music =
+        json!({ "id": "music", "type": "file", "asset": "tone.flac", "loop": true, "startMs": 100, "atMs": 250 });
+    show["audio"] = json!({ "sources": [music], "bitrateKbps": 320, "limiter": { "enabled": false } });
+    let desk = Desk::with(&show);
+    fs::create_dir(desk.path("sounds")).unwrap();
+    let mut command = Command::new("ffmpeg");
+    command.args(["-v", "error", "-f", "lavfi", "-i", "sine=frequency=440:sample_rate=44100:duration=0.6"]);
+    finish(command.args(["-af", "aeval=val(0)*4|val(0)*2", "-c:a", "flac"]).arg(desk.path("sounds/tone.flac")))
+        .expect(0);
+    for file in ["out.flv", "again.flv"] {
+        let arguments = ["render", "show.json", "--duration", "3s", "--assets-dir", "sounds", "-o", file];
+        desk.run(&arguments).expect(0);
+    }
+    assert!(fs::read(desk.path("out.flv")).unwrap() == fs::read(desk.path("again.flv")).unwrap());
+
+    let mut command = Command::new("ffmpeg");
+    command.args(["-v", "error", "-i"]).arg(desk.path("out.flv"));
+    finish(command.args(["-vn", "-f", "f32le", "-c:a", "pcm_f32le"]).arg(desk.path("out.f32"))).expect(0);
+    let bytes = fs::read(desk.path("out.f32")).unwrap();
+    let (samples, _) = bytes.as_chunks::<4>();
+    let heard: Vec<[f64; 2]> =
+        samples.chunks_exact(2).map(|pair| [0, 1].map(|side| f64::from(f32::from_le_bytes(pair[side])))).collect();
+    // FFmpeg's sine has a peak of an eighth; 100 ms into it are whole periods.
+    let ideal = |n: usize| {
+        let value = if n < 12_000 { 0.0 } else { ((n - 12_000) as f64 * 440.0 / 48_000.0 * TAU).sin() / 2.0 };
+        [value, value / 2.0]
+    };
+    let before = heard[2048..11_000].iter().flatten().fold(0.0, |peak: f64, sample| peak.max(sample.abs()));
+    assert!(before < 1e-3, "before it starts: {before}");
+    // From where it starts on, over five seams at each half second.
+    for first in (12_000..heard.len() - 2048).step_by(2048).skip(1) {
+        let [mut signal, mut rest] = [0.0; 2];
+        for (n, heard) in heard.iter().enumerate().skip(first).take(2048) {
+            for (heard, ideal) in heard.iter().zip(ideal(n)) {
+                signal += ideal * ideal;
+                rest += (heard - ideal).powi(2);
+            }
+        }
+        let snr_db = 10.0 * (signal / rest).log10();
+        // One sample out of place would leave 25 dB.
+        assert!(snr_db > 30.0, "from sample {first} on: {snr_db:.1} dB");
+    }
+
+    show["audio"]["sources"][0]["asset"] = json!("none.flac");
+    desk.write("show.json", show.to_string());
+    let missing = desk.run(&["render", "show.json", "--duration", "1s", "--assets-dir", "sounds", "-o", "none.flv"]);
+    missing.says(1, &["source music", "`none.flac` is not in the assets directory"]);
 }
 
 #[test]

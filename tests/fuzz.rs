@@ -19,7 +19,7 @@ use bytes::Bytes;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use stream_manager::{
     aac::{self, AudioSpecificConfig},
-    audio::{Mix, Mixer, SILENT_BLOCK},
+    audio::{Mix, Mixer, Opener, SILENT_BLOCK},
     base::secret::Secret,
     h264::{AvcConfig, Splicer, annex_b, append_length_prefixed},
     rtmp::{
@@ -260,7 +260,7 @@ fn mix() {
         if mixed.get() > 300 {
             return;
         }
-        let opened = mix.opened_since(&Mix::default());
+        let opened = mix.opened_since(&Mix::default(), &Opener::default());
         let is_limited = mix.limiter.enabled;
         let (mut mixer, mut block) = (Mixer::new(Arc::new(mix), opened), SILENT_BLOCK);
         mixer.block(480, &mut |_, _| 0.7, &mut block);

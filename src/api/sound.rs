@@ -108,6 +108,9 @@ pub(super) fn shown(reading: &Reading) -> Value {
         if let Some(problem) = &source.problem {
             shown["problem"] = json!(&**problem);
         }
+        if source.is_over {
+            shown["isOver"] = json!(true);
+        }
         shown
     });
     let mut shown = levels(&reading.levels);

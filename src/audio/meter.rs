@@ -116,6 +116,8 @@ pub struct SourceReading {
     pub levels: Levels,
     /// Why it is not heard as it should be, if it is not.
     pub problem: Option<Arc<str>>,
+    /// Whether it has come to its end.
+    pub is_over: bool,
 }
 
 /// One block's levels.
@@ -134,6 +136,7 @@ pub(super) struct SourceLevels {
     pub(super) id: Id,
     pub(super) levels: Stereo,
     pub(super) problem: Option<Arc<str>>,
+    pub(super) is_over: bool,
 }
 
 /// What the audio thread leaves for whoever looks.
@@ -204,7 +207,8 @@ impl Meters {
             let same = sources.iter().flatten().find(|source| source.id == newest.id);
             same.into_iter().for_each(|source| sum.add(&source.levels, (self.count - first) as f32));
         }
-        SourceReading { id: newest.id.clone(), levels: sum.levels(), problem: newest.problem.clone() }
+        let SourceLevels { id, problem, is_over, .. } = newest.clone();
+        SourceReading { id, levels: sum.levels(), problem, is_over }
     }
 }
 
@@ -395,7 +399,7 @@ mod tests {
             levels.whole.peak = [peak, 0.0];
             for (slot, (name, peak)) in levels.sources.iter_mut().zip(sources) {
                 let levels = Stereo { peak: [*peak; 2], square: [peak * peak; 2] };
-                *slot = Some(SourceLevels { id: id(name), levels, problem: None });
+                *slot = Some(SourceLevels { id: id(name), levels, problem: None, is_over: false });
             }
             Measured { levels, loudness: Loudness::NONE, is_silent: false }.leave(meters);
         };
@@ -405,7 +409,9 @@ mod tests {
         let (shown, now) = meters.since(seen);
         assert_eq!((shown.levels.peak_dbfs[0], now), (0.0, 2), "the higher of the two");
         assert!((shown.limiter_reduction_db - 20.0).abs() < 1e-6);
-        let [SourceReading { id: b, levels, problem: None }] = &shown.sources[..] else { panic!("{shown:?}") };
+        let [SourceReading { id: b, levels, problem: None, is_over: false }] = &shown.sources[..] else {
+            panic!("{shown:?}")
+        };
         assert_eq!((b.as_str(), levels.peak_dbfs[0]), ("b", 0.0), "a is gone");
         assert!((levels.rms_dbfs[0] - 10.0 * 0.505f64.log10()).abs() < 1e-4, "the mean of both");
         assert!((meters.since(now).0.levels.peak_dbfs[0] + 20.0).abs() < 1e-6, "at least the newest");

@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 use super::{
     fader::{self, Fade, GAINS_DB, SILENT_DB},
     mixer::Opened,
-    source::SourceKind,
+    source::{Opener, SourceKind},
 };
 use crate::{
     base::id::Id,
@@ -208,10 +208,10 @@ impl Mix {
     }
 
     /// Opens what is new in it, or sounds otherwise, since it was `before`.
-    pub fn opened_since(&self, before: &Self) -> Vec<Opened> {
+    pub fn opened_since(&self, before: &Self, opener: &Opener) -> Vec<Opened> {
         let is_same = |strip: &Strip| before.source(strip.id.as_str()).is_some_and(|was| was.kind == strip.kind);
         let new = self.sources.iter().filter(|strip| !is_same(strip));
-        new.map(|strip| (strip.id.clone(), strip.kind.open())).collect()
+        new.map(|strip| (strip.id.clone(), strip.kind.open(&strip.id, opener))).collect()
     }
 
     /// Whether a source is heard, as far as mute and solo decide it.
@@ -220,7 +220,7 @@ impl Mix {
     }
 
     /// This mix as it goes on air at `sample`, in place of `before`: fades that are new begin, and those that are over
-    /// are gone.
+    /// are gone. A file without a word on when it starts starts now.
     #[must_use]
     pub fn following(mut self, before: &Self, sample: u64) -> Self {
         let fader = Fader { gain_db: before.gain_db, fade: before.fade.as_ref() };
@@ -231,6 +231,10 @@ impl Mix {
                 None => Fader { gain_db: SILENT_DB, fade: None },
             };
             strip.fade = fader.led_to(strip.gain_db, strip.fade.take(), sample);
+            if let SourceKind::File(file) = &mut strip.kind {
+                // What is heard at `sample` is asked for by an earlier number if the source is delayed.
+                file.at_ms.get_or_insert((fader::ms_of(sample) - strip.delay_ms).max(0.0));
+            }
         }
         self
     }
@@ -247,10 +251,11 @@ impl Mix {
         Some(Self { sources, fade: left(&self.fade), ..self.clone() })
     }
 
-    /// This mix after a run: every fade has arrived.
+    /// This mix after a run: every fade has arrived, and files start with the next one. The times of one run's clock mean
+    /// nothing on another's.
     #[must_use]
     pub fn settled(&self) -> Self {
-        let settled = |strip: &Strip| Strip { fade: None, ..strip.clone() };
+        let settled = |strip: &Strip| Strip { fade: None, kind: strip.kind.settled(), ..strip.clone() };
         Self { sources: self.sources.iter().map(settled).collect(), fade: None, ..self.clone() }
     }
 }
@@ -423,6 +428,25 @@ mod tests {
             Mix::read(json!({ "limiter": { "ceilingDbtp": 1 }, "silence": { "durationMs": 1 } })).unwrap_err();
         let pointers: Vec<_> = limiter.0.iter().map(|problem| problem.pointer.as_str()).collect();
         assert_eq!(pointers, ["/limiter/ceilingDbtp", "/silence/durationMs"]);
+    }
+
+    /// What it does not say is when it goes on air; that is kept while it is on air, and forgotten with the run.
+    #[test]
+    fn a_file_starts_when_it_goes_on_air() {
+        let at = |mix: &Mix, index: usize| match &mix.sources[index].kind {
+            SourceKind::File(file) => file.at_ms,
+            other => panic!("{other:?}"),
+        };
+        let written = json!([
+            { "id": "jingle", "type": "file", "asset": "jingle.wav" },
+            { "id": "late", "type": "file", "asset": "jingle.wav", "delayMs": 500 },
+            { "id": "planned", "type": "file", "asset": "jingle.wav", "atMs": 60_000 },
+        ]);
+        let on_air = mix(written).unwrap().following(&Mix::default(), 480_000);
+        assert_eq!([0, 1, 2].map(|index| at(&on_air, index)), [Some(10_000.0), Some(9500.0), Some(60_000.0)]);
+        let read_again = Mix::read(serde_json::to_value(&on_air).unwrap()).unwrap();
+        assert!(read_again.following(&on_air, 960_000).opened_since(&on_air, &Opener::default()).is_empty());
+        assert_eq!([0, 2].map(|index| at(&on_air.settled(), index)), [None, None]);
     }
 
     #[test]

@@ -62,6 +62,8 @@ pub struct Mixer {
     /// The first sample that is not mixed yet.
     mixed: u64,
     scratch: Box<Block>,
+    /// Samples of sources that were not there in time, until they are asked for.
+    missing: u64,
     /// Sources that are not heard any more.
     retired: Vec<Box<dyn Source>>,
 }
@@ -104,6 +106,7 @@ struct Slot {
     levels: Stereo,
     /// Why it is not heard as it should be.
     problem: Option<Arc<str>>,
+    is_over: bool,
 }
 
 impl Mixer {
@@ -118,6 +121,7 @@ impl Mixer {
             next_sample: None,
             mixed: 0,
             scratch: Box::new(SILENT_BLOCK),
+            missing: 0,
             retired: Vec::new(),
         };
         mixer.change(mix, opened);
@@ -142,6 +146,16 @@ impl Mixer {
     /// Sources that are not heard any more, for a thread that may take its time to drop them.
     pub fn take_retired(&mut self) -> Vec<Box<dyn Source>> {
         std::mem::take(&mut self.retired)
+    }
+
+    /// A source that is not heard as it should be, and why.
+    pub fn problem(&self) -> Option<(&Id, &str)> {
+        self.slots.iter().find_map(|slot| Some((&slot.id, slot.problem.as_deref()?)))
+    }
+
+    /// Samples of sources that were not there in time, since this was last asked.
+    pub fn take_missing(&mut self) -> u64 {
+        std::mem::take(&mut self.missing)
     }
 
     /// Whether some source follows a layer.
@@ -171,8 +185,8 @@ impl Mixer {
         let mut levels = BlockLevels { gain: self.limiter.gain(), ..BlockLevels::default() };
         for slot in &self.slots {
             if let Some(index) = slot.strip {
-                let (id, problem) = (slot.id.clone(), slot.problem.clone());
-                levels.sources[index] = Some(SourceLevels { id, levels: slot.levels, problem });
+                let (id, problem, is_over) = (slot.id.clone(), slot.problem.clone(), slot.is_over);
+                levels.sources[index] = Some(SourceLevels { id, levels: slot.levels, problem, is_over });
             }
         }
         gauge.measure(block, &self.mix.silence, levels)
@@ -200,6 +214,7 @@ impl Mixer {
         for slot in &mut self.slots {
             let wanted = Wanted::at(end, slot, &mix, seen);
             self.retired.extend(slot.fetch(first, &mut self.scratch));
+            self.missing += slot.source.take_missing();
             slot.set_gains(wanted, first);
         }
         for index in 0..self.slots.len() {
@@ -297,6 +312,7 @@ impl Slot {
             squares: [0.0; KNOTS],
             levels: Stereo::default(),
             problem: None,
+            is_over: false,
         }
     }
 
@@ -317,6 +333,7 @@ impl Slot {
         let mut next = match self.next.take() {
             Some(next) => next,
             None if is_good => {
+                self.is_over = self.source.is_over();
                 self.note(self.source.problem());
                 return None;
             }
@@ -326,6 +343,7 @@ impl Slot {
         if !fetch(&mut *next, first, self.delay, scratch) {
             next = Box::new(Failed::new());
         }
+        self.is_over = next.is_over();
         self.note(next.problem());
         let was_heard = self.raw.as_flattened().iter().any(|&sample| sample != 0.0);
         let fading = if was_heard { RAMP_SAMPLES } else { 0 };

@@ -14,6 +14,7 @@
 mod duck;
 mod encoder;
 mod fader;
+mod file;
 mod limiter;
 mod meter;
 mod mix;
@@ -28,10 +29,11 @@ use crate::aac;
 pub use self::{
     encoder::{AudioFrame, BITRATE_KBPS_MAX, BITRATE_KBPS_MIN, DELAY_SAMPLES, Encoder, Error},
     fader::{Fade, SILENT_DB, decibels},
+    file::File,
     meter::{Gauge, Levels, Loudness, Measured, Meters, Reading, SourceReading},
     mix::{Duck, Limiter, Mix, SOURCES_MAX, Silence, Strip},
     mixer::{Mixer, Opened, Seen},
-    source::{Source, SourceKind, SyncBeep, Tone},
+    source::{Opener, Source, SourceKind, SyncBeep, Tone},
 };
 
 /// Samples per second, in each channel.

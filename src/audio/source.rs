@@ -15,7 +15,10 @@ use serde_json::Value;
 use super::{
     Block, SAMPLE_RATE,
     fader::{self, SILENT_DB},
+    file::File,
 };
+use crate::base::id::Id;
+use crate::media::SoundFiles;
 use crate::scene::check::{self, Check, Problem, Problems};
 
 /// Frequencies of a tone, in Hz: what is heard.
@@ -33,6 +36,36 @@ pub trait Source: Send + fmt::Debug {
     fn problem(&self) -> Option<Arc<str>> {
         None
     }
+
+    /// Samples that were not there in time, since it was last asked.
+    fn take_missing(&mut self) -> u64 {
+        0
+    }
+
+    /// Whether it is over: it is silent and stays so. Asked like that, too.
+    fn is_over(&self) -> bool {
+        false
+    }
+}
+
+/// What sources need that are not made of numbers alone.
+#[derive(Debug, Clone, Default)]
+pub struct Opener {
+    files: SoundFiles,
+    /// Whether mixing waits for what is not decoded yet.
+    waits: bool,
+}
+
+impl Opener {
+    /// For sound on air: a source that is opened is ready within a moment, and never waited for afterwards.
+    pub fn live(files: SoundFiles) -> Self {
+        Self { files, waits: false }
+    }
+
+    /// For rendering without a clock: what is rendered must not depend on how fast files are decoded.
+    pub fn offline(files: SoundFiles) -> Self {
+        Self { files, waits: true }
+    }
 }
 
 /// What a source is, by its document.
@@ -45,11 +78,13 @@ pub enum SourceKind {
     Tone(Tone),
     /// A beep each second.
     SyncBeep(SyncBeep),
+    /// A sound file.
+    File(File),
 }
 
 impl SourceKind {
     /// The names of all types, as documents write them.
-    pub const TYPES: &[&str] = &["silence", "tone", "syncBeep"];
+    pub const TYPES: &[&str] = &["silence", "tone", "syncBeep", "file"];
 
     /// Reads and checks `type` and the fields of that type.
     pub fn read(mut value: Value) -> Result<Self, Problems> {
@@ -61,6 +96,7 @@ impl SourceKind {
             Some("silence") => check::read(value).map(Self::Silence)?,
             Some("tone") => check::read(value).map(Self::Tone)?,
             Some("syncBeep") => check::read(value).map(Self::SyncBeep)?,
+            Some("file") => check::read(value).map(Self::File)?,
             Some(other) => return Err(at(format!("unknown type `{other}`, expected one of {}", types()))),
             None => return Err(at("expected a text".into())),
         };
@@ -74,6 +110,15 @@ impl SourceKind {
             Self::Silence(_) => {}
             Self::Tone(tone) => tone.check(check),
             Self::SyncBeep(beep) => beep.check(check),
+            Self::File(file) => file.check(check),
+        }
+    }
+
+    /// The same after a run.
+    pub(super) fn settled(&self) -> Self {
+        match self {
+            Self::File(file) => Self::File(File { at_ms: None, ..file.clone() }),
+            Self::Silence(_) | Self::Tone(_) | Self::SyncBeep(_) => self.clone(),
         }
     }
 
@@ -83,15 +128,17 @@ impl SourceKind {
             Self::Silence(_) => "silence",
             Self::Tone(_) => "tone",
             Self::SyncBeep(_) => "syncBeep",
+            Self::File(_) => "file",
         }
     }
 
-    /// What sounds like that.
-    pub fn open(&self) -> Box<dyn Source> {
+    /// What sounds like that, for the strip of this id. May take its time.
+    pub fn open(&self, id: &Id, opener: &Opener) -> Box<dyn Source> {
         match self {
             Self::Silence(silence) => Box::new(*silence),
             Self::Tone(tone) => Box::new(*tone),
             Self::SyncBeep(beep) => Box::new(*beep),
+            Self::File(file) => Box::new(file.open(id, &opener.files, opener.waits)),
         }
     }
 }

@@ -11,7 +11,10 @@ use symphonia::{
 };
 
 use super::*;
-use crate::aac::{Adts, AudioSpecificConfig};
+use crate::{
+    aac::{Adts, AudioSpecificConfig},
+    base::id::Id,
+};
 
 const FIRST_SAMPLE: u64 = 5_000_000;
 
@@ -101,7 +104,13 @@ fn a_tone_keeps_frequency_level_and_place_in_time() {
 
 #[test]
 fn silence_is_silent_and_small() {
-    let frames = frames(&mut *SourceKind::read(serde_json::json!({ "type": "silence" })).unwrap().open(), 128, 50);
+    let frames = frames(
+        &mut *SourceKind::read(serde_json::json!({ "type": "silence" }))
+            .unwrap()
+            .open(&Id::new("a").unwrap(), &Opener::default()),
+        128,
+        50,
+    );
     for channel in decoded_twice(&frames).into_iter().flatten() {
         assert_eq!(channel.len(), 48 * BLOCK_SAMPLES);
         assert!(channel.iter().all(|&sample| sample == 0.0));

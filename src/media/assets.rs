@@ -8,6 +8,7 @@ use std::{
     fs::File,
     io::{self, Read},
     path::{Component, Path, PathBuf},
+    sync::Arc,
 };
 
 use super::builtin;
@@ -24,6 +25,10 @@ pub(crate) enum Error {
     Outside { asset: String },
     #[error("`{asset}` cannot be read: no assets directory is configured; set one, or use {known}")]
     NoDirectory { asset: String, known: String },
+    #[error("there is no sound `{asset}`: none is built in")]
+    NoSound { asset: String },
+    #[error("`{asset}` cannot be read: no assets directory is configured; set one")]
+    NoDirectoryOfSounds { asset: String },
     #[error("`{asset}` is not in the assets directory: put the file there, or correct the name")]
     Missing { asset: String },
     #[error("`{asset}` is not a regular file")]
@@ -35,7 +40,7 @@ pub(crate) enum Error {
 }
 
 /// Where assets come from.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Assets {
     /// The assets directory with all links resolved.
     dir: Option<PathBuf>,
@@ -73,20 +78,43 @@ impl Assets {
     }
 }
 
+/// Opens sound files below the assets directory; decoding them is the audio floor's. They are read while they are played,
+/// so they may be longer than what is read at once. None are built in; by default there is no directory.
+#[derive(Debug, Clone, Default)]
+pub struct SoundFiles(pub(super) Arc<Assets>);
+
+impl SoundFiles {
+    pub(crate) fn open(&self, name: &str) -> Result<File, Error> {
+        if name.starts_with(builtin::PREFIX) {
+            return Err(Error::NoSound { asset: name.into() });
+        }
+        if self.0.dir.is_none() {
+            return Err(Error::NoDirectoryOfSounds { asset: name.into() });
+        }
+        open_regular(name, &self.0.locate(name)?)
+    }
+}
+
 fn read_file(name: &str, path: &Path) -> Result<Vec<u8>, Error> {
     let failed = |source| Error::Io { asset: name.into(), source };
-    // Asked before it is opened: opening a pipe would wait for a writer.
-    let metadata = path.metadata().map_err(failed)?;
-    if !metadata.is_file() {
-        return Err(Error::NotAFile { asset: name.into() });
-    }
+    let file = open_regular(name, path)?;
+    let len = file.metadata().map_err(failed)?.len();
     let mut bytes = Vec::new();
     // The file may grow while it is read; one byte beyond the limit is enough to know.
-    File::open(path).and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)).map_err(failed)?;
+    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > FILE_BYTES_MAX {
-        return Err(Error::TooLong { asset: name.into(), len: metadata.len() });
+        return Err(Error::TooLong { asset: name.into(), len });
     }
     Ok(bytes)
+}
+
+fn open_regular(name: &str, path: &Path) -> Result<File, Error> {
+    let failed = |source| Error::Io { asset: name.into(), source };
+    // Asked before it is opened: opening a pipe would wait for a writer.
+    if !path.metadata().map_err(failed)?.is_file() {
+        return Err(Error::NotAFile { asset: name.into() });
+    }
+    File::open(path).map_err(failed)
 }
 
 #[cfg(test)]
@@ -111,6 +139,26 @@ mod tests {
         }
         assert!(matches!(assets.read("none.png"), Err(Error::Missing { .. })));
         assert!(matches!(assets.read("logos"), Err(Error::NotAFile { .. })));
+    }
+
+    #[test]
+    fn sounds_are_confined_like_pictures() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = root.path().join("assets");
+        std::fs::create_dir_all(&dir).unwrap();
+        std::fs::write(dir.join("jingle.wav"), b"inside").unwrap();
+        std::fs::write(root.path().join("secret"), b"outside").unwrap();
+        std::os::unix::fs::symlink(root.path().join("secret"), dir.join("link.wav")).unwrap();
+        let assets = SoundFiles(Arc::new(Assets::new(Some(&dir)).unwrap()));
+        assert_eq!(io::read_to_string(assets.open("jingle.wav").unwrap()).unwrap(), "inside");
+        for bad in ["/etc/passwd", "../secret", "link.wav"] {
+            assert!(matches!(assets.open(bad), Err(Error::Outside { .. })), "{bad:?}");
+        }
+        assert!(matches!(assets.open("."), Err(Error::Outside { .. } | Error::NotAFile { .. })));
+        assert!(matches!(assets.open("none.wav"), Err(Error::Missing { .. })));
+        assert!(matches!(assets.open("builtin:bug"), Err(Error::NoSound { .. })));
+        let error = SoundFiles::default().open("jingle.wav").unwrap_err().to_string();
+        assert_eq!(error, "`jingle.wav` cannot be read: no assets directory is configured; set one");
     }
 
     #[test]

@@ -23,7 +23,7 @@ use std::{
 use glyphon::FontSystem;
 
 use super::{
-    assets::Assets,
+    assets::{Assets, SoundFiles},
     cache::Cache,
     fonts::Fonts,
     lut::{self, Lut},
@@ -128,7 +128,7 @@ struct Shared {
     /// Notified whenever a raster is done.
     done: Condvar,
     clock: SystemClock,
-    assets: Assets,
+    assets: Arc<Assets>,
     fonts: Fonts,
     budget: Budget,
     reported: Mutex<HashSet<String>>,
@@ -185,7 +185,7 @@ impl Library {
             tables: Mutex::new(tables),
             done: Condvar::new(),
             clock: SystemClock::new(),
-            assets,
+            assets: Arc::new(assets),
             fonts: Fonts::bundled(),
             budget: Budget { pixels_max: config.pixels_max, bytes_max: config.cache_bytes_max / 2 },
             reported: Mutex::default(),
@@ -282,6 +282,11 @@ impl Library {
                 self.enqueue(known, &raster);
             }
         }
+    }
+
+    /// Opens sound files: from the same place, by the same rules as pictures.
+    pub fn sound_files(&self) -> SoundFiles {
+        SoundFiles(self.shared.assets.clone())
     }
 
     /// Whether texts can be set in this family; case does not matter.

@@ -28,6 +28,7 @@ mod text;
 mod vector;
 
 pub use self::{
+    assets::SoundFiles,
     fonts::DEFAULT_FAMILY,
     library::{Config, Error, Library, Prepared},
     lut::Lut,

@@ -70,6 +70,7 @@ families! {
         true_peak_dbtp: GaugeVec => Gauge, "audio_true_peak_dbtp", "Highest true peak in that time, in dB of full scale.";
         peak_dbfs: GaugeVec => Gauge, "audio_peak_dbfs", "Highest sample of a recent second, in dB of full scale.";
         limited_blocks: IntCounterVec => IntCounter, "audio_limited_blocks_total", "Blocks of 1024 samples that the limiter lowered.";
+        missing_samples: IntCounterVec => IntCounter, "audio_missing_samples_total", "Samples of sound files that were not decoded in time.";
         is_silent: IntGaugeVec => IntGauge, "audio_silent", "1 while the sound is silent, as the stream's document defines it, otherwise 0.";
         silences: IntCounterVec => IntCounter, "audio_silences_total", "Times it became silent.";
         items_drawn: IntCounterVec => IntCounter, "items_drawn_total", "Items of draw lists that were drawn.";

@@ -85,6 +85,11 @@ impl Devices {
         Ok(Self { options, gpu: Mutex::new(gpu), library })
     }
 
+    /// What opens the sources of sound on air.
+    pub fn opener(&self) -> audio::Opener {
+        audio::Opener::live(self.library.sound_files())
+    }
+
     /// The GPU, opened anew if it was lost.
     pub fn gpu(&self) -> Result<Arc<Gpu>, gpu::Error> {
         let mut gpu = self.gpu.lock().unwrap_or_else(PoisonError::into_inner);
@@ -301,7 +306,7 @@ impl Stream {
         let program = Arc::new(Program::new(config.show.clone()));
         let mix = config.sound.mix;
         let desk = Arc::new(Desk::new(mix.clone()));
-        let opened = mix.opened_since(&Mix::default());
+        let opened = mix.opened_since(&Mix::default(), &devices.opener());
         let is_stopping = Arc::new(AtomicBool::new(false));
         let (producers, consumers) = frame_stores(&config.renditions, &pictures);
         let (to_mux, packets) = mpsc::sync_channel(mux::QUEUE * (1 + running.len()));

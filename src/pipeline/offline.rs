@@ -19,8 +19,8 @@ use super::{
     video,
 };
 use crate::{
-    audio::{self, BLOCK_SAMPLES, DELAY_SAMPLES, Mix, Mixer, SAMPLE_RATE, SILENT_BLOCK},
-    base::nv12::Picture,
+    audio::{self, BLOCK_SAMPLES, DELAY_SAMPLES, Mix, Mixer, Opener, SAMPLE_RATE, SILENT_BLOCK},
+    base::{id::Id, nv12::Picture},
     encode::{self, Request},
     flv::{self, Body, TagKind},
     gpu::{self, Compositor},
@@ -69,6 +69,14 @@ pub enum Error {
     /// No sound.
     #[error("audio encoder: {0}")]
     Sound(#[from] audio::Error),
+    /// A source cannot be heard.
+    #[error("source {id}: {reason}")]
+    Source {
+        /// Which one.
+        id: Id,
+        /// Why.
+        reason: String,
+    },
     /// An access unit is too long for FLV.
     #[error(transparent)]
     Body(#[from] flv::BodyTooLong),
@@ -136,7 +144,7 @@ pub fn movie(
     encoder.check_codec()?;
     let frames = encoder.config.rate.frames_in(duration);
     let mut picture = Pictures::new(devices, show, rendition)?;
-    let mut track = Track::new(show, sound)?;
+    let mut track = Track::new(devices, show, sound)?;
     let mut writer = Writer::new(file, encoder, sound.bitrate_kbps, &picture, &track)?;
     for number in 0..frames {
         let packet = picture.packet(number)?;
@@ -213,9 +221,9 @@ struct Track<'a> {
 }
 
 impl<'a> Track<'a> {
-    fn new(show: &'a Show, settings: &SoundSettings) -> Result<Self, Error> {
+    fn new(devices: &Devices, show: &'a Show, settings: &SoundSettings) -> Result<Self, Error> {
         let encoder = audio::Encoder::open(settings.bitrate_kbps)?;
-        let opened = settings.mix.opened_since(&Mix::default());
+        let opened = settings.mix.opened_since(&Mix::default(), &Opener::offline(devices.library.sound_files()));
         Ok(Self { show, mixer: Mixer::new(settings.mix.clone(), opened), encoder, next_sample: 0 })
     }
 
@@ -226,6 +234,9 @@ impl<'a> Track<'a> {
             let mut seen = |layer: &_, sample| self.show.audibility(layer, time_of_sample(sample));
             let mut block = SILENT_BLOCK;
             self.mixer.block(self.next_sample, &mut seen, &mut block);
+            if let Some((id, reason)) = self.mixer.problem() {
+                return Err(Error::Source { id: id.clone(), reason: reason.into() });
+            }
             if let Some(frame) = self.encoder.encode(self.next_sample, &block)? {
                 push(sound::packet(frame))?;
             }

@@ -191,6 +191,7 @@ impl Sound {
         if !retired.is_empty() {
             self.desk.retire(retired);
         }
+        self.metrics.missing_samples.inc_by(self.mixer.take_missing());
         let measured = self.mixer.measure(&mut watch.gauge, &block);
         watch.tell(&measured, &self.metrics, self.mixer.mix());
         measured.leave(&mut self.desk.meters());
@@ -303,7 +304,10 @@ mod tests {
     #[test]
     fn sources_that_are_done_with_are_dropped_by_who_changes_the_mix() {
         let desk = Desk::new(Arc::default());
-        desk.retire(vec![audio::SourceKind::Tone(audio::Tone::ALIGNMENT).open()]);
+        desk.retire(vec![
+            audio::SourceKind::Tone(audio::Tone::ALIGNMENT)
+                .open(&crate::base::id::Id::new("a").unwrap(), &audio::Opener::default()),
+        ]);
         assert_eq!(desk.lock().retired.len(), 1);
         desk.set_mix(Vec::new(), |_| (Arc::default(), ()));
         assert!(desk.lock().retired.is_empty());

@@ -55,7 +55,8 @@ impl Streams {
         };
         let Some(before) = before else { return Ok(Vec::new()) };
         let mix = mix.clone();
-        let work = move || mix.opened_since(&before);
+        let opener = self.services.devices.opener();
+        let work = move || mix.opened_since(&before, &opener);
         tokio::task::spawn_blocking(work).await.map_err(|error| Error::Internal(error.to_string()))
     }
 

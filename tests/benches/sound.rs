@@ -6,7 +6,7 @@
 use std::{fs, io::Write, sync::Arc};
 
 use serde_json::{Value, json};
-use stream_manager::audio::{BLOCK_SAMPLES, Gauge, Meters, Mix, Mixer, SAMPLE_RATE, SILENT_BLOCK};
+use stream_manager::audio::{BLOCK_SAMPLES, Gauge, Meters, Mix, Mixer, Opener, SAMPLE_RATE, SILENT_BLOCK};
 
 /// Linux counts processor time in hundredths of a second; every line below takes many of them.
 const TICK_MS: f64 = 10.0;
@@ -42,7 +42,7 @@ fn mix(count: usize, gain_db: f64) -> Value {
 
 fn play(mix: Value, is_measured: bool) {
     let mix = Mix::read(mix).unwrap_or_else(|problems| panic!("{problems}"));
-    let opened = mix.opened_since(&Mix::default());
+    let opened = mix.opened_since(&Mix::default(), &Opener::default());
     let mut mixer = Mixer::new(Arc::new(mix), opened);
     let (mut gauge, mut meters, mut block) = (Gauge::default(), Meters::default(), SILENT_BLOCK);
     let blocks = MINUTES * 60 * u64::from(SAMPLE_RATE) / BLOCK_SAMPLES as u64;

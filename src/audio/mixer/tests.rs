@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::audio::{SourceKind, meter::Meters};
+use crate::audio::{Opener, SourceKind, meter::Meters};
 
 const BLOCK: u64 = BLOCK_SAMPLES as u64;
 
@@ -18,7 +18,7 @@ fn mix(sources: Value) -> Mix {
 }
 
 fn mixer(mix: Mix) -> Mixer {
-    let opened = mix.opened_since(&Mix::default());
+    let opened = mix.opened_since(&Mix::default(), &Opener::default());
     Mixer::new(Arc::new(mix), opened)
 }
 
@@ -143,7 +143,7 @@ fn changes_hold_from_the_next_sample_that_is_mixed_and_do_not_click() {
         let unchanged = play(&mut self::mixer(before.clone()), 0, 12);
         let mut sound = play(&mut mixer, 0, 3);
         let after = mix(change.clone());
-        let opened = after.opened_since(&before);
+        let opened = after.opened_since(&before, &Opener::default());
         mixer.change(Arc::new(after.clone()), opened);
         sound.extend(play(&mut mixer, 3 * BLOCK, 9));
         let from = 4 * BLOCK_SAMPLES;
@@ -167,7 +167,7 @@ fn what_replaces_a_silent_source_is_there_from_its_first_sample() {
     let mut mixer = mixer(before.clone());
     play(&mut mixer, 0, 2);
     let after = mix(json!([tone("a", json!({}))]));
-    mixer.change(Arc::new(after.clone()), after.opened_since(&before));
+    mixer.change(Arc::new(after.clone()), after.opened_since(&before, &Opener::default()));
     let sound = play(&mut mixer, 2 * BLOCK, 3);
     assert_db(&sound[BLOCK_SAMPLES..BLOCK_SAMPLES + 48], 0, 0.0);
     assert_eq!(mixer.take_retired().len(), 1);
@@ -211,7 +211,7 @@ fn a_source_makes_room_for_another_and_comes_back() {
     sound.extend(play(&mut mixer, 0, 24));
     let before = mixer.mix().clone();
     let speaking = mix(json!([music, tone("voice", voice)]));
-    mixer.change(Arc::new(speaking.clone()), speaking.opened_since(&before));
+    mixer.change(Arc::new(speaking.clone()), speaking.opened_since(&before, &Opener::default()));
     sound.extend(play(&mut mixer, 24 * BLOCK, 60));
     let at = |ms: usize| &sound[ms * 48..ms * 48 + 96];
     assert_db(at(400), 0, 0.0);
@@ -237,8 +237,10 @@ fn what_is_no_sound_is_silent_and_what_is_far_too_loud_is_limited() {
         let mut mix = mix(json!([{ "id": "a", "type": "silence", "gainDb": 24 }, tone("b", json!({ "gainDb": -40 }))]));
         mix.limiter = Default::default();
         let id = |id: &str| Id::new(id).unwrap();
-        let opened: Vec<Opened> =
-            vec![(id("a"), Box::new(Broken(broken))), (id("b"), SourceKind::Tone(Default::default()).open())];
+        let opened: Vec<Opened> = vec![
+            (id("a"), Box::new(Broken(broken))),
+            (id("b"), SourceKind::Tone(Default::default()).open(&id("a"), &Opener::default())),
+        ];
         let sound = play(&mut Mixer::new(Arc::new(mix), opened), 0, 8);
         assert!(sound.iter().flatten().all(|sample| sample.is_finite() && sample.abs() <= 1.0), "{broken}");
         let is_silenced = broken.is_finite();
@@ -275,7 +277,11 @@ fn a_source_that_panics_costs_itself_alone() {
     assert_db(&play(&mut mixer, 8 * BLOCK, 4)[2 * BLOCK_SAMPLES..], 1, -100.0);
     assert_eq!(problems(&mixer), [true, true]);
     // What takes the place of one that failed is heard.
-    mixer.change(mixer.mix().clone(), vec![(Id::new("a").unwrap(), SourceKind::Tone(Default::default()).open())]);
+    let id = Id::new("a").unwrap();
+    mixer.change(
+        mixer.mix().clone(),
+        vec![(id.clone(), SourceKind::Tone(Default::default()).open(&id, &Opener::default()))],
+    );
     assert_db(&play(&mut mixer, 12 * BLOCK, 4)[2 * BLOCK_SAMPLES..], 0, -18.0);
     assert_eq!(problems(&mixer), [false, true]);
 }
@@ -349,7 +355,7 @@ proptest! {
                 }
             }
             let after = Mix::read(json!({ "sources": sources })).unwrap();
-            mixer.change(Arc::new(after.clone()), after.opened_since(&before));
+            mixer.change(Arc::new(after.clone()), after.opened_since(&before, &Opener::default()));
             let sound = play(&mut mixer, first, 3);
             prop_assert!(sound.iter().flatten().all(|sample| sample.is_finite() && sample.abs() < 1.0));
             first += (3 + jump) * BLOCK;
