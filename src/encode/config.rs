@@ -28,6 +28,8 @@ pub struct Config {
     pub rate: FrameRate,
     /// Target bitrate, [`BITRATE_KBPS_MIN`] to [`BITRATE_KBPS_MAX`] kilobits (of 1000 bits) per second.
     pub bitrate_kbps: u32,
+    /// What becomes of the bits that a picture does not need.
+    pub rate_control: RateControl,
     /// Frames from keyframe to keyframe, 1 to [`GOP_FRAMES_MAX`].
     pub gop_frames: u32,
     /// Colour of the pictures, said so in the SPS.
@@ -42,6 +44,18 @@ pub struct Config {
     pub nvenc: Nvenc,
     /// What x264 alone is told.
     pub x264: X264,
+}
+
+/// What becomes of the bits that a picture does not need.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RateControl {
+    /// They are saved: the bitrate is what hard pictures take, and easy ones less.
+    #[default]
+    #[serde(rename = "vbr")]
+    Variable,
+    /// They are filled up, so that the stream holds its bitrate whatever is shown.
+    #[serde(rename = "cbr")]
+    Constant,
 }
 
 /// Codecs there are.

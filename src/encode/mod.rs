@@ -14,7 +14,8 @@
 //! and the `avc1` sample entry into which servers and recorders put these access units forbids them in band (ISO/IEC
 //! 14496-15, 5.4.2.1). OBS sends streams of the same shape to every ingest.
 //!
-//! A picture that does not change is not coded again and again: see `still.rs`, which is around every encoder.
+//! A picture that does not change is not coded again and again: see `still.rs`, which is around every encoder. Where the
+//! bitrate is to be held whatever is shown, `constant.rs` is around that.
 //!
 //! Keyframes stand on the grid of frame numbers divisible by the length of a group, so that encoders started at different
 //! times agree on it and a dropped frame does not move it; a forced one is extra and does not move it either.
@@ -23,6 +24,7 @@
 //! queues, which are the pipeline's.
 
 mod config;
+mod constant;
 mod gop;
 mod level;
 pub mod nvenc;
@@ -39,7 +41,7 @@ use std::{error::Error as StdError, fmt};
 
 use bytes::Bytes;
 
-use self::still::Still;
+use self::{constant::Constant, still::Still};
 use crate::{
     base::{nv12::Picture, size::Size},
     scene::damage::Damage,
@@ -47,7 +49,7 @@ use crate::{
 
 pub use self::config::{
     BITRATE_KBPS_MAX, BITRATE_KBPS_MIN, Backend, Codec, Config, GOP_FRAMES_MAX, InvalidConfig, Nvenc, NvencPreset,
-    THREADS_MAX, Tuning, UnknownBackend, X264, X264Preset,
+    RateControl, THREADS_MAX, Tuning, UnknownBackend, X264, X264Preset,
 };
 
 /// Every encoder there is, in the order in which `auto` tries them.
@@ -148,7 +150,7 @@ pub struct AccessUnit {
     pub is_key: bool,
     /// How it came to be.
     pub origin: Origin,
-    /// Its slices, each behind its length as four bytes, big-endian; the body of an FLV video tag.
+    /// Its slices, and filler where that is wanted, each behind its length as four bytes, big-endian; the body of an FLV video tag.
     pub nalus: Bytes,
 }
 
@@ -280,7 +282,14 @@ pub fn open_but(wanted: Backend, config: &Config, unwanted: &[&str]) -> Result<O
     let mut refusals = Vec::new();
     for candidate in wanted.candidates().iter().filter(|candidate| !unwanted.contains(&candidate.name)) {
         match (candidate.open)(config) {
-            Ok(encoder) => return Ok(Opened { encoder: Still::around(encoder, config), refusals }),
+            Ok(encoder) => {
+                let encoder = Still::around(encoder, config);
+                let encoder = match config.rate_control {
+                    RateControl::Variable => encoder,
+                    RateControl::Constant => Constant::around(encoder, config),
+                };
+                return Ok(Opened { encoder, refusals });
+            }
             Err(source) => refusals.push(Refusal { backend: candidate.name, source }),
         }
     }

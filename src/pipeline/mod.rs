@@ -135,6 +135,7 @@ impl EncoderSettings {
             size,
             rate,
             bitrate_kbps,
+            rate_control: encode::RateControl::default(),
             gop_frames,
             colour: COLOUR,
             threads,

@@ -74,6 +74,8 @@ pub struct Encoder {
     pub tuning: Tuning,
     /// What NVENC alone is told.
     pub nvenc: Nvenc,
+    /// Whether what a picture does not need is saved (`vbr`) or filled up (`cbr`).
+    pub rate_control: encode::RateControl,
     /// What x264 alone is told.
     pub x264: encode::X264,
 }
@@ -87,6 +89,7 @@ impl Default for Encoder {
             keyframe_interval_ms: 2000,
             tuning: Tuning::LowLatency,
             nvenc: Nvenc::default(),
+            rate_control: encode::RateControl::default(),
             x264: encode::X264::default(),
         }
     }
@@ -105,6 +108,7 @@ impl Encoder {
         settings.config.codec = self.codec;
         settings.config.tuning = self.tuning;
         settings.config.nvenc = self.nvenc;
+        settings.config.rate_control = self.rate_control;
         settings.config.x264 = self.x264;
         settings
     }
@@ -544,6 +548,9 @@ mod tests {
         let source = json!({ "id": "a", "type": "tone", "followLayer": "logo" });
         let (pointer, message) = problem(json!({ "id": "m", "audio": { "sources": [source] } }));
         assert_eq!((&*pointer, &*message), ("/audio/sources/0/followLayer", "there is no layer `logo` in any scene"));
+        let (pointer, message) = problem(json!({ "id": "m", "encoder": { "rateControl": "crf" } }));
+        assert_eq!(pointer, "/encoder/rateControl");
+        assert!(message.contains("`vbr`") && message.contains("`cbr`"), "{message}");
         let (pointer, message) = problem(json!({ "id": "m", "encoder": { "x264": { "preset": "placebo" } } }));
         assert_eq!(pointer, "/encoder/x264/preset");
         assert!(message.contains("`superfast`") && message.contains("`slower`"), "{message}");

@@ -18,7 +18,7 @@ use std::{
 use serde_json::{Value, json};
 use stream_manager::{
     base::{colour::VideoColour, nv12::Picture, rate::FrameRate, size::Size},
-    encode::{self, Backend, CANDIDATES, Codec, Encoder, Nvenc, Request, Tuning, X264},
+    encode::{self, Backend, CANDIDATES, Codec, Encoder, Nvenc, RateControl, Request, Tuning, X264},
     gpu::{Compositor, Gpu, Options},
     media::{Config, Library},
     scene::{Canvas, LayerErrors, Moment, Show, damage::Damage, evaluate, read_layers},
@@ -75,6 +75,7 @@ fn config() -> encode::Config {
         size: Size::new(1920, 1080).unwrap(),
         rate: FrameRate::new(30, 1).unwrap(),
         bitrate_kbps: BITRATE_KBPS,
+        rate_control: RateControl::default(),
         gop_frames: GOP_FRAMES,
         colour: VideoColour::BT709_LIMITED,
         threads: THREADS,

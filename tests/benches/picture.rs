@@ -18,7 +18,7 @@ use std::{
 use serde_json::{Value, json};
 use stream_manager::{
     base::{colour::VideoColour, nv12::Picture},
-    encode::{self, Backend, Codec, Encoder, Nvenc, Request, Tuning, X264},
+    encode::{self, Backend, Codec, Encoder, Nvenc, RateControl, Request, Tuning, X264},
     gpu::{Compositor, Gpu, Options},
     media::{Config, Library},
     scene::{Canvas, Evaluation, LayerErrors, Moment, Show, damage::Damage, evaluate, read_layers},
@@ -213,6 +213,7 @@ fn open_encoder(canvas: &Canvas) -> Box<dyn Encoder> {
         size: canvas.size,
         rate: canvas.fps,
         bitrate_kbps: 4500,
+        rate_control: RateControl::default(),
         gop_frames: 60,
         colour: VideoColour::BT709_LIMITED,
         threads: 2,

@@ -23,7 +23,8 @@ use stream_manager::{
         size::Size,
     },
     encode::{
-        self, AccessUnit, Backend, Codec, Config, Encoder, Nvenc, NvencPreset, Opened, Origin, Request, Tuning, X264,
+        self, AccessUnit, Backend, Codec, Config, Encoder, Nvenc, NvencPreset, Opened, Origin, RateControl, Request,
+        Tuning, X264,
         nvenc::{Access, PATIENCE, Probe, set_access},
     },
     h264::Sps,
@@ -35,6 +36,7 @@ fn config(width: u32, height: u32) -> Config {
         size: Size::new(width, height).unwrap(),
         rate: "30".parse().unwrap(),
         bitrate_kbps: 3000,
+        rate_control: RateControl::Variable,
         gop_frames: 60,
         colour: VideoColour::BT709_LIMITED,
         threads: 1,

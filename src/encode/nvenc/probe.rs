@@ -232,6 +232,7 @@ fn small() -> Config {
         size: Size::new(320, 192).expect("within the limits"),
         rate: FrameRate::new(30, 1).expect("within the limits"),
         bitrate_kbps: 1000,
+        rate_control: crate::encode::RateControl::Variable,
         gop_frames: 60,
         colour: VideoColour::BT709_LIMITED,
         threads: 1,

@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     base::{colour::VideoColour, nv12::Layout, size::Size},
-    encode::{CANDIDATES, Candidate, Codec, Nvenc, Tuning, X264},
+    encode::{CANDIDATES, Candidate, Codec, Nvenc, RateControl, Tuning, X264},
 };
 
 /// Before each access unit, so that a decoder takes the stream apart as an output's packets are.
@@ -92,6 +92,7 @@ fn config() -> Config {
         size: Size::new(96, 64).unwrap(),
         rate: "25".parse().unwrap(),
         bitrate_kbps: 2000,
+        rate_control: RateControl::Variable,
         gop_frames: GOP_FRAMES as u32,
         colour: VideoColour::BT709_LIMITED,
         threads: 2,
