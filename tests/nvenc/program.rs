@@ -8,6 +8,7 @@ use stream_manager::encode::nvenc::{Access, Probe, set_access};
 use super::{
     config, encode, nvenc,
     servers::Nginx,
+    software,
     stand::Stand,
     support::{
         program::{Ended, Running, command, finish},
@@ -163,7 +164,7 @@ fn the_daemon_goes_on_air_without_the_chip() {
     std::fs::write(stand.file("show.json"), show(&json!({ "bitrateKbps": 600 })).to_string()).unwrap();
     let mut daemon = serve(&stand, &[]);
     let status: Value = serde_json::from_str(&daemon.get("/api/v1/streams/main/status")).unwrap();
-    assert_eq!((&status["state"], &status["encoder"]["backend"]), (&json!("running"), &json!("openh264")), "{status}");
+    assert_eq!((&status["state"], &status["encoder"]["backend"]), (&json!("running"), &json!(software())), "{status}");
     let log = daemon.program.log();
     assert!(log.contains("encoder not available") && log.contains("NVIDIA H200 has no video encoder"), "{log}");
     daemon.end();
@@ -207,7 +208,7 @@ fn a_chip_that_fails_again_and_again_gives_way() {
     std::fs::write(stand.file("show.json"), show(&json!({ "bitrateKbps": 600 })).to_string()).unwrap();
     let mut daemon = serve(&stand, &[]);
     let status = || serde_json::from_str::<Value>(&daemon.get("/api/v1/streams/main/status")).unwrap();
-    let gave_way = until(|| (status()["encoder"]["backend"] == "openh264").then_some(()));
+    let gave_way = until(|| (status()["encoder"]["backend"] == software()).then_some(()));
     assert!(gave_way.is_some(), "{}", daemon.program.log());
     let encoded = |status: Value| status["encodedFrames"].as_u64().unwrap();
     let before = encoded(status());
