@@ -1217,6 +1217,64 @@ async fn sources_of_sound_are_made_changed_and_deleted_on_air() {
     api.until("main", "it is heard again", is_heard).await;
 }
 
+/// A file starts when it goes on air and says when it is over; one that is no sound says so, and is heard once it is one.
+#[tokio::test(flavor = "multi_thread")]
+async fn sound_files_are_played_on_air() {
+    // A fifth of a second, and two of them, of a square wave at -12 dB: mono, 16 bits, 48 kHz.
+    let wav = |blocks: u32| {
+        let data: Vec<u8> =
+            (0..blocks * 9600).flat_map(|n| (if n / 48 % 2 == 0 { 8231i16 } else { -8231 }).to_le_bytes()).collect();
+        let len = data.len() as u32;
+        let format = [
+            &16u32.to_le_bytes()[..],
+            &[1, 0, 1, 0],
+            &48_000u32.to_le_bytes(),
+            &96_000u32.to_le_bytes(),
+            &[2, 0, 16, 0],
+        ];
+        [b"RIFF", &(len + 36).to_le_bytes()[..], b"WAVEfmt ", &format.concat(), b"data", &len.to_le_bytes(), &data]
+            .concat()
+    };
+    fs::write(assets().join("jingle.wav"), wav(1)).unwrap();
+    fs::write(assets().join("broken.wav"), "no sound").unwrap();
+    let api = Api::with(stream(&json!([]))).await;
+    let file = |id: &str, asset: &str| json!({ "id": id, "type": "file", "asset": asset });
+
+    let made = api.post(SOURCES, file("jingle", "jingle.wav")).await.expect(201);
+    assert_eq!(made["source"]["atMs"].as_f64().unwrap(), made["appliedSample"].as_f64().unwrap() / 48.0);
+    api.until("main", "it is over", |status| status["audio"]["sources"][0]["isOver"] == true).await;
+    let again = json!({ "atMs": null, "loop": true });
+    let again = api.patch(&format!("{SOURCES}/jingle"), again).await.expect(200);
+    assert!(again["source"]["atMs"].as_f64() > made["source"]["atMs"].as_f64(), "{again}");
+    api.until("main", "it is heard round and round", |status| {
+        let source = &status["audio"]["sources"][0];
+        source["rmsDbfs"][1].as_f64().is_some_and(|db| (db + 12.0).abs() < 0.1) && source.get("isOver").is_none()
+    })
+    .await;
+
+    for (id, asset, said) in [
+        ("broken", "broken.wav", "`broken.wav` is not played: it is no sound that is understood"),
+        ("missing", "none.wav", "`none.wav` is not in the assets directory"),
+        ("outside", "../secret.png", "is not a name below the assets directory"),
+    ] {
+        api.post(SOURCES, file(id, asset)).await.expect(201);
+        api.until("main", "it says what is wrong", |status| {
+            let sources = status["audio"]["sources"].as_array().unwrap();
+            sources
+                .iter()
+                .any(|source| source["id"] == id && source["problem"].as_str().is_some_and(|p| p.contains(said)))
+        })
+        .await;
+    }
+    // What is corrected is played once its document changes.
+    fs::write(assets().join("broken.wav"), wav(2)).unwrap();
+    api.patch(&format!("{SOURCES}/broken"), json!({ "atMs": null })).await.expect(200);
+    api.until("main", "it is played", |status| {
+        status["audio"]["sources"][1]["isOver"] == true && status["audio"]["sources"][1].get("problem").is_none()
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_sound_is_refused_where_it_is_wrong() {
     let api = Api::with(silent_stream(&json!([square("a", "#ff0000")]))).await;
