@@ -17,9 +17,13 @@ use std::{
 
 use serde_json::{Value, json};
 use stream_manager::{
-    base::{colour::VideoColour, nv12::Picture},
+    base::{
+        colour::VideoColour,
+        nv12::{Picture, Rows},
+        size::Size,
+    },
     encode::{self, Backend, Codec, Encoder, Nvenc, RateControl, Request, Tuning, X264},
-    gpu::{Compositor, Gpu, Options},
+    gpu::{Compositor, Delivered, Fit, Framing, Gpu, Options},
     media::{Config, Library},
     scene::{Canvas, Evaluation, LayerErrors, Moment, Show, damage::Damage, evaluate, read_layers},
 };
@@ -84,6 +88,8 @@ struct Case {
     canvas: Canvas,
     /// One for each frame in turn.
     scenes: Vec<Arc<Show>>,
+    /// Sizes of the renditions that are made beside the canvas's own picture.
+    beside: Vec<Size>,
     frames: u64,
     encoded_frames: u64,
     should_be: &'static str,
@@ -97,16 +103,22 @@ fn cases() -> Vec<Case> {
         name,
         canvas: Canvas::default(),
         scenes,
+        beside: Vec::new(),
         frames,
         encoded_frames,
         should_be,
     };
+    let with_720p = |case: Case| Case { beside: vec![Size::new(1280, 720).expect("a good size")], ..case };
+    let cut = || ["artwork", "panel"].map(|name| scene(full(name))).to_vec();
     vec![
         case("still", vec![scene(many(20))], 20_000, 600, "<= 0.2"),
         case("clock among 20 layers", vec![scene(with_clock(many(20)))], 9000, 600, "<= 0.5"),
         case(TICKER, vec![scene(with_ticker())], 400, 400, "<= 4"),
         case("change among 10 layers", change(10), 2000, 300, ""),
         case("change among 200 layers", change(200), 2000, 300, "<= 10's + 20 %"),
+        with_720p(case("ticker, 720p beside it", vec![scene(with_ticker())], 400, 400, "")),
+        case("another picture", cut(), 300, 100, ""),
+        with_720p(case("the same, 720p beside it", cut(), 300, 100, "")),
     ]
 }
 
@@ -134,6 +146,12 @@ fn many(count: usize) -> Vec<Value> {
             "transform": { "positionX": x, "positionY": y, "width": 240, "height": 100 } })
     }));
     layers
+}
+
+/// One picture that fills the canvas.
+fn full(name: &str) -> Vec<Value> {
+    vec![json!({ "id": "full", "transform": { "width": 1920, "height": 1080 },
+        "content": { "type": "image", "asset": format!("builtin:show/{name}.jpg"), "fit": "cover" } })]
 }
 
 fn with_clock(mut layers: Vec<Value>) -> Vec<Value> {
@@ -231,17 +249,19 @@ struct Studio<'a> {
     library: Arc<Library>,
     compositor: Compositor,
     shown: Option<(Arc<Show>, Evaluation)>,
-    picture: Picture,
+    pictures: Vec<Picture>,
     number: u64,
     drawn: u64,
 }
 
 impl<'a> Studio<'a> {
     fn new(gpu: &Arc<Gpu>, library: &Arc<Library>, case: &'a Case) -> Self {
-        let size = case.canvas.size;
-        let compositor = Compositor::new(gpu.clone(), library.clone(), size, VideoColour::BT709_LIMITED).unwrap();
-        let picture = Picture::black(size);
-        Self { case, library: library.clone(), compositor, shown: None, picture, number: 0, drawn: 0 }
+        let (size, colour) = (case.canvas.size, VideoColour::BT709_LIMITED);
+        let beside = case.beside.iter().map(|&smaller| Framing::of(size, smaller, Fit::Contain));
+        let framings: Vec<_> = std::iter::once(Framing::whole(size)).chain(beside).collect();
+        let compositor = Compositor::with_renditions(gpu.clone(), library.clone(), size, colour, &framings).unwrap();
+        let pictures = framings.iter().map(|framing| Picture::black(framing.size())).collect();
+        Self { case, library: library.clone(), compositor, shown: None, pictures, number: 0, drawn: 0 }
     }
 
     fn run(&mut self, frames: u64, mut encoder: Option<&mut (dyn Encoder + 'static)>) {
@@ -250,7 +270,9 @@ impl<'a> Studio<'a> {
             if let Some(encoder) = &mut encoder {
                 // As if it had changed everywhere: what it costs to draw is held against what it costs to encode.
                 let damage = Damage::whole(self.case.canvas.size.sides());
-                encoder.encode(&self.picture, Request { frame: self.number, is_idr_forced: false, damage }).unwrap();
+                encoder
+                    .encode(&self.pictures[0], Request { frame: self.number, is_idr_forced: false, damage })
+                    .unwrap();
             }
             self.number += 1;
         }
@@ -268,10 +290,22 @@ impl<'a> Studio<'a> {
         } else {
             self.compositor.render(self.number, &evaluation.draw_list).unwrap();
             assert!(!self.compositor.is_pending() && self.compositor.problems().is_empty());
-            assert_eq!(self.compositor.collect(WAIT, &mut self.picture).unwrap(), Some(self.number));
+            self.collect();
             self.drawn += 1;
         }
         self.shown = Some((scene.clone(), evaluation));
+    }
+
+    /// As the frame store does: the rows that changed are copied.
+    fn collect(&mut self) {
+        let pictures = &mut self.pictures;
+        let collected = self.compositor.collect_each(WAIT, |Delivered { rendition, picture, .. }| {
+            let (bytes, damage) = picture.expect("every rendition is wanted");
+            let mut rows = Rows::none(pictures[rendition].layout());
+            damage.rects().iter().for_each(|rect| rows.add(rect.top..rect.bottom));
+            rows.spans().for_each(|span| pictures[rendition].bytes_mut()[span.clone()].copy_from_slice(&bytes[span]));
+        });
+        assert_eq!(collected.unwrap(), Some(self.number));
     }
 
     /// On air there is a frame's time for what is asked for ahead; here it is waited for.
