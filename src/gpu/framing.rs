@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{base::size::Size, scene::damage::PixelRect};
 
+/// Pixels that are made together, since each reads most of what the others read.
+pub(crate) const ALONG: u32 = 4;
 /// Lobes of the kernel to either side.
 const LOBES: f64 = 3.0;
 
@@ -85,7 +87,7 @@ pub(crate) struct Axis {
     pub(crate) origin: u32,
     pub(crate) len: u32,
     /// Weights for each of them.
-    pub(crate) taps: u32,
+    taps: u32,
     /// The canvas's last pixel.
     pub(crate) last: u32,
     /// For each, the first pixel of the canvas that counts; it may lie before the first there is.
@@ -127,10 +129,23 @@ impl Axis {
         start as u32..(end as u32).max(start as u32)
     }
 
-    /// As the shader reads it: for each pixel the first one of the canvas, and the weights.
-    pub(crate) fn table(&self) -> Vec<f32> {
-        let entries = self.first.iter().zip(self.weights.chunks_exact(self.taps as usize));
-        entries.flat_map(|(&first, weights)| std::iter::once(first as f32).chain(weights.iter().copied())).collect()
+    /// As the shader reads it, how many pixels of the canvas count for [`ALONG`] of the picture; for each group of those the
+    /// first one, and then for each that counts the weights that it has for each of the group.
+    pub(crate) fn table(&self) -> (u32, Vec<[f32; ALONG as usize]>) {
+        let groups = || self.first.chunks(ALONG as usize).zip(self.weights.chunks((ALONG * self.taps) as usize));
+        let reach = |group: &[i32]| group[group.len() - 1] - group[0] + self.taps as i32;
+        let taps = groups().map(|(group, _)| reach(group)).max().unwrap_or(0);
+        let weight = |first: &[i32], weights: &[f32], tap: i32, pixel: usize| {
+            let own =
+                usize::try_from(tap - (first.get(pixel)? - first[0])).ok().filter(|&own| own < self.taps as usize)?;
+            Some(weights[pixel * self.taps as usize + own])
+        };
+        let entry = |(first, weights): (&[i32], &[f32])| {
+            let head = std::iter::once([first[0] as f32; ALONG as usize]);
+            let of = |tap| std::array::from_fn(|pixel| weight(first, weights, tap, pixel).unwrap_or(0.0));
+            head.chain((0..taps).map(of)).collect::<Vec<_>>()
+        };
+        (taps as u32, groups().flat_map(entry).collect())
     }
 }
 
