@@ -137,14 +137,21 @@ fn given_size(width: Option<u32>, height: Option<u32>, canvas: Size) -> Result<O
 
 fn merged(main: &Encoder, given: &Map<String, Value>) -> Result<Encoder, Problems> {
     let mut value = serde_json::to_value(main).map_err(|error| problem("", error.to_string()))?;
-    if let Some(fields) = value.as_object_mut() {
-        // A merge patch takes away what is null; here each field has a value.
-        given.iter().for_each(|(name, value)| drop(fields.insert(name.clone(), value.clone())));
-    }
+    lay_over(&mut value, &Value::Object(given.clone()));
     let encoder: Encoder = check::read(value)?;
     let mut check = Check::default();
     encoder.check(&mut check);
     check.finish().map(|()| encoder)
+}
+
+/// A merge patch, but that nothing is taken away: each field of an encoder has a value.
+fn lay_over(value: &mut Value, given: &Value) {
+    match (value, given) {
+        (Value::Object(fields), Value::Object(given)) => {
+            given.iter().for_each(|(name, given)| lay_over(fields.entry(name.clone()).or_insert(Value::Null), given));
+        }
+        (value, given) => *value = given.clone(),
+    }
 }
 
 fn no_divisor(canvas: FrameRate, rate: FrameRate) -> String {
@@ -195,6 +202,9 @@ mod tests {
         assert_eq!(mobile.encoder, Encoder { bitrate_kbps: 1500, ..Encoder::default() });
         assert_eq!((thrifty.size.sides(), thrifty.every, thrifty.encoder.bitrate_kbps), ([1920, 1080], 1, 800));
         assert_eq!(same.encoder, Encoder::default());
+        let mut within = json!({ "a": 1, "b": { "c": 2, "d": 3 } });
+        lay_over(&mut within, &json!({ "b": { "c": 4 }, "e": null }));
+        assert_eq!(within, json!({ "a": 1, "b": { "c": 4, "d": 3 }, "e": null }));
         let written = serde_json::to_value(&renditions).unwrap();
         assert_eq!(written[1], json!({ "id": "thrifty", "fit": "contain", "encoder": { "bitrateKbps": 800 } }));
         assert_eq!(written[0]["width"], 1280);
