@@ -264,7 +264,7 @@ fn outputs_come_and_go_while_on_air() {
     daemon.post("/api/v1/streams/main/outputs", &json!({ "id": "second", "url": nginx.address(), "key": "second" }));
     daemon.until_sent("second", 3_000);
     daemon.delete("/api/v1/streams/main/outputs/second");
-    let sent = daemon.get("/api/v1/streams/main/status")["outputs"][0]["outputDurationMs"].as_u64().unwrap();
+    let sent = daemon.get("/api/v1/streams/main/status")["outputs"][0]["outputDuration"].as_u64().unwrap();
     daemon.until_sent("first", sent + 1_000);
     daemon.end();
     assert_cadence(&nginx.recording("second"), 25, 1, 60, 50);

@@ -7,5 +7,6 @@
 pub mod cuda;
 pub mod nvenc;
 pub mod openh264;
+pub mod tcp;
 #[cfg(feature = "x264")]
 pub mod x264;

@@ -3,6 +3,8 @@
 //! ```text
 //! video  [frame type 4 | codec 7] [packet type] [composition time 24] AVCC record, or (u32 length, NAL unit)*
 //!         17 key, 27 inter         0 header, 1 NAL units
+//!        [1 | frame type 3 | packet type 4] [FourCC] [composition time 24] hvcC, av1C, or what is to be decoded
+//!         90 key, A0 inter             0 start, 1 frames (time: HEVC alone), 2 end, 3 frames without time
 //! audio  [AF] [packet type] AudioSpecificConfig, or one raw AAC frame
 //!              0 header, 1 raw
 //! file   "FLV" 01 flags 00000009 | 00000000 | tag | back pointer | tag | back pointer ...
@@ -11,20 +13,24 @@
 //!
 //! An RTMP message's payload and a file tag's body are the same thing. The few bytes that FLV puts in front of what an
 //! encoder made stand apart from it ([`Body`]), so that the encoder's buffer is what all outputs share, without a copy.
-//! The two contents supported are H.264 and AAC in their original (not "enhanced") form, which every ingest takes.
+//! H.264 and AAC go in their original form, which every ingest takes; HEVC and AV1 by FourCC.
 //!
-//! Spec: Adobe, *FLV and F4V File Format 10.1*, annex E. Left out: reading, other codecs, enhanced RTMP.
+//! Specs: Adobe, *FLV and F4V File Format 10.1*, annex E; Veovera, *Enhanced RTMP v2*, "Enhanced Video". Left out: reading,
+//! sound in other codecs, several tracks.
 
 use std::fmt;
 
 use bytes::Bytes;
 
-use crate::rtmp::amf0::{self, Value};
+use crate::rtmp::{
+    FourCc,
+    amf0::{self, Value},
+};
 
 /// Longest body that the 24-bit length of a tag, and of an RTMP message, can say, in bytes.
 pub const BODY_LEN_MAX: usize = 0xFF_FFFF;
 /// Bytes before the NAL units of a video body: the most that stand before any medium.
-pub const HEAD_LEN_MAX: usize = 5;
+pub const HEAD_LEN_MAX: usize = 8;
 
 const FRAME_KEY: u8 = 1 << 4;
 const FRAME_INTER: u8 = 2 << 4;
@@ -33,6 +39,22 @@ const CODEC_AVC: u8 = 7;
 const AUDIO_AAC: u8 = 0xAF;
 const PACKET_SEQUENCE_HEADER: u8 = 0;
 const PACKET_MEDIA: u8 = 1;
+
+/// Types of NAL units (H.264 table 7-1).
+const NAL_SLICE: u8 = 1;
+const NAL_SEI: u8 = 6;
+const NAL_AUD: u8 = 9;
+
+/// Bytes before the NAL units of H.264.
+const VIDEO_HEAD_LEN: usize = 5;
+/// Set in the first byte where the other bits mean what Enhanced RTMP says.
+const ENHANCED: u8 = 0x80;
+const ENHANCED_SEQUENCE_START: u8 = 0;
+const ENHANCED_CODED_FRAMES: u8 = 1;
+const ENHANCED_SEQUENCE_END: u8 = 2;
+const ENHANCED_CODED_FRAMES_X: u8 = 3;
+/// Bytes up to the end of the FourCC.
+const ENHANCED_HEAD_LEN: usize = 5;
 
 /// Range of the signed 24-bit composition time.
 const COMPOSITION_MS: std::ops::RangeInclusive<i32> = -0x80_0000..=0x7F_FFFF;
@@ -66,9 +88,30 @@ impl Body {
     /// By how many milliseconds it is shown later than it is decoded; 0 for sound.
     pub fn composition_ms(&self) -> i32 {
         match self.head() {
-            &[_, PACKET_MEDIA, a, b, c] => i32::from_be_bytes([a, b, c, 0]) >> 8,
+            &[_, PACKET_MEDIA, a, b, c] | &[_, _, _, _, _, a, b, c] => i32::from_be_bytes([a, b, c, 0]) >> 8,
             _ => 0,
         }
+    }
+
+    /// Whether nothing refers to this picture, so that it can be left out: its slices have `nal_ref_idc` 0 (H.264 7.4.1; the
+    /// first tells for all). What is not understood is needed.
+    pub fn is_disposable(&self) -> bool {
+        let (head, mut nals) = match self.head() {
+            [] => self.media.split_at_checked(VIDEO_HEAD_LEN).unwrap_or_default(),
+            head => (head, &self.media[..]),
+        };
+        if head.get(..2) != Some(&[CODEC_AVC | FRAME_INTER, PACKET_MEDIA]) {
+            return false;
+        }
+        while let Some((len, rest)) = nals.split_first_chunk() {
+            let Some((nal, next)) = rest.split_at_checked(u32::from_be_bytes(*len) as usize) else { return false };
+            match nal.first().map(|header| (header >> 5 & 3, header & 0x1F)) {
+                Some((ref_idc, NAL_SLICE)) => return ref_idc == 0,
+                Some((_, NAL_SEI | NAL_AUD)) => nals = next,
+                _ => return false,
+            }
+        }
+        false
     }
 
     /// Bytes of both parts.
@@ -110,8 +153,51 @@ pub fn video_access_unit(is_key: bool, composition_ms: i32, avcc_nalus: Bytes) -
 
 fn video_head(is_key: bool, packet_type: u8, composition_ms: i32) -> [u8; 5] {
     let frame_type = if is_key { FRAME_KEY } else { FRAME_INTER };
-    let [_, a, b, c] = composition_ms.clamp(*COMPOSITION_MS.start(), *COMPOSITION_MS.end()).to_be_bytes();
+    let [a, b, c] = composition_bytes(composition_ms);
     [CODEC_AVC | frame_type, packet_type, a, b, c]
+}
+
+fn composition_bytes(composition_ms: i32) -> [u8; 3] {
+    let [_, a, b, c] = composition_ms.clamp(*COMPOSITION_MS.start(), *COMPOSITION_MS.end()).to_be_bytes();
+    [a, b, c]
+}
+
+/// Video body that describes what follows: `record` is an HEVCDecoderConfigurationRecord or an
+/// AV1CodecConfigurationRecord.
+pub fn enhanced_sequence_start(four_cc: FourCc, record: &[u8]) -> Bytes {
+    [&enhanced_head(FRAME_KEY | ENHANCED_SEQUENCE_START, four_cc)[..], record].concat().into()
+}
+
+/// Video body of one access unit: length-prefixed NAL units, or an AV1 temporal unit. AV1 reorders within itself, so its
+/// body has no `composition_ms`; HEVC's has one only where it is not 0.
+pub fn enhanced_access_unit(four_cc: FourCc, is_key: bool, composition_ms: i32, coded: Bytes) -> Body {
+    let frame = if is_key { FRAME_KEY } else { FRAME_INTER };
+    match (four_cc, composition_ms) {
+        (FourCc::Av01, _) => Body::new(enhanced_head(frame | ENHANCED_CODED_FRAMES, four_cc), coded),
+        (FourCc::Hvc1, 0) => Body::new(enhanced_head(frame | ENHANCED_CODED_FRAMES_X, four_cc), coded),
+        (FourCc::Hvc1, _) => {
+            let [first, a, b, c, d] = enhanced_head(frame | ENHANCED_CODED_FRAMES, four_cc);
+            let [x, y, z] = composition_bytes(composition_ms);
+            Body::new([first, a, b, c, d, x, y, z], coded)
+        }
+    }
+}
+
+/// Video body after which nothing more of the sequence comes.
+pub fn enhanced_sequence_end(four_cc: FourCc) -> Bytes {
+    Bytes::copy_from_slice(&enhanced_head(FRAME_KEY | ENHANCED_SEQUENCE_END, four_cc))
+}
+
+/// The codec of a video body where it goes by FourCC.
+pub fn four_cc(body: &[u8]) -> Option<FourCc> {
+    let (head, _) = body.split_first_chunk::<ENHANCED_HEAD_LEN>()?;
+    let is_it = |four_cc: &FourCc| head[0] & ENHANCED != 0 && head[1..] == four_cc.to_bytes();
+    FourCc::ALL.into_iter().find(is_it)
+}
+
+fn enhanced_head(frame_and_packet: u8, four_cc: FourCc) -> [u8; ENHANCED_HEAD_LEN] {
+    let [a, b, c, d] = four_cc.to_bytes();
+    [ENHANCED | frame_and_packet, a, b, c, d]
 }
 
 /// Audio body that describes what follows: `asc` is an AudioSpecificConfig.
@@ -255,6 +341,59 @@ mod tests {
         assert_eq!(head(i32::MIN), [0x27, 1, 0x80, 0, 0]);
         for composition_ms in [0, 67, -1, *COMPOSITION_MS.start(), *COMPOSITION_MS.end()] {
             assert_eq!(video_access_unit(true, composition_ms, Bytes::new()).composition_ms(), composition_ms);
+        }
+    }
+
+    #[test]
+    fn enhanced_bodies_by_hand() {
+        use FourCc::{Av01, Hvc1};
+        let head = |four_cc, is_key, composition_ms| {
+            let body = enhanced_access_unit(four_cc, is_key, composition_ms, Bytes::from_static(&[7]));
+            let kept_ms = if four_cc == Hvc1 { composition_ms } else { 0 };
+            assert_eq!((&body.media()[..], body.composition_ms()), (&[7][..], kept_ms));
+            body.head().to_vec()
+        };
+        assert_eq!(enhanced_sequence_start(Hvc1, &[1, 2])[..], *b"\x90hvc1\x01\x02");
+        assert_eq!(enhanced_sequence_start(Av01, &[0x81])[..], *b"\x90av01\x81");
+        assert_eq!(head(Hvc1, true, 0), *b"\x93hvc1");
+        assert_eq!(head(Hvc1, false, 0), *b"\xA3hvc1");
+        assert_eq!(head(Hvc1, false, -1), *b"\xA1hvc1\xFF\xFF\xFF");
+        assert_eq!(head(Av01, true, 0), *b"\x91av01");
+        assert_eq!(head(Av01, false, 40), *b"\xA1av01");
+        assert_eq!(enhanced_sequence_end(Hvc1)[..], *b"\x92hvc1");
+        for codec in FourCc::ALL {
+            assert_eq!(four_cc(&enhanced_sequence_start(codec, &[])), Some(codec));
+            assert_eq!(codec.as_str().as_bytes(), codec.to_bytes());
+        }
+        for other in [&b"\x17hvc1"[..], b"\x90hvc", b"\x90vp09", &video_sequence_header(&[1])] {
+            assert_eq!(four_cc(other), None);
+        }
+    }
+
+    #[test]
+    fn pictures_that_nothing_refers_to() {
+        let body = |is_key, nals: &[&[u8]]| {
+            let prefixed = |nal: &&[u8]| [&(nal.len() as u32).to_be_bytes(), *nal].concat();
+            video_access_unit(is_key, 0, nals.iter().flat_map(prefixed).collect::<Vec<_>>().into())
+        };
+        let whole = |body: &Body| Body::from(Bytes::from([body.head(), body.media()].concat()));
+        for disposable in [body(false, &[&[0x01, 0x9A]]), body(false, &[&[0x09, 0x30], &[0x06, 5], &[0x01], &[0x01]])] {
+            assert!(disposable.is_disposable() && whole(&disposable).is_disposable(), "{disposable:?}");
+        }
+        for needed in [
+            body(false, &[&[0x61, 0x9A]]),
+            body(false, &[&[0x06, 5], &[0x41], &[0x01]]),
+            body(true, &[&[0x01]]),
+            body(false, &[&[0x06, 5]]),
+            body(false, &[&[0x07]]),
+            body(false, &[&[]]),
+            video_access_unit(false, 0, Bytes::from_static(&[0, 0, 0, 9, 0x01])),
+            enhanced_access_unit(FourCc::Hvc1, false, 0, Bytes::from_static(&[0, 0, 0, 1, 0x01])),
+            video_sequence_header(&[0; 9]).into(),
+            Bytes::from_static(&[0x27, 1]).into(),
+            Bytes::new().into(),
+        ] {
+            assert!(!needed.is_disposable() && !whole(&needed).is_disposable(), "{needed:?}");
         }
     }
 

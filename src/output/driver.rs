@@ -11,19 +11,40 @@
 //! one exception: `BadName` says that somebody publishes under our key, which after a lost connection is our own ghost,
 //! gone as soon as the server notices. A refusal on air ends a session that was welcome, so it counts as any failure; if
 //! the server means it, the next attempt will hear it at once.
+//!
+//! With a **backup** address the two are tried in turn: the other after [`FAILURES_MAX`] failures in a row, and at once after
+//! a refusal. What works is kept: nobody is taken off a backup that works. A session that was on air for
+//! [`HEALTHY_AFTER`] is followed by an attempt at the first address, whichever it was.
+//!
+//! A server's **reconnect request** (Enhanced RTMP) is followed while the session streams on: the next connection is made
+//! ready beside it and begins with an IDR, before which the old one ends, so that nothing is lost. The next attempt after a
+//! failure goes to the configured address again.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, pin::pin, sync::Arc, time::Duration};
 
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::{
+    select,
+    time::{Instant, sleep_until, timeout},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Error, backoff::Backoff, error::Step, session::Session, shared::Shared, stats::State, tls::TlsProblem,
+    Error,
+    backoff::Backoff,
+    error::Step,
+    session::{End, Session},
+    shared::Shared,
+    stats::State,
+    tls::TlsProblem,
     transport::Transport,
 };
-use crate::rtmp::{
-    Config, Endpoint, Refusal, RefusalClass, Scheme,
-    auth::{self, Credentials},
+use crate::{
+    base::secret::Secret,
+    flv,
+    rtmp::{
+        Config, Endpoint, ReconnectRequest, Refusal, RefusalClass, Scheme,
+        auth::{self, Credentials},
+    },
 };
 
 /// How long name resolution, connecting, the handshake and publish may take, each.
@@ -34,27 +55,45 @@ const AUTH_ROUNDS: usize = 2;
 const HEALTHY_AFTER: Duration = Duration::from_secs(60);
 /// How long a server that refused us is left in peace.
 const REFUSED_RETRY: Duration = Duration::from_secs(30);
+/// Failures in a row at one address before the other is tried.
+const FAILURES_MAX: u32 = 3;
+/// Reconnect requests that are followed in one attempt, so that servers cannot send us in circles for ever.
+const MOVES_MAX: u32 = 8;
 
 /// One output's reconnecting client.
 #[derive(Debug)]
 pub(super) struct Driver<T> {
-    destination: Endpoint,
+    destinations: Destinations,
     credentials: Option<Credentials>,
     transport: T,
     shared: Arc<Shared>,
     stop: CancellationToken,
     backoff: Backoff,
+    /// Whether a session is on air, beside which the steps to another are not shown.
+    is_on_air: bool,
+}
+
+/// What became of a reconnect request.
+#[derive(Debug)]
+enum Move<S> {
+    /// Nothing: the session goes on.
+    Stay,
+    /// The end was asked for.
+    Stopped,
+    /// Another session goes on, at this address.
+    To(Box<Session<S>>, Endpoint),
 }
 
 impl<T: Transport> Driver<T> {
     pub(super) fn new(
-        destination: Endpoint,
+        destinations: Destinations,
         credentials: Option<Credentials>,
         transport: T,
         shared: Arc<Shared>,
         stop: CancellationToken,
     ) -> Self {
-        Self { destination, credentials, transport, shared, stop, backoff: Backoff::default() }
+        let backoff = Backoff::default();
+        Self { destinations, credentials, transport, shared, stop, backoff, is_on_air: false }
     }
 
     /// Publishes until it is stopped.
@@ -66,71 +105,183 @@ impl<T: Transport> Driver<T> {
                 break;
             }
         }
-        tracing::info!(output = %self.shared.id, destination = %self.destination, "output stopped");
+        tracing::info!(output = %self.shared.id, destination = %self.destinations.current(), "output stopped");
     }
 
-    /// One connection, from the name of its host to its end; `Ok` if that end was asked for. A server that wants a
-    /// password gets two more.
+    /// One stay on air, from the name of a host to the end; `Ok` if that end was asked for.
     async fn attempt(&mut self, stop: &CancellationToken) -> Result<(), Error> {
-        self.shared.begin_attempt();
+        self.shared.begin_attempt(self.destinations.is_on_backup());
+        let mut at = self.destinations.current().clone();
+        let Some(mut session) = self.reach(&at, stop).await? else { return Ok(()) };
+        self.go_on_air(&mut session, &at);
+        let mut moves = 0;
+        loop {
+            let End::ReconnectRequested(request) = session.stream(stop).await? else { break };
+            moves += 1;
+            match self.follow(&mut session, &at, request, moves, stop).await? {
+                Move::Stay => {}
+                Move::Stopped => break,
+                Move::To(next, moved) => {
+                    at = moved;
+                    // It has two seconds for its good-bye, in which the next one is on air already.
+                    tokio::spawn(std::mem::replace(&mut session, next).leave());
+                }
+            }
+        }
+        self.shared.seal();
+        session.leave().await;
+        Ok(())
+    }
+
+    fn go_on_air(&mut self, session: &mut Session<T::Stream>, at: &Endpoint) {
+        self.is_on_air = true;
+        self.shared.begin_session(session.take_probe());
+        tracing::info!(output = %self.shared.id, destination = %at, state = "publishing", "output is on air");
+        self.shared.enter(State::Publishing);
+    }
+
+    /// Makes another session as the server asks, and has `session` stream up to where the other begins.
+    async fn follow(
+        &mut self,
+        session: &mut Session<T::Stream>,
+        at: &Endpoint,
+        request: ReconnectRequest,
+        moves: u32,
+        stop: &CancellationToken,
+    ) -> Result<Move<T::Stream>, Error> {
+        let shared = Arc::clone(&self.shared);
+        let moved = request.tc_url.as_ref().map(Secret::expose).map_or(Ok(at.clone()), |url| at.moved_to(url));
+        let to = match moved {
+            Ok(to) if moves <= MOVES_MAX => to,
+            refused => {
+                let reason = refused.err().map_or("too many reconnect requests".into(), |error| error.to_string());
+                tracing::warn!(output = %shared.id, destination = %at, reason, "reconnect request is not followed");
+                return Ok(Move::Stay);
+            }
+        };
+        tracing::info!(output = %shared.id, from = %at, %to, description = request.description, "server asks to reconnect");
+        // A server that is about to end may end before the other is reached: then that is all the more wanted.
+        let mut lost = None;
+        let reached = {
+            let mut reaching = pin!(self.reach(&to, stop));
+            loop {
+                select! {
+                    reached = &mut reaching => break reached,
+                    ended = session.stream(stop), if lost.is_none() => match ended {
+                        Ok(End::Stopped) => return Ok(Move::Stopped),
+                        Ok(End::ReconnectRequested(_) | End::AtKey) => {}
+                        Err(error) => {
+                            tracing::info!(output = %shared.id, class = error.class(), %error, "server did not wait");
+                            shared.enter(State::Connecting);
+                            lost = Some(error);
+                        }
+                    },
+                }
+            }
+        };
+        let mut next = match (reached, &lost) {
+            (Ok(Some(next)), _) => next,
+            (Ok(None), _) => return Ok(Move::Stopped),
+            (Err(error), None) => {
+                tracing::warn!(output = %shared.id, %to, class = error.class(), %error, "reconnect request failed");
+                return Ok(Move::Stay);
+            }
+            (Err(error), Some(_)) => return Err(error),
+        };
+        if lost.is_none() {
+            session.make_way();
+            match session.stream(stop).await {
+                Ok(End::Stopped) => {
+                    next.leave().await;
+                    return Ok(Move::Stopped);
+                }
+                Ok(_) => {}
+                Err(error) => lost = Some(error),
+            }
+        }
+        match lost {
+            None => shared.continue_session(next.take_probe()),
+            Some(_) => self.go_on_air(&mut next, &to),
+        }
+        tracing::info!(output = %shared.id, destination = %to, "output has moved");
+        Ok(Move::To(next, to))
+    }
+
+    /// A session that the server is ready for; `None` if the end was asked for. A server that wants a password gets two
+    /// more connections.
+    async fn reach(
+        &mut self,
+        destination: &Endpoint,
+        stop: &CancellationToken,
+    ) -> Result<Option<Box<Session<T::Stream>>>, Error> {
         let mut query = None;
         for _ in 0..AUTH_ROUNDS {
-            match self.connection(query.as_deref(), stop).await {
+            match self.connection(destination, query.as_deref(), stop).await {
                 Err(Error::Refused { refusal, .. }) if refusal.class == RefusalClass::AuthRequired => {
-                    query = Some(self.answer(refusal)?);
+                    query = Some(self.answer(refusal, destination)?);
                 }
                 ended => return ended,
             }
         }
-        self.connection(query.as_deref(), stop).await
+        self.connection(destination, query.as_deref(), stop).await
     }
 
-    async fn connection(&mut self, query: Option<&str>, stop: &CancellationToken) -> Result<(), Error> {
-        let Some(stream) = stop.run_until_cancelled(self.dial()).await else { return Ok(()) };
-        let config = Config::new(&self.destination);
+    async fn connection(
+        &mut self,
+        destination: &Endpoint,
+        query: Option<&str>,
+        stop: &CancellationToken,
+    ) -> Result<Option<Box<Session<T::Stream>>>, Error> {
+        let Some(stream) = stop.run_until_cancelled(self.dial(destination)).await else { return Ok(None) };
+        let stream = stream?;
+        let config = Config::new(destination).with_four_cc(flv::four_cc(&self.shared.headers().video));
         let config = match query {
             Some(query) => config.with_query(query),
             None => config,
         };
-        let session = Session::new(stream?, config, &self.shared);
-        self.enter(State::Handshaking);
-        session.run(stop).await
+        let mut session = Box::new(Session::new(stream, config, Arc::clone(&self.shared)));
+        self.enter(destination, State::Handshaking);
+        if session.greet(stop).await? {
+            return Ok(Some(session));
+        }
+        session.leave().await;
+        Ok(None)
     }
 
     /// What to say to a server that wants a password.
-    fn answer(&self, refusal: Refusal) -> Result<String, Error> {
+    fn answer(&self, refusal: Refusal, destination: &Endpoint) -> Result<String, Error> {
         let Some(credentials) = &self.credentials else { return Err(Error::refused(refusal)) };
-        match auth::answer(&refusal.description, &self.destination.app, credentials, rand::random()) {
+        match auth::answer(&refusal.description, &destination.app, credentials, rand::random()) {
             Ok(query) => Ok(query),
             Err(reason) => Err(Error::refused(Refusal { description: reason.to_string(), ..refusal })),
         }
     }
 
-    async fn dial(&mut self) -> Result<T::Stream, Error> {
+    async fn dial(&mut self, destination: &Endpoint) -> Result<T::Stream, Error> {
         let timed_out = |step| Error::TimedOut { step, after: STEP_TIMEOUT };
-        self.enter(State::Resolving);
-        let Endpoint { host, port, .. } = &self.destination;
+        self.enter(destination, State::Resolving);
+        let Endpoint { host, port, .. } = destination;
         let addresses = timeout(STEP_TIMEOUT, self.transport.resolve(host, *port)).await;
         let addresses = addresses.map_err(|_| timed_out(Step::Resolve))?;
         let addresses = addresses.map_err(|source| Error::Resolve { host: host.clone(), source })?;
-        self.enter(State::Connecting);
+        self.enter(destination, State::Connecting);
         let stream =
             timeout(STEP_TIMEOUT, self.transport.open(&addresses)).await.map_err(|_| timed_out(Step::Connect))?;
         let stream = stream.map_err(|source| match source.kind() {
             io::ErrorKind::TimedOut => timed_out(Step::Connect),
-            _ => Error::Connect { authority: self.destination.authority(), source },
+            _ => Error::Connect { authority: destination.authority(), source },
         })?;
-        match self.destination.scheme {
+        match destination.scheme {
             Scheme::Rtmp => Ok(stream),
-            Scheme::Rtmps => self.secure(stream).await,
+            Scheme::Rtmps => self.secure(destination, stream).await,
         }
     }
 
-    async fn secure(&mut self, stream: T::Stream) -> Result<T::Stream, Error> {
-        let secured = timeout(STEP_TIMEOUT, self.transport.secure(&self.destination.host, stream)).await;
+    async fn secure(&mut self, destination: &Endpoint, stream: T::Stream) -> Result<T::Stream, Error> {
+        let secured = timeout(STEP_TIMEOUT, self.transport.secure(&destination.host, stream)).await;
         let secured = secured.map_err(|_| Error::TimedOut { step: Step::Secure, after: STEP_TIMEOUT })?;
         secured.map_err(|source| Error::Secure {
-            authority: self.destination.authority(),
+            authority: destination.authority(),
             problem: TlsProblem::of(&source),
             source,
         })
@@ -138,12 +289,11 @@ impl<T: Transport> Driver<T> {
 
     /// Notes and tells why the attempt failed; returns when to try again.
     fn handle_failure(&mut self, error: &Error) -> Instant {
-        if self.shared.end_attempt() >= HEALTHY_AFTER {
-            self.backoff.reset();
-        }
-        let (state, wait) = self.plan(error);
+        self.is_on_air = false;
+        let destination = self.destinations.current().clone();
+        let (state, wait) = self.plan(error, self.shared.end_attempt() >= HEALTHY_AFTER);
         tracing::warn!(
-            output = %self.shared.id, destination = %self.destination, ?state, wait_ms = wait.as_millis() as u64,
+            output = %self.shared.id, %destination, state = state.as_str(), wait_ms = wait.as_millis() as u64,
             class = error.class(), %error, "output is off air"
         );
         let retry_at = Instant::now() + wait;
@@ -152,19 +302,85 @@ impl<T: Transport> Driver<T> {
         retry_at
     }
 
-    fn plan(&mut self, error: &Error) -> (State, Duration) {
+    fn plan(&mut self, error: &Error, was_healthy: bool) -> (State, Duration) {
+        if was_healthy {
+            self.backoff.reset();
+            self.destinations.handle_success();
+        }
         let wait = self.backoff.next(rand::random());
         match error {
             Error::Refused { refusal, was_on_air: false } if refusal.class != RefusalClass::StaleSession => {
-                (State::Refused { code: refusal.code.clone() }, REFUSED_RETRY)
+                let is_there_another = self.destinations.handle_refusal();
+                let state = State::Refused { code: refusal.code.clone() };
+                (state, if is_there_another { wait } else { REFUSED_RETRY })
             }
-            _ => (State::BackingOff { attempt: self.backoff.failures() }, wait),
+            _ => {
+                // The first failure after a success is no reason to leave the first address.
+                if !was_healthy {
+                    self.destinations.handle_failure();
+                }
+                (State::BackingOff { attempt: self.backoff.failures() }, wait)
+            }
         }
     }
 
-    fn enter(&self, state: State) {
-        tracing::debug!(output = %self.shared.id, destination = %self.destination, ?state, "output goes on");
+    fn enter(&self, destination: &Endpoint, state: State) {
+        if self.is_on_air {
+            return;
+        }
+        tracing::debug!(output = %self.shared.id, %destination, state = state.as_str(), "output goes on");
         self.shared.enter(state);
+    }
+}
+
+/// One address, or two that stand in for each other.
+#[derive(Debug)]
+pub(super) struct Destinations {
+    first: Endpoint,
+    backup: Option<Endpoint>,
+    is_on_backup: bool,
+    /// In a row, at the current one.
+    failures: u32,
+    /// In a row, at either.
+    refusals: u32,
+}
+
+impl Destinations {
+    pub(super) fn new(first: Endpoint, backup: Option<Endpoint>) -> Self {
+        Self { first, backup, is_on_backup: false, failures: 0, refusals: 0 }
+    }
+
+    fn current(&self) -> &Endpoint {
+        self.backup.as_ref().filter(|_| self.is_on_backup).unwrap_or(&self.first)
+    }
+
+    fn is_on_backup(&self) -> bool {
+        self.is_on_backup
+    }
+
+    /// A session stood for long.
+    fn handle_success(&mut self) {
+        (self.is_on_backup, self.failures, self.refusals) = (false, 0, 0);
+    }
+
+    fn handle_failure(&mut self) {
+        self.refusals = 0;
+        self.failures += 1;
+        if self.failures >= FAILURES_MAX {
+            self.change();
+        }
+    }
+
+    /// Says whether there is another address that has not refused us just now.
+    fn handle_refusal(&mut self) -> bool {
+        self.change();
+        self.refusals += 1;
+        self.backup.is_some() && self.refusals % 2 == 1
+    }
+
+    fn change(&mut self) {
+        self.failures = 0;
+        self.is_on_backup = self.backup.is_some() && !self.is_on_backup;
     }
 }
 

@@ -129,6 +129,7 @@ impl Error {
                 rtmp::RefusalClass::Denied => "refused_denied",
                 rtmp::RefusalClass::InvalidApp => "refused_invalid_app",
                 rtmp::RefusalClass::AuthRequired => "refused_auth_required",
+                rtmp::RefusalClass::Codec => "refused_codec",
                 rtmp::RefusalClass::Other => "refused_other",
             },
             Self::Protocol { .. } => "protocol",

@@ -21,8 +21,8 @@
 //!                                                tls        whom to trust
 //! ```
 //!
-//! Left out: adaptive bitrate and recording. Bytes that the kernel has taken count as sent, and its
-//! send buffer may hold some hundred ms of them.
+//! Left out: recording, and changing the bitrate, which is the pipeline's: outputs tell by [`Output::flow`] what they get
+//! rid of. Bytes that the kernel has taken count as sent; it takes only 64 KiB more than it can send.
 
 pub mod error;
 pub mod packet;
@@ -44,9 +44,10 @@ use std::sync::Arc;
 
 use tokio::{runtime::Handle, sync::watch, task::JoinHandle};
 use tokio_util::sync::{CancellationToken, DropGuard};
+use tracing::Instrument;
 
 use self::{
-    driver::Driver,
+    driver::{Destinations, Driver},
     shared::Shared,
     transport::{Tcp, Transport},
 };
@@ -54,7 +55,7 @@ pub use self::{
     error::Error,
     packet::{Headers, Kind, Packet},
     queue::Limits,
-    stats::{LastError, State, Stats},
+    stats::{Flow, LastError, State, Stats},
     tls::Tls,
 };
 use crate::{
@@ -67,14 +68,26 @@ use crate::{
 pub struct Spec {
     id: Id,
     destination: Endpoint,
+    backup: Option<Endpoint>,
     credentials: Option<Credentials>,
     limits: Limits,
+    is_primary: bool,
 }
 
 impl Spec {
     /// An output that publishes to `destination`.
     pub fn new(id: Id, destination: Endpoint, limits: Limits) -> Self {
-        Self { id, destination, credentials: None, limits }
+        Self { id, destination, backup: None, credentials: None, limits, is_primary: false }
+    }
+
+    /// The same, with an address that stands in for the first.
+    pub fn with_backup(self, backup: Endpoint) -> Self {
+        Self { backup: Some(backup), ..self }
+    }
+
+    /// The same, as one that the bitrate follows where it follows primary outputs alone.
+    pub fn primary(self, is_primary: bool) -> Self {
+        Self { is_primary, ..self }
     }
 
     /// The same, for a server that wants user and password.
@@ -111,6 +124,7 @@ pub struct Network {
 #[derive(Debug)]
 pub struct Output {
     shared: Arc<Shared>,
+    is_primary: bool,
     task: JoinHandle<()>,
     /// Asks the task to end when dropped.
     stop: DropGuard,
@@ -125,8 +139,11 @@ impl Output {
     fn spawn_over(transport: impl Transport, handle: &Handle, spec: Spec, headers: Arc<Headers>) -> Self {
         let shared = Arc::new(Shared::new(spec.id, spec.limits, headers));
         let stop = CancellationToken::new();
-        let driver = Driver::new(spec.destination, spec.credentials, transport, Arc::clone(&shared), stop.clone());
-        Self { shared, task: handle.spawn(driver.run()), stop: stop.drop_guard() }
+        let destinations = Destinations::new(spec.destination, spec.backup);
+        let driver = Driver::new(destinations, spec.credentials, transport, Arc::clone(&shared), stop.clone());
+        // In the caller's span, which says whose output it is.
+        let task = handle.spawn(driver.run().in_current_span());
+        Self { shared, is_primary: spec.is_primary, task, stop: stop.drop_guard() }
     }
 
     /// Gives it a packet. Never waits: where there is no session or no room, the queue's rules say what is lost.
@@ -146,6 +163,16 @@ impl Output {
         self.shared.stats()
     }
 
+    /// How well it gets rid of its packets; allocates nothing.
+    pub fn flow(&self) -> Flow {
+        self.shared.flow()
+    }
+
+    /// Whether the bitrate follows it where it follows primary outputs alone.
+    pub fn is_primary(&self) -> bool {
+        self.is_primary
+    }
+
     /// The state and its changes; one who looks rarely sees the newest only.
     pub fn states(&self) -> watch::Receiver<State> {
         self.shared.states()
@@ -154,7 +181,7 @@ impl Output {
     /// Ends it: what waits is sent, the server told, the socket closed, all within 2 s. The end begins at the call, so
     /// several outputs can be stopped together; the future is only for waiting.
     pub fn stop(self) -> impl Future<Output = ()> + Send + 'static {
-        let Self { shared, task, stop } = self;
+        let Self { shared, task, stop, .. } = self;
         drop(stop);
         async move {
             if let Err(error) = task.await {

@@ -43,6 +43,11 @@ impl Packet {
     pub fn pts_ms(&self) -> u64 {
         self.dts_ms.saturating_add_signed(self.body.composition_ms().into())
     }
+
+    /// Whether it is a picture that no other needs.
+    pub fn is_disposable(&self) -> bool {
+        self.kind == Kind::Video { is_key: false } && self.body.is_disposable()
+    }
 }
 
 /// What a decoder must know before the first packet, sent at the start of every session.

@@ -10,20 +10,33 @@
 //!
 //! What happens when it is full ([`Limits`]):
 //!
-//! 1. Too many bytes, or a picture too far behind the newest packet: the oldest picture and all that depend on it are
+//! 1. A picture more than [`DISPOSABLE_MS_MAX`] behind the newest packet: the pictures that no other needs are dropped.
+//! 2. Too many bytes, or a picture too far behind the newest packet: the oldest picture and all that depend on it are
 //!    dropped, up to the next IDR in the queue, or up to the next one that comes. So the picture after a loss is an IDR,
 //!    and a group of pictures is kept or lost as a whole.
-//! 2. Sound is dropped, oldest first, only if it exceeds a bound by itself. Its bound in time is the longer one: a
+//! 3. Sound is never dropped to make room for pictures. Only if it exceeds a bound by itself, when not even it gets
+//!    through, is the oldest dropped: memory is bounded whatever a network does. Its bound in time is the longer one: a
 //!    viewer forgives a frozen picture sooner than a hole in the sound.
+//! 4. Headers are not in the queue at all, so they cannot be dropped.
 //!
 //! Packets lost to a full queue are counted; those that come before a session has begun are not, since nobody waits for
 //! them. Each packet remembers the [`Headers`] it was made with, so that new ones go out exactly where they belong.
 //!
-//! The model is OBS Studio's (`rtmp-stream.c`, `drop_frames`), simplified: our encoders make no disposable pictures.
+//! The model is OBS Studio's (`rtmp-stream.c`, `drop_frames`). It drops whole groups from 900 ms on, to keep the delay
+//! short; here a network may stand still for seconds without any loss, since a viewer's player holds as much.
 
 use std::{collections::VecDeque, sync::Arc};
 
 use super::packet::{Headers, Kind, Packet};
+
+/// How far the oldest picture may be behind the newest packet before pictures that no other needs are dropped; OBS's.
+pub const DISPOSABLE_MS_MAX: u64 = 700;
+/// The same for any picture, unless [`Limits`] say otherwise.
+pub const VIDEO_MS_MAX: u64 = 5_000;
+/// The same for sound: as long as the watchdog waits.
+pub const AUDIO_MS_MAX: u64 = 10_000;
+/// Bytes of a queue, unless [`Limits`] say otherwise: 25 s of 5 Mb/s, or one 4K IDR and then some.
+pub const BYTES_MAX: usize = 16 << 20;
 
 /// How much a queue holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,9 +50,8 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// 16 MiB (25 s of 5 Mb/s, or one 4K IDR and then some), 5 s of pictures, 10 s of sound (as long as the watchdog waits).
     fn default() -> Self {
-        Self { bytes_max: 16 << 20, video_ms_max: 5_000, audio_ms_max: 10_000 }
+        Self { bytes_max: BYTES_MAX, video_ms_max: VIDEO_MS_MAX, audio_ms_max: AUDIO_MS_MAX }
     }
 }
 
@@ -150,6 +162,21 @@ impl Queue {
         ends.map_or(0, |(oldest, newest)| newest.packet.dts_ms.saturating_sub(oldest.packet.dts_ms))
     }
 
+    /// Whether the next packet is an IDR.
+    pub fn is_key_next(&self) -> bool {
+        self.entries.front().is_some_and(|entry| entry.packet.kind == Kind::Video { is_key: true })
+    }
+
+    /// How near it is to dropping groups of pictures: 0 when it keeps up, 1 while pictures are lost.
+    pub fn congestion(&self) -> f64 {
+        if self.gate == Gate::Key {
+            return 1.0;
+        }
+        let newest_ms = self.entries.back().map_or(0, |newest| newest.packet.dts_ms);
+        let lag_ms = self.lag_ms(newest_ms, Kind::is_video);
+        (lag_ms as f64 / self.limits.video_ms_max.max(1) as f64).min(1.0)
+    }
+
     /// Pictures lost to a full queue, or between a rebuilt encoder's headers and its first IDR.
     pub fn dropped_frames(&self) -> u64 {
         self.dropped_frames
@@ -182,6 +209,9 @@ impl Queue {
 
     fn make_room(&mut self, newest_ms: u64) {
         let Limits { bytes_max, video_ms_max, audio_ms_max } = self.limits;
+        if self.lag_ms(newest_ms, Kind::is_video) > DISPOSABLE_MS_MAX {
+            self.drop_disposable();
+        }
         while self.bytes > bytes_max || self.lag_ms(newest_ms, Kind::is_video) > video_ms_max {
             if !self.drop_video() {
                 break;
@@ -198,6 +228,19 @@ impl Queue {
     fn lag_ms(&self, newest_ms: u64, is_kind: impl Fn(Kind) -> bool) -> u64 {
         let oldest = self.entries.iter().find(|entry| is_kind(entry.packet.kind));
         oldest.map_or(0, |entry| newest_ms.saturating_sub(entry.packet.dts_ms))
+    }
+
+    /// Drops the pictures that no other needs.
+    fn drop_disposable(&mut self) {
+        let Self { entries, bytes, dropped_frames, .. } = self;
+        entries.retain(|Entry { packet, .. }| {
+            let is_dropped = packet.is_disposable();
+            if is_dropped {
+                *bytes -= packet.body.len();
+                *dropped_frames += 1;
+            }
+            !is_dropped
+        });
     }
 
     /// Drops the oldest picture and those after it, up to an IDR; false if there was no picture.
@@ -237,6 +280,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::flv;
 
     const KEY: Kind = Kind::Video { is_key: true };
     const INTER: Kind = Kind::Video { is_key: false };
@@ -255,28 +299,61 @@ mod tests {
         Packet { kind, dts_ms, body: Bytes::from(vec![0; len]).into() }
     }
 
-    /// `K`, `v` and `a` at 0, 10, 20, ... ms, ten bytes each.
+    /// A picture that no other needs, of ten bytes.
+    fn disposable(dts_ms: u64) -> Packet {
+        Packet { kind: INTER, dts_ms, body: flv::video_access_unit(false, 0, Bytes::from_static(&[0, 0, 0, 1, 0x01])) }
+    }
+
+    /// `K`, `v`, `b` (which no other needs) and `a` at 0, 10, 20, ... ms, ten bytes each.
     fn push(queue: &mut Queue, from_ms: u64, letters: &str) {
         for (n, letter) in letters.chars().enumerate() {
-            let kind = match letter {
-                'K' => KEY,
-                'v' => INTER,
-                _ => Kind::Audio,
-            };
-            queue.push(&packet(kind, from_ms + 10 * n as u64, 10));
+            let dts_ms = from_ms + 10 * n as u64;
+            queue.push(&match letter {
+                'K' => packet(KEY, dts_ms, 10),
+                'v' => packet(INTER, dts_ms, 10),
+                'b' => disposable(dts_ms),
+                _ => packet(Kind::Audio, dts_ms, 10),
+            });
         }
     }
 
-    fn letter(kind: Kind) -> char {
-        match kind {
+    fn letter(packet: &Packet) -> char {
+        match packet.kind {
             Kind::Video { is_key: true } => 'K',
+            Kind::Video { is_key: false } if packet.is_disposable() => 'b',
             Kind::Video { is_key: false } => 'v',
             Kind::Audio => 'a',
         }
     }
 
     fn take_all(queue: &mut Queue) -> String {
-        std::iter::from_fn(|| queue.take()).map(|entry| letter(entry.packet.kind)).collect()
+        std::iter::from_fn(|| queue.take()).map(|entry| letter(&entry.packet)).collect()
+    }
+
+    #[test]
+    fn pictures_that_no_other_needs_go_first_and_alone() {
+        let mut queue = queue(1000, 2000, 2000);
+        push(&mut queue, 0, "Kbvbav");
+        push(&mut queue, 690, "bv");
+        assert_eq!((queue.dropped_frames(), queue.bytes()), (0, 80), "700 ms behind is not too much");
+        push(&mut queue, 701, "a");
+        assert_eq!((queue.dropped_frames(), queue.bytes()), (3, 60));
+        push(&mut queue, 711, "bv");
+        assert_eq!((take_all(&mut queue).as_str(), queue.dropped_frames()), ("Kvavvav", 4));
+    }
+
+    #[test]
+    fn congestion_is_the_way_to_the_loss_of_pictures() {
+        let mut queue = queue(1000, 100, 1000);
+        assert_eq!(queue.congestion(), 0.0);
+        push(&mut queue, 0, "Kvvvva");
+        assert_eq!((queue.congestion(), queue.is_key_next()), (0.5, true));
+        queue.take();
+        assert_eq!((queue.congestion(), queue.is_key_next()), (0.4, false));
+        push(&mut queue, 111, "a");
+        assert_eq!((queue.congestion(), queue.dropped_frames()), (1.0, 4), "no IDR is there to go on from");
+        push(&mut queue, 121, "K");
+        assert_eq!(queue.congestion(), 0.0);
     }
 
     #[test]
@@ -344,7 +421,7 @@ mod tests {
         queue.set_headers(Arc::clone(&new));
         push(&mut queue, 20, "vaK");
         let entries: Vec<_> = std::iter::from_fn(|| queue.take()).collect();
-        let shown: String = entries.iter().map(|entry| letter(entry.packet.kind)).collect();
+        let shown: String = entries.iter().map(|entry| letter(&entry.packet)).collect();
         assert_eq!(shown, "KvaK");
         assert!(entries[..2].iter().all(|entry| Arc::ptr_eq(&entry.headers, &old)));
         assert!(entries[2..].iter().all(|entry| Arc::ptr_eq(&entry.headers, &new)));

@@ -10,6 +10,12 @@
 //! that talks without end is still sent to. A packet leaves the queue only when the outbox has room: what the network is
 //! too slow for waits where it can be dropped.
 //!
+//! ```text
+//! greet ─► (the driver puts it on air) ─► stream ─► leave
+//! ```
+//!
+//! A session that is to make way for another streams up to the next IDR, which is the other's first packet.
+//!
 //! Spec: RTMP 1.0 section 7.2.2.6, as the [`Publisher`] has it. The order metadata, video header, audio header, media
 //! from an IDR on suits every known server. TLS may hold back what it has taken, so a session flushes when it has nothing
 //! more to write.
@@ -18,7 +24,7 @@ use std::{io, sync::Arc, time::Duration};
 
 use bytes::Buf;
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf},
+    io::{AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf},
     select,
     time::{Instant, sleep_until, timeout},
 };
@@ -33,10 +39,16 @@ use super::{
     queue::Entry,
     shared::Shared,
     stats::State,
+    transport::{Connection, Probe},
 };
-use crate::rtmp::{Config, Event, Phase, Publisher, handshake::RANDOM_LEN};
+use crate::{
+    flv,
+    rtmp::{Config, Event, Phase, Publisher, ReconnectRequest, handshake::RANDOM_LEN},
+};
 
-/// How long the server may take no bytes while there are some for it.
+/// How long the server may take no bytes, while there are some for it, before that is shown.
+pub(super) const STALLED_AFTER: Duration = Duration::from_secs(2);
+/// How long before the session is given up.
 pub(super) const WATCHDOG: Duration = Duration::from_secs(10);
 /// How long the good-bye may take, with all that is still to be sent before it.
 pub(super) const GOODBYE_MAX: Duration = Duration::from_secs(2);
@@ -65,10 +77,23 @@ fn wire_ms(session_ms: u64) -> u32 {
     session_ms as u32
 }
 
+/// Why a session on air stops sending, other than by an error.
+#[derive(Debug)]
+pub(super) enum End {
+    /// It was asked to.
+    Stopped,
+    /// The server asks us to connect anew. It takes media until then: the session may go on.
+    ReconnectRequested(ReconnectRequest),
+    /// An IDR is next, and another session's.
+    AtKey,
+}
+
 /// A connection and where it stands.
 #[derive(Debug)]
-pub(super) struct Session<'a, S> {
-    shared: &'a Shared,
+pub(super) struct Session<S> {
+    shared: Arc<Shared>,
+    /// Goes to whoever shows statistics, once it is on air.
+    probe: Probe,
     reader: ReadHalf<S>,
     writer: WriteHalf<S>,
     /// Why writing is over. Reading goes on, since the server may have said more about it before it hung up.
@@ -85,18 +110,27 @@ pub(super) struct Session<'a, S> {
     step_since: Instant,
     /// When the socket last took bytes, or when there were bytes for it again.
     progress_at: Instant,
+    /// Whether it is noted that bytes wait for the socket.
+    is_waiting: bool,
+    /// Whether it is shown that the socket takes nothing.
+    is_stalled: bool,
     is_on_air: bool,
+    reconnect_request: Option<ReconnectRequest>,
+    /// Whether an IDR ends it.
+    is_until_key: bool,
 }
 
-impl<'a, S: AsyncRead + AsyncWrite + Send + Unpin> Session<'a, S> {
+impl<S: Connection> Session<S> {
     /// Begins the dialogue over a fresh connection.
-    pub(super) fn new(stream: S, config: Config, shared: &'a Shared) -> Self {
+    pub(super) fn new(stream: S, config: Config, shared: Arc<Shared>) -> Self {
+        let probe = stream.probe();
         let (reader, writer) = tokio::io::split(stream);
         let mut c1_random = [0; RANDOM_LEN];
         rand::fill(&mut c1_random[..]);
         let now = Instant::now();
         Self {
             shared,
+            probe,
             reader,
             writer,
             write_error: None,
@@ -109,28 +143,70 @@ impl<'a, S: AsyncRead + AsyncWrite + Send + Unpin> Session<'a, S> {
             step: Step::Handshake,
             step_since: now,
             progress_at: now,
+            is_waiting: false,
+            is_stalled: false,
             is_on_air: false,
+            reconnect_request: None,
+            is_until_key: false,
         }
     }
 
-    /// Publishes until `stop` (`Ok`) or until something is wrong.
-    pub(super) async fn run(mut self, stop: &CancellationToken) -> Result<(), Error> {
-        let shared = self.shared;
+    /// Talks until the server is ready for media; false if `stop` came first.
+    pub(super) async fn greet(&mut self, stop: &CancellationToken) -> Result<bool, Error> {
+        while !self.is_on_air {
+            self.outbox.fill(&mut self.publisher);
+            let deadline = self.step_since + STEP_TIMEOUT;
+            select! {
+                () = stop.cancelled() => return Ok(false),
+                () = sleep_until(deadline) => return Err(self.overdue()),
+                result = self.exchange() => result?,
+            }
+        }
+        Ok(true)
+    }
+
+    /// What shows how its socket is doing, once.
+    pub(super) fn take_probe(&mut self) -> Probe {
+        std::mem::take(&mut self.probe)
+    }
+
+    /// From now on it sends only what comes before the next IDR.
+    pub(super) fn make_way(&mut self) {
+        self.is_until_key = true;
+    }
+
+    /// Publishes until something is to be decided, or wrong. May be cancelled, and called again, without loss.
+    pub(super) async fn stream(&mut self, stop: &CancellationToken) -> Result<End, Error> {
+        let shared = Arc::clone(&self.shared);
         loop {
             self.feed()?;
+            if let Some(request) = self.reconnect_request.take() {
+                return Ok(End::ReconnectRequested(request));
+            }
+            if self.is_at_key() {
+                return Ok(End::AtKey);
+            }
             let (deadline, wants_media) = (self.deadline(), self.wants_media());
             select! {
-                () = stop.cancelled() => break,
-                () = reached(deadline) => return Err(self.overdue()),
+                () = stop.cancelled() => return Ok(End::Stopped),
+                () = reached(deadline) => self.handle_standstill()?,
                 () = shared.media.notified(), if wants_media => {}
                 result = self.exchange() => result?,
             }
         }
+    }
+
+    /// Sends what it has still to send, says good-bye and ends, in [`GOODBYE_MAX`] at most.
+    pub(super) async fn leave(mut self) {
         // A good-bye that fails is no failure of the output's: it was to end anyway.
         if let Ok(Err(error)) = timeout(GOODBYE_MAX, self.say_goodbye()).await {
-            tracing::debug!(output = %shared.id, %error, "connection ended before the good-bye");
+            tracing::debug!(output = %self.shared.id, %error, "connection ended before the good-bye");
         }
-        Ok(())
+    }
+
+    /// Whether all that comes before an IDR has been taken.
+    fn is_at_key(&self) -> bool {
+        self.is_until_key && self.shared.is_key_next()
     }
 
     /// Whether bytes are on their way to the socket.
@@ -146,7 +222,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Send + Unpin> Session<'a, S> {
         }
         loop {
             self.outbox.fill(&mut self.publisher);
-            if !self.wants_media() {
+            if !self.wants_media() || self.is_at_key() {
                 break;
             }
             let Some(entry) = self.shared.take() else { break };
@@ -154,6 +230,10 @@ impl<'a, S: AsyncRead + AsyncWrite + Send + Unpin> Session<'a, S> {
         }
         if was_idle {
             self.progress_at = Instant::now();
+        }
+        if self.is_writing() != self.is_waiting && !self.is_until_key {
+            self.is_waiting = self.is_writing();
+            self.shared.note_waiting(self.is_waiting);
         }
         Ok(())
     }
@@ -218,18 +298,12 @@ impl<'a, S: AsyncRead + AsyncWrite + Send + Unpin> Session<'a, S> {
         match event {
             Event::HandshakeDone => (self.step, self.step_since) = (Step::Publish, Instant::now()),
             Event::Connected => {}
-            Event::Publishing => self.go_on_air(),
+            Event::Publishing => self.is_on_air = true,
+            Event::ReconnectRequested(request) => self.reconnect_request = Some(request),
             Event::Refused(refusal) => return Err(Error::Refused { refusal, was_on_air: self.is_on_air }),
             Event::Closed => return Err(Error::Closed),
         }
         Ok(())
-    }
-
-    fn go_on_air(&mut self) {
-        self.is_on_air = true;
-        self.shared.begin_session();
-        tracing::info!(output = %self.shared.id, "output is on air");
-        self.shared.enter(State::Publishing);
     }
 
     fn handle_written(&mut self, written: io::Result<Written>) {
@@ -238,6 +312,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Send + Unpin> Session<'a, S> {
             Ok(Written::Bytes(len)) => {
                 self.progress_at = Instant::now();
                 self.shared.note_progress(self.progress_at, len);
+                self.handle_progress();
             }
             Ok(Written::Flushed) => self.progress_at = Instant::now(),
             Err(error) => self.write_error = Some(error),
@@ -246,10 +321,26 @@ impl<'a, S: AsyncRead + AsyncWrite + Send + Unpin> Session<'a, S> {
 
     /// When patience ends; never while there is nothing to wait for.
     fn deadline(&self) -> Option<Instant> {
-        if !self.is_on_air {
-            return Some(self.step_since + STEP_TIMEOUT);
+        let patience = if self.is_stalled { WATCHDOG } else { STALLED_AFTER };
+        self.is_writing().then(|| self.progress_at + patience)
+    }
+
+    /// The socket has taken nothing for long: first it is shown, then the session is over.
+    fn handle_standstill(&mut self) -> Result<(), Error> {
+        if self.is_stalled {
+            return Err(self.overdue());
         }
-        self.is_writing().then(|| self.progress_at + WATCHDOG)
+        self.is_stalled = true;
+        tracing::warn!(output = %self.shared.id, state = State::Stalled.as_str(), "server takes nothing");
+        self.shared.enter(State::Stalled);
+        Ok(())
+    }
+
+    fn handle_progress(&mut self) {
+        if std::mem::take(&mut self.is_stalled) {
+            tracing::info!(output = %self.shared.id, state = State::Publishing.as_str(), "server takes media again");
+            self.shared.enter(State::Publishing);
+        }
     }
 
     fn overdue(&mut self) -> Error {
@@ -266,8 +357,11 @@ impl<'a, S: AsyncRead + AsyncWrite + Send + Unpin> Session<'a, S> {
         if !matches!(self.publisher.phase(), Phase::AwaitingPublish | Phase::Publishing) {
             return Ok(());
         }
-        self.shared.seal();
         self.drain().await?;
+        if let Some(four_cc) = self.headers.as_ref().and_then(|headers| flv::four_cc(&headers.video)) {
+            let at_ms = wire_ms(self.timeline.newest_ms);
+            self.publisher.send_video(at_ms, &[], flv::enhanced_sequence_end(four_cc))?;
+        }
         self.publisher.close();
         self.drain().await?;
         let lost = |source| Error::Lost { source };

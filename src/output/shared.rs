@@ -5,6 +5,7 @@
 //! longest step is the drop of a group of pictures, some hundred entries.
 
 use std::{
+    collections::BTreeMap,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -19,7 +20,8 @@ use super::{
     Error,
     packet::{Headers, Packet},
     queue::{Entry, Limits, Queue},
-    stats::{LastError, Meter, State, Stats},
+    stats::{Effort, Flow, LastError, Meter, State, Stats},
+    transport::Probe,
 };
 use crate::base::id::Id;
 
@@ -37,6 +39,7 @@ pub(super) struct Shared {
 struct Board {
     queue: Queue,
     meter: Meter,
+    effort: Effort,
     bytes: u64,
     frames: u64,
     /// Media sent by the sessions before this one.
@@ -46,7 +49,11 @@ struct Board {
     attempts: u64,
     /// Sessions that went on air.
     sessions: u64,
+    failures: BTreeMap<&'static str, u64>,
+    is_on_backup: bool,
     retry_at: Option<Instant>,
+    /// The socket of the session on air.
+    probe: Option<Probe>,
     on_air_since: Option<Instant>,
     progress_at: Option<Instant>,
     last_error: Option<LastError>,
@@ -57,13 +64,17 @@ impl Shared {
         let board = Board {
             queue: Queue::new(limits, headers),
             meter: Meter::default(),
+            effort: Effort::default(),
             bytes: 0,
             frames: 0,
             past_ms: 0,
             session_ms: 0,
             attempts: 0,
             sessions: 0,
+            failures: BTreeMap::new(),
+            is_on_backup: false,
             retry_at: None,
+            probe: None,
             on_air_since: None,
             progress_at: None,
             last_error: None,
@@ -94,18 +105,30 @@ impl Shared {
         self.state.send_replace(state);
     }
 
-    pub(super) fn begin_attempt(&self) {
+    pub(super) fn begin_attempt(&self, is_on_backup: bool) {
         let mut board = self.board();
         board.attempts += 1;
+        board.is_on_backup = is_on_backup;
         board.retry_at = None;
     }
 
-    /// The server takes media from now on.
-    pub(super) fn begin_session(&self) {
+    /// The server takes media from now on, beginning with the next IDR.
+    pub(super) fn begin_session(&self, probe: Probe) {
         let mut board = self.board();
         board.sessions += 1;
         board.on_air_since = Some(Instant::now());
         board.queue.open();
+        board.follow(probe);
+    }
+
+    /// Another server takes the media from now on, beginning with the IDR that is next.
+    pub(super) fn continue_session(&self, probe: Probe) {
+        self.board().follow(probe);
+    }
+
+    /// Whether the next picture is an IDR.
+    pub(super) fn is_key_next(&self) -> bool {
+        self.board().queue.is_key_next()
     }
 
     /// The headers of the next packet.
@@ -135,6 +158,14 @@ impl Shared {
         board.bytes += bytes as u64;
         board.progress_at = Some(now);
         board.meter.record(ms(now - self.born), bytes as u64);
+        board.effort.record(bytes as u64);
+    }
+
+    /// Whether bytes wait for the network from now on.
+    pub(super) fn note_waiting(&self, is_waiting: bool) {
+        let now = self.born.elapsed();
+        let effort = &mut self.board().effort;
+        if is_waiting { effort.begin(now) } else { effort.end(now) }
     }
 
     /// The attempt is over, however far it came; returns how long it was on air.
@@ -142,13 +173,14 @@ impl Shared {
         let mut board = self.board();
         board.queue.close();
         board.retry_at = None;
-        board.past_ms += board.session_ms;
-        board.session_ms = 0;
+        board.end_part();
+        board.effort.end(self.born.elapsed());
         board.on_air_since.take().map_or(Duration::ZERO, |since| since.elapsed())
     }
 
     pub(super) fn note_failure(&self, error: &Error, retry_at: Instant) {
         let mut board = self.board();
+        *board.failures.entry(error.class()).or_default() += 1;
         board.last_error = Some(LastError { class: error.class(), message: error.to_string() });
         board.retry_at = Some(retry_at);
     }
@@ -163,6 +195,8 @@ impl Shared {
         let state = self.state.borrow().clone();
         let now = Instant::now();
         let board = self.board();
+        let is_lost = matches!(state, State::BackingOff { .. } | State::Refused { .. });
+        let is_ended = matches!(state, State::Stopped);
         Stats {
             id: self.id.clone(),
             state,
@@ -172,14 +206,45 @@ impl Shared {
             output_skipped_frames: board.queue.dropped_frames(),
             output_skipped_audio_frames: board.queue.dropped_audio_frames(),
             output_duration_ms: board.past_ms + board.session_ms,
+            output_congestion: board.queue.congestion(),
+            output_reconnecting: is_lost || board.attempts > 1 && !board.is_on_air() && !is_ended,
             bitrate_kbps: board.meter.kbps(ms(now - self.born)),
             queue_ms: board.queue.span_ms(),
             queue_bytes: board.queue.bytes(),
             attempts: board.attempts,
             reconnects: board.sessions.saturating_sub(1),
+            is_on_backup: board.is_on_backup,
+            failures: board.failures.clone(),
             last_error: board.last_error.clone(),
             seconds_since_progress: board.progress_at.map(|at| (now - at).as_secs_f64()),
+            round_trip_ms: board.probe.as_ref().and_then(Probe::round_trip).map(|time| time.as_secs_f64() * 1000.0),
         }
+    }
+
+    pub(super) fn flow(&self) -> Flow {
+        let board = self.board();
+        let (busy, busy_bytes) = board.effort.read(self.born.elapsed());
+        let session = board.is_on_air().then_some(board.sessions);
+        Flow { session, queue_ms: board.queue.span_ms(), busy, busy_bytes }
+    }
+}
+
+impl Board {
+    fn is_on_air(&self) -> bool {
+        self.on_air_since.is_some()
+    }
+
+    /// From now on it is the connection of `probe` that is on air.
+    fn follow(&mut self, probe: Probe) {
+        self.end_part();
+        self.probe = Some(probe);
+    }
+
+    /// What was sent over one connection is history.
+    fn end_part(&mut self) {
+        self.past_ms += self.session_ms;
+        self.session_ms = 0;
+        self.probe = None;
     }
 }
 

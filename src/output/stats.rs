@@ -1,11 +1,16 @@
-//! What an output shows of itself: its state, its counters, its last error. Data, and one small meter.
+//! What an output shows of itself: its state, its counters, its last error. Data, and two small meters.
 //!
 //! ```text
-//! Idle ─► Resolving ─► Connecting ─► Handshaking ─► Publishing ─► Stopped      (Stopped from anywhere)
-//!             ▲            │              │              │
-//!             │            ▼              ▼              ▼
+//! Idle ─► Resolving ─► Connecting ─► Handshaking ─► Publishing ◄─► Stalled     (Stopped from anywhere)
+//!             ▲            │              │              │            │
+//!             │            ▼              ▼              ▼            ▼
 //!             └──── BackingOff, or Refused where trying again soon would change nothing
 //! ```
+//!
+//! Counters have the names of OBS Studio's WebSocket (`outputBytes`, `outputCongestion`, ...), so that dashboards port
+//! over.
+
+use std::{collections::BTreeMap, time::Duration};
 
 use serde::Serialize;
 
@@ -25,6 +30,8 @@ pub enum State {
     Handshaking,
     /// On air: the server takes media.
     Publishing,
+    /// On air, but the server takes no bytes although some wait for it; it goes on or is given up soon.
+    Stalled,
     /// The last attempt failed; another follows at [`Stats::retry_in_ms`].
     BackingOff {
         /// Failures in a row, from 1.
@@ -37,6 +44,41 @@ pub enum State {
     },
     /// Ended by us, for good.
     Stopped,
+}
+
+impl State {
+    /// Every name that [`Self::as_str`] gives, for metrics.
+    pub const NAMES: [&str; 9] = [
+        "idle",
+        "resolving",
+        "connecting",
+        "handshaking",
+        "publishing",
+        "stalled",
+        "backing_off",
+        "refused",
+        "stopped",
+    ];
+
+    /// Name for metrics and logs.
+    pub fn as_str(&self) -> &'static str {
+        Self::NAMES[match self {
+            Self::Idle => 0,
+            Self::Resolving => 1,
+            Self::Connecting => 2,
+            Self::Handshaking => 3,
+            Self::Publishing => 4,
+            Self::Stalled => 5,
+            Self::BackingOff { .. } => 6,
+            Self::Refused { .. } => 7,
+            Self::Stopped => 8,
+        }]
+    }
+
+    /// Whether the server has us on air.
+    pub fn is_on_air(&self) -> bool {
+        matches!(self, Self::Publishing | Self::Stalled)
+    }
 }
 
 /// Why the last attempt that failed did.
@@ -68,7 +110,12 @@ pub struct Stats {
     /// AAC frames lost because the network stood still for long.
     pub output_skipped_audio_frames: u64,
     /// Length of the media sent, in ms.
+    #[serde(rename = "outputDuration")]
     pub output_duration_ms: u64,
+    /// How near it is to losing pictures to a slow network: 0 to 1, and 1 while it loses them.
+    pub output_congestion: f64,
+    /// Whether it is off air and tries to get back, or on for the first time after a failure.
+    pub output_reconnecting: bool,
     /// Sent over the last four whole seconds, in kb/s.
     pub bitrate_kbps: u64,
     /// Length of the media waiting, in ms.
@@ -79,10 +126,30 @@ pub struct Stats {
     pub attempts: u64,
     /// Times it went on air again.
     pub reconnects: u64,
+    /// Whether it publishes, or tries to, to the address that stands in for the first.
+    #[serde(rename = "onBackup")]
+    pub is_on_backup: bool,
+    /// Attempts that failed, by [`Error::class`](super::Error::class).
+    pub failures: BTreeMap<&'static str, u64>,
     /// Why the last attempt that failed did; kept when the next one succeeds.
     pub last_error: Option<LastError>,
     /// Seconds since the network took bytes last; null before it ever did.
     pub seconds_since_progress: Option<f64>,
+    /// The kernel's smoothed round-trip time to the server, in ms; only while on air over TCP.
+    pub round_trip_ms: Option<f64>,
+}
+
+/// How well an output gets rid of its packets, for whoever decides how many there are. Cheap to ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Flow {
+    /// Which session on air this is, from 1; `None` while off air.
+    pub session: Option<u64>,
+    /// Length of the media waiting, in ms.
+    pub queue_ms: u64,
+    /// Time for which the network could not take at once what there was.
+    pub busy: Duration,
+    /// Bytes that it took in that time.
+    pub busy_bytes: u64,
 }
 
 const SLOT_MS: u64 = 1000;
@@ -115,9 +182,90 @@ impl Meter {
     }
 }
 
+/// A stretch in which bytes wait for the network this short says nothing of it: a buffer took them.
+const BUSY_MIN: Duration = Duration::from_millis(2);
+
+/// What the network takes while it is the network that is waited for: the only time in which its rate is seen. Sums that
+/// grow, so that two readings give the rate between them.
+#[derive(Debug, Default)]
+pub(super) struct Effort {
+    /// Since when bytes wait, and how many the network took since then.
+    stretch: Option<(Duration, u64)>,
+    busy: Duration,
+    bytes: u64,
+}
+
+impl Effort {
+    /// Bytes wait for the network from `now` on, if they did not already.
+    pub(super) fn begin(&mut self, now: Duration) {
+        self.stretch.get_or_insert((now, 0));
+    }
+
+    /// The network took `bytes`.
+    pub(super) fn record(&mut self, bytes: u64) {
+        if let Some((_, taken)) = &mut self.stretch {
+            *taken += bytes;
+        }
+    }
+
+    /// Nothing waits any more.
+    pub(super) fn end(&mut self, now: Duration) {
+        (self.busy, self.bytes) = self.read(now);
+        self.stretch = None;
+    }
+
+    /// Time that was waited, and bytes taken in it.
+    pub(super) fn read(&self, now: Duration) -> (Duration, u64) {
+        let stretch = self.stretch.map(|(since, bytes)| (now.saturating_sub(since), bytes));
+        let (time, bytes) = stretch.filter(|(time, _)| *time >= BUSY_MIN).unwrap_or_default();
+        (self.busy + time, self.bytes + bytes)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_waits_counts_as_effort() {
+        let ms = Duration::from_millis;
+        let mut effort = Effort::default();
+        effort.record(1000);
+        effort.begin(ms(10));
+        effort.record(1000);
+        assert_eq!(effort.read(ms(11)), (ms(0), 0), "too short to tell");
+        effort.end(ms(11));
+        effort.begin(ms(20));
+        effort.record(500);
+        effort.begin(ms(30));
+        effort.record(700);
+        assert_eq!(effort.read(ms(60)), (ms(40), 1200), "one stretch");
+        effort.end(ms(70));
+        effort.record(9000);
+        assert_eq!(effort.read(ms(99)), (ms(50), 1200));
+    }
+
+    #[test]
+    fn every_state_has_its_name() {
+        let (attempt, code) = (1, String::new());
+        let states = [
+            State::Idle,
+            State::Resolving,
+            State::Connecting,
+            State::Handshaking,
+            State::Publishing,
+            State::Stalled,
+            State::BackingOff { attempt },
+            State::Refused { code },
+            State::Stopped,
+        ];
+        assert_eq!(states.each_ref().map(State::as_str), State::NAMES);
+        let shown = states.each_ref().map(|state| serde_json::to_value(state).unwrap()["state"].clone());
+        assert_eq!(
+            shown.map(|name| name.as_str().unwrap().to_lowercase()),
+            State::NAMES.map(|name| name.replace('_', ""))
+        );
+    }
 
     #[test]
     fn the_rate_is_that_of_the_last_four_whole_seconds() {

@@ -44,12 +44,15 @@ const PATIENCE: Duration = Duration::from_secs(600);
 #[derive(Debug)]
 struct Net {
     answers: mpsc::Sender<io::Result<DuplexStream>>,
+    /// Hosts whose addresses were asked for.
+    asked: Arc<Mutex<Vec<String>>>,
 }
 
 /// The driver's side of it.
 #[derive(Debug)]
 struct Wire {
     answers: mpsc::Receiver<io::Result<DuplexStream>>,
+    asked: Arc<Mutex<Vec<String>>>,
     resolver: Resolver,
 }
 
@@ -60,10 +63,17 @@ enum Resolver {
     Hangs,
 }
 
+impl transport::Connection for DuplexStream {
+    fn probe(&self) -> transport::Probe {
+        transport::Probe::default()
+    }
+}
+
 impl Transport for Wire {
     type Stream = DuplexStream;
 
-    async fn resolve(&mut self, _host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    async fn resolve(&mut self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        self.asked.lock().unwrap().push(host.to_owned());
         match self.resolver {
             Resolver::Works => Ok(vec![SocketAddr::from(([192, 0, 2, 1], port))]),
             Resolver::Fails => Err(io::Error::other("no such host")),
@@ -86,7 +96,13 @@ impl Transport for Wire {
 impl Net {
     fn new(resolver: Resolver) -> (Self, Wire) {
         let (sender, receiver) = mpsc::channel(8);
-        (Self { answers: sender }, Wire { answers: receiver, resolver })
+        let asked = Arc::<Mutex<_>>::default();
+        (Self { answers: sender, asked: Arc::clone(&asked) }, Wire { answers: receiver, asked, resolver })
+    }
+
+    /// The hosts that were asked for since the last call.
+    fn asked(&self) -> Vec<String> {
+        std::mem::take(&mut self.asked.lock().unwrap())
     }
 
     /// Lets the next attempt connect.
@@ -550,7 +566,194 @@ async fn it_never_gives_up_and_never_waits_longer_than_half_a_minute() {
     assert_eq!(stats.last_error.unwrap().message, "host server.example cannot be resolved: no such host");
 }
 
+// Servers that send us elsewhere, and servers that stand in.
+
+/// Asks a client to connect anew.
+async fn ask_to_reconnect(peer: &mut Peer, tc_url: Option<&str>) {
+    let properties =
+        [("level", "status"), ("code", "NetConnection.Connect.ReconnectRequest"), ("description", "maintenance")];
+    let properties = properties.into_iter().chain(tc_url.map(|tc_url| ("tcUrl", tc_url)));
+    let info = Value::Object(properties.map(|(name, text)| (name.to_owned(), text.into())).collect());
+    peer.say(&Message::command(&["onStatus".into(), 0.0.into(), Value::Null, info])).await;
+    settle().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_asks_for_it_is_left_at_an_idr_and_nothing_is_lost() {
+    let (net, output) = output(Resolver::Works);
+    let mut old = net.accept().await;
+    old.expect_headers(0, &headers("h")).await;
+    output.push_all([key(1000), inter(1040)].into_iter());
+    ask_to_reconnect(&mut old, Some("rtmp://other.example/app")).await;
+    assert_eq!(net.asked(), ["server.example", "other.example"]);
+    output.push(&inter(1080)); // while the other is not there yet
+    let mut new = net.accept().await;
+    output.push_all([inter(1120), sound(1130), key(1160), inter(1200)].into_iter());
+    old.expect_packet('v', 0, &key(1000)).await;
+    for (n, packet) in [inter(1040), inter(1080), inter(1120)].iter().enumerate() {
+        old.expect_packet('v', 40 * (n as u32 + 1), packet).await;
+    }
+    old.expect_packet('a', 130, &sound(1130)).await;
+    old.expect("deleteStream").await;
+    new.expect_headers(0, &headers("h")).await;
+    new.expect_packet('v', 0, &key(1160)).await;
+    new.expect_packet('v', 40, &inter(1200)).await;
+    let stats = output.stats();
+    assert_eq!((stats.state, stats.attempts, stats.reconnects), (State::Publishing, 1, 0));
+    assert_eq!((stats.output_total_frames, stats.output_duration_ms, stats.output_skipped_frames), (6, 170, 0));
+    drop(new);
+    output.reach_backing_off().await;
+    net.accept().await;
+    assert_eq!(net.asked(), ["server.example"], "after a failure the configured address holds again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_asks_and_does_not_wait_is_followed_too() {
+    let (net, output) = output(Resolver::Works);
+    let mut old = net.accept().await;
+    ask_to_reconnect(&mut old, None).await;
+    drop(old);
+    settle().await;
+    assert_eq!((output.stats().state, output.stats().attempts), (State::Connecting, 1));
+    let mut new = net.accept().await;
+    assert_eq!(net.asked(), ["server.example", "server.example"]);
+    output.push_all([inter(960), key(1000)].into_iter());
+    new.expect_headers(0, &headers("h")).await;
+    new.expect_packet('v', 0, &key(1000)).await;
+    assert_eq!((output.stats().state, output.stats().attempts), (State::Publishing, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_to_go_where_nobody_is_or_nobody_should_is_not_followed() {
+    let (net, output) = output(Resolver::Works);
+    let mut peer = net.accept().await;
+    for tc_url in ["http://other.example/app", "rtmp://other.example", "rtmp://user:word@other.example/app"] {
+        ask_to_reconnect(&mut peer, Some(tc_url)).await;
+    }
+    output.push(&key(1000));
+    peer.expect_headers(0, &headers("h")).await;
+    peer.expect_packet('v', 0, &key(1000)).await;
+    assert_eq!(net.asked(), ["server.example"]);
+
+    let (net, output) = self::output(Resolver::Works);
+    let mut peer = net.accept().await;
+    ask_to_reconnect(&mut peer, Some("/other")).await;
+    net.answers.send(Err(io::ErrorKind::ConnectionRefused.into())).await.unwrap();
+    settle().await;
+    output.push(&key(1000));
+    peer.expect_headers(0, &headers("h")).await;
+    peer.expect_packet('v', 0, &key(1000)).await;
+    assert_eq!((output.stats().state, output.stats().attempts), (State::Publishing, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn servers_cannot_send_us_in_circles_for_ever() {
+    let (net, output) = output(Resolver::Works);
+    let mut peer = net.accept().await;
+    for n in 0..8 {
+        ask_to_reconnect(&mut peer, None).await;
+        let next = net.accept().await;
+        output.push(&key(1000 * n));
+        settle().await;
+        peer = next;
+    }
+    net.asked();
+    ask_to_reconnect(&mut peer, None).await;
+    assert_eq!((net.asked().len(), output.stats().state), (0, State::Publishing));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backup_stands_in_after_three_failures_and_is_left_after_a_success() {
+    let backup = Endpoint::with_key_apart("rtmp://backup.example/live", &Secret::new("other_key")).unwrap();
+    let (net, wire) = Net::new(Resolver::Works);
+    let output = Output::spawn_over(wire, &Handle::current(), spec(endpoint()).with_backup(backup), headers("h"));
+    for attempt in 1..=3 {
+        net.answers.send(Err(io::ErrorKind::ConnectionRefused.into())).await.unwrap();
+        output.reach(|state| *state == State::BackingOff { attempt }).await;
+    }
+    assert_eq!((net.asked(), output.stats().is_on_backup), (vec!["server.example".into(); 3], false));
+    let mut peer = net.connect().await;
+    peer.greet().await;
+    peer.answer("connect", "_result", &[Value::Null, Value::Null]).await;
+    peer.answer("createStream", "_result", &[Value::Null, f64::from(STREAM_ID).into()]).await;
+    assert_eq!(peer.expect("publish").await.1[1], "other_key".into());
+    peer.status("status", "NetStream.Publish.Start", "").await;
+    output.reach(|state| *state == State::Publishing).await;
+    assert_eq!((net.asked(), output.stats().is_on_backup), (vec!["backup.example".into()], true));
+    tokio::time::advance(Duration::from_secs(60)).await;
+    drop(peer);
+    output.reach_backing_off().await;
+    net.accept().await;
+    assert_eq!((net.asked(), output.stats().is_on_backup), (vec!["server.example".into()], false));
+    assert_eq!(output.stats().failures, [("connect", 3), ("closed", 1)].into_iter().collect());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_sends_to_the_backup_at_once_and_two_are_waited_for() {
+    let backup = Endpoint::with_key_apart("rtmp://backup.example/live", &Secret::new("other_key")).unwrap();
+    let (net, wire) = Net::new(Resolver::Works);
+    let output = Output::spawn_over(wire, &Handle::current(), spec(endpoint()).with_backup(backup), headers("h"));
+    for (host, waits_30_s) in [("server.example", false), ("backup.example", true), ("server.example", false)] {
+        refuse(&net, "go away").await;
+        output.reach(|state| matches!(state, State::Refused { .. })).await;
+        assert_eq!((net.asked(), output.stats().retry_in_ms == Some(30_000)), (vec![host.into()], waits_30_s));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_codec_by_four_cc_goes_only_to_a_server_that_takes_it() {
+    let hevc = Arc::new(Headers {
+        video: crate::flv::enhanced_sequence_start(crate::rtmp::FourCc::Hvc1, &[1]),
+        ..(*headers("h")).clone()
+    });
+    let (net, wire) = Net::new(Resolver::Works);
+    let output = Output::spawn_over(wire, &Handle::current(), spec(endpoint()), hevc);
+    let mut peer = net.connect().await;
+    peer.greet().await;
+    peer.answer("connect", "_result", &[Value::Null, Value::Null]).await;
+    output.reach(|state| *state == State::Refused { code: "CodecNotTaken".into() }).await;
+    assert_eq!(class(&output.stats()), "refused_codec");
+
+    let mut peer = net.connect().await;
+    peer.greet().await;
+    let takes = Value::Object(vec![("hvc1".into(), 4.0.into())]);
+    let properties = Value::Object(vec![("videoFourCcInfoMap".into(), takes)]);
+    peer.answer("connect", "_result", &[properties, Value::Null]).await;
+    peer.answer("createStream", "_result", &[Value::Null, f64::from(STREAM_ID).into()]).await;
+    peer.expect("publish").await;
+    peer.status("status", "NetStream.Publish.Start", "").await;
+    output.reach(|state| *state == State::Publishing).await;
+    let end = tokio::spawn(output.stop());
+    assert_eq!(peer.media().await.0, 'd');
+    assert_eq!(peer.media().await, ('v', 0, Bytes::from_static(b"\x90hvc1\x01")));
+    assert_eq!(peer.media().await.0, 'a');
+    assert_eq!(peer.media().await, ('v', 0, Bytes::from_static(b"\x92hvc1")));
+    peer.expect("deleteStream").await;
+    drop(peer);
+    end.await.unwrap();
+}
+
 // Servers that are too slow.
+
+#[tokio::test(start_paused = true)]
+async fn a_standstill_is_shown_before_it_ends_the_session_and_may_pass() {
+    let (net, output) = output(Resolver::Works);
+    let mut peer = net.accept().await;
+    output.push_all(seconds(0, 4));
+    settle().await;
+    let start = Instant::now();
+    output.reach(|state| *state == State::Stalled).await;
+    assert_eq!(start.elapsed().as_secs(), 1, "2 s, and the millisecond it took to settle");
+    let stats = output.stats();
+    assert!(stats.output_congestion > 0.3 && !stats.output_reconnecting, "{stats:?}");
+    peer.expect_headers(0, &headers("h")).await;
+    peer.expect_packet('v', 0, &key(0)).await;
+    settle().await;
+    assert_eq!(output.stats().state, State::Publishing);
+    output.reach(|state| *state == State::Stalled).await;
+    output.reach_backing_off().await;
+    assert!(output.stats().output_reconnecting);
+}
 
 #[tokio::test(start_paused = true)]
 async fn a_server_that_stops_reading_costs_pictures_then_the_session_but_never_memory() {
@@ -775,7 +978,9 @@ async fn stats_as_json() {
         serde_json::json!({
             "id": "twitch", "state": "backingOff", "attempt": 1, "retryInMs": 0,
             "outputBytes": 0, "outputTotalFrames": 0, "outputSkippedFrames": 0, "outputSkippedAudioFrames": 0,
-            "outputDurationMs": 0, "bitrateKbps": 0, "queueMs": 0, "queueBytes": 0, "attempts": 1, "reconnects": 0,
+            "outputDuration": 0, "bitrateKbps": 0, "queueMs": 0, "queueBytes": 0, "attempts": 1, "reconnects": 0,
+            "outputCongestion": 0.0, "outputReconnecting": true, "onBackup": false, "failures": { "resolve": 1 },
+            "roundTripMs": null,
             "lastError": { "class": "resolve", "message": "host server.example cannot be resolved: no such host" },
             "secondsSinceProgress": null,
         })

@@ -4,7 +4,12 @@
 //! 8305): addresses are tried one after the other, each with its share of the time, so that one that swallows packets
 //! does not hide the others.
 
-use std::{io, net::SocketAddr};
+use std::{
+    io,
+    net::SocketAddr,
+    os::fd::{AsFd, OwnedFd},
+    time::Duration,
+};
 
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -16,11 +21,36 @@ use tokio_rustls::client::TlsStream;
 use tokio_util::either::Either;
 
 use super::{driver::STEP_TIMEOUT, tls::Tls};
+use crate::ffi::tcp;
+
+/// After so long without an acknowledgement the kernel gives a connection up: later than the watchdog, which sees more,
+/// and for a good-bye that nobody waits for any more.
+const USER_TIMEOUT: Duration = Duration::from_secs(15);
+/// Bytes that the kernel may hold without having sent them. What is more waits in the output's queue, where it can be
+/// dropped, and where adaptive bitrate sees it.
+const UNSENT_MAX: usize = 64 << 10;
+
+/// Both directions of one connection.
+pub(super) trait Connection: AsyncRead + AsyncWrite + Send + Unpin + 'static {
+    /// A view of its socket.
+    fn probe(&self) -> Probe;
+}
+
+/// Looks at a socket that somebody else sends through. Holds it open.
+#[derive(Debug, Default)]
+pub(super) struct Probe(Option<OwnedFd>);
+
+impl Probe {
+    /// The kernel's smoothed round-trip time, where there is a kernel in between.
+    pub(super) fn round_trip(&self) -> Option<Duration> {
+        tcp::round_trip(self.0.as_ref()?.as_fd()).ok()
+    }
+}
 
 /// What the driver needs of the network.
 pub(super) trait Transport: Send + 'static {
     /// Both directions of one connection.
-    type Stream: AsyncRead + AsyncWrite + Send + Unpin;
+    type Stream: Connection;
 
     /// The addresses of a host.
     fn resolve(&mut self, host: &str, port: u16) -> impl Future<Output = io::Result<Vec<SocketAddr>>> + Send;
@@ -30,6 +60,17 @@ pub(super) trait Transport: Send + 'static {
 
     /// The same connection, encrypted, with `host` proven to be at its other end.
     fn secure(&mut self, host: &str, stream: Self::Stream) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+}
+
+impl Connection for Either<TcpStream, Box<TlsStream<TcpStream>>> {
+    fn probe(&self) -> Probe {
+        let socket = match self {
+            Self::Left(plain) => plain,
+            Self::Right(secured) => secured.get_ref().0,
+        };
+        // Without a descriptor to spare there is no round-trip time, and nothing worse.
+        Probe(socket.as_fd().try_clone_to_owned().ok())
+    }
 }
 
 /// TCP without Nagle's delay, for writes are batched already; with TLS upon it where that is asked for.
@@ -53,6 +94,8 @@ impl Transport for Tcp {
             match timeout(share, TcpStream::connect(address)).await {
                 Ok(Ok(stream)) => {
                     stream.set_nodelay(true)?;
+                    tcp::set_user_timeout(stream.as_fd(), USER_TIMEOUT)?;
+                    tcp::set_unsent_max(stream.as_fd(), UNSENT_MAX)?;
                     return Ok(Either::Left(stream));
                 }
                 Ok(Err(error)) => last_error = error,
@@ -83,7 +126,9 @@ mod tests {
             closed.local_addr().unwrap()
         };
         let mut tcp = Tcp { tls: Tls::open(&[]).unwrap() };
-        let Either::Left(stream) = tcp.open(&[bad, good]).await.unwrap() else { unreachable!("nothing is encrypted") };
+        let opened = tcp.open(&[bad, good]).await.unwrap();
+        assert!(opened.probe().round_trip().is_some_and(|time| !time.is_zero()));
+        let Either::Left(stream) = opened else { unreachable!("nothing is encrypted") };
         assert_eq!(stream.peer_addr().unwrap(), good);
         assert!(stream.nodelay().unwrap());
         assert_eq!(tcp.open(&[bad]).await.unwrap_err().kind(), io::ErrorKind::ConnectionRefused);

@@ -20,14 +20,18 @@
 //! [`Publisher::output_len`] before it sends more. What the server may make this machine hold is limited.
 //!
 //! The order of messages, chunk streams and properties is that of OBS Studio, so that a server sees what it was tested
-//! with. Spec: RTMP 1.0 sections 5.4, 7.2.1 and 7.2.2.6. Left out: enhanced RTMP's capabilities and reconnect requests;
-//! authentication takes several connections, so it is the driver's, by [`auth`](super::auth).
+//! with, plus `capsEx`, which says that we follow reconnect requests; servers that do not know it pass over it. Only a codec
+//! that has no number of old is announced by its FourCC, and only to a server that says that it takes it is it sent.
+//!
+//! Specs: RTMP 1.0 sections 5.4, 7.2.1 and 7.2.2.6; *Enhanced RTMP v2*, `connect` and *Reconnect Request*. Left out:
+//! authentication and reconnecting take several connections, so they are the driver's ([`auth`](super::auth)).
 
 use std::{collections::VecDeque, fmt};
 
 use bytes::Bytes;
 
 use super::{
+    FourCc,
     amf0::{self, Value},
     chunk::{self, Limits, PayloadTooLong, Reader, Writer},
     handshake::{self, Handshake, Progress, RANDOM_LEN},
@@ -40,6 +44,12 @@ use crate::base::secret::Secret;
 pub const CHUNK_SIZE_DEFAULT: usize = 4096;
 /// `flashVer` that ingests know as an encoder; OBS's.
 pub const FLASH_VER_DEFAULT: &str = "FMLE/3.0 (compatible; FMSc/1.0)";
+/// What `capsEx` says: we follow reconnect requests.
+const CAPS_EX_RECONNECT: f64 = 1.0;
+/// In `videoFourCcInfoMap`: can decode, encode, forward.
+const FOUR_CC_CAN_DECODE: u32 = 1;
+const FOUR_CC_CAN_ENCODE: u32 = 2;
+const FOUR_CC_CAN_FORWARD: u32 = 4;
 /// Bytes a server lets us receive before it wants to hear of it, until it says otherwise; librtmp's.
 const ACK_WINDOW_INITIAL: u32 = 2_500_000;
 /// Lowest window that is obeyed: a smaller one would have us answer nearly every message.
@@ -75,6 +85,8 @@ pub struct Config {
     pub flash_ver: String,
     /// Stream name of `publish`.
     pub stream_key: Secret,
+    /// The codec of the pictures where it goes by FourCC.
+    pub four_cc: Option<FourCc>,
     /// Size of our chunks, 128 to 16,777,215 bytes.
     pub chunk_size: usize,
 }
@@ -88,12 +100,18 @@ impl Config {
             swf_url: endpoint.tc_url.clone(),
             flash_ver: FLASH_VER_DEFAULT.to_owned(),
             stream_key: endpoint.stream_key.clone(),
+            four_cc: None,
             chunk_size: CHUNK_SIZE_DEFAULT,
         }
     }
 }
 
 impl Config {
+    /// The same, with pictures in a codec that goes by FourCC.
+    pub fn with_four_cc(self, four_cc: Option<FourCc>) -> Self {
+        Self { four_cc, ..self }
+    }
+
     /// Appends a query to app and `tcUrl`, as authentication has it.
     pub fn with_query(mut self, query: &str) -> Self {
         for text in [&mut self.app, &mut self.tc_url, &mut self.swf_url] {
@@ -156,10 +174,22 @@ pub enum Event {
     Connected,
     /// The server takes media from now on.
     Publishing,
+    /// The server asks us to connect anew, and takes media until we do. What follows a first request is not told.
+    ReconnectRequested(ReconnectRequest),
     /// The server does not want us, or no more; the machine is closed.
     Refused(Refusal),
     /// The server said good-bye with a `close` command; the machine is closed.
     Closed,
+}
+
+/// Where a server wants us to go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReconnectRequest {
+    /// A `tcUrl`, whole or relative to ours; none: to the same. Unchecked, and perhaps with a token in it:
+    /// [`Endpoint::moved_to`].
+    pub tc_url: Option<Secret>,
+    /// The server's explanation, for people.
+    pub description: String,
 }
 
 /// Why a server does not want us. Stream keys in the server's words are masked.
@@ -191,6 +221,8 @@ pub enum RefusalClass {
     InvalidApp,
     /// The server wants a user name and password.
     AuthRequired,
+    /// It is we who refuse: the server does not say that it takes our codec.
+    Codec,
     /// Anything else.
     Other,
 }
@@ -203,6 +235,7 @@ impl RefusalClass {
             Self::Denied => "denied",
             Self::InvalidApp => "invalid_app",
             Self::AuthRequired => "auth_required",
+            Self::Codec => "codec",
             Self::Other => "other",
         }
     }
@@ -221,6 +254,11 @@ impl RefusalClass {
         }
     }
 }
+
+/// Status code of a reconnect request.
+const RECONNECT_REQUEST: &str = "NetConnection.Connect.ReconnectRequest";
+/// Our own code, for a server that does not say that it takes our codec.
+const CODEC_NOT_TAKEN: &str = "CodecNotTaken";
 
 /// Status codes that end a session in any phase, as OBS has them.
 const FATAL_CODES: [&str; 5] = [
@@ -307,6 +345,7 @@ pub struct Publisher {
     output_len: usize,
     /// Answers queued since the driver last took all output.
     answers: usize,
+    is_reconnect_requested: bool,
     /// At most one of each [`Event`].
     events: VecDeque<Event>,
 }
@@ -327,6 +366,7 @@ impl Publisher {
             output: VecDeque::new(),
             output_len: 0,
             answers: 0,
+            is_reconnect_requested: false,
             events: VecDeque::new(),
         };
         publisher.push_output(greeting);
@@ -446,7 +486,14 @@ impl Publisher {
             ("swfUrl", swf_url),
             ("tcUrl", tc_url),
         ];
-        let properties = properties.map(|(name, text)| (name.to_owned(), text.into())).to_vec();
+        let mut properties: amf0::Properties = properties.map(|(name, text)| (name.to_owned(), text.into())).to_vec();
+        if let Some(four_cc) = self.config.four_cc {
+            let name = four_cc.as_str();
+            let can = Value::Object(vec![(name.to_owned(), FOUR_CC_CAN_ENCODE.into())]);
+            properties.push(("fourCcList".into(), Value::StrictArray(vec![name.into()])));
+            properties.push(("videoFourCcInfoMap".into(), can));
+        }
+        properties.push(("capsEx".into(), CAPS_EX_RECONNECT.into()));
         self.command(&["connect".into(), transaction::CONNECT.into(), Value::Object(properties)]);
     }
 
@@ -514,7 +561,10 @@ impl Publisher {
 
     fn handle_result(&mut self, transaction: f64, arguments: &[Value]) -> Result<(), Error> {
         match self.state {
-            State::Connecting if transaction == transaction::CONNECT => self.create_stream(),
+            State::Connecting if transaction == transaction::CONNECT => match self.config.four_cc {
+                Some(four_cc) if !takes(arguments, four_cc) => self.refuse_codec(four_cc),
+                _ => self.create_stream(),
+            },
             State::CreatingStream if transaction == transaction::CREATE_STREAM => {
                 let id =
                     arguments.get(1).and_then(Value::as_number).filter(|id| (0.0..=f64::from(u32::MAX)).contains(id));
@@ -545,6 +595,7 @@ impl Publisher {
         let (code, level) = (text("code"), text("level"));
         match self.state {
             State::AwaitingPublish { stream_id } if code == "NetStream.Publish.Start" => self.publishing(stream_id),
+            State::Publishing { .. } if code == RECONNECT_REQUEST => self.request_reconnect(arguments),
             // On air only codes known to be fatal end the session: an unknown complaint is no reason to go off air.
             State::Publishing { .. } if !FATAL_CODES.contains(&code) => {}
             _ if FATAL_CODES.contains(&code) || level == "error" => self.refuse(arguments),
@@ -555,6 +606,23 @@ impl Publisher {
     fn publishing(&mut self, stream_id: u32) {
         self.state = State::Publishing { stream_id };
         self.events.push_back(Event::Publishing);
+    }
+
+    fn request_reconnect(&mut self, arguments: &[Value]) {
+        // One is followed; a server that asks on and on fills nothing.
+        if std::mem::replace(&mut self.is_reconnect_requested, true) {
+            return;
+        }
+        let tc_url = info(arguments, "tcUrl").map(Secret::new);
+        let description = self.masked(info(arguments, "description").unwrap_or_default());
+        self.events.push_back(Event::ReconnectRequested(ReconnectRequest { tc_url, description }));
+    }
+
+    fn refuse_codec(&mut self, four_cc: FourCc) {
+        let description = format!("it does not say that it takes {} by Enhanced RTMP", four_cc.as_str());
+        let refusal = Refusal { code: CODEC_NOT_TAKEN.into(), description, class: RefusalClass::Codec };
+        self.state = State::Closed;
+        self.events.push_back(Event::Refused(refusal));
     }
 
     fn refuse(&mut self, arguments: &[Value]) {
@@ -622,6 +690,23 @@ impl Publisher {
         self.output_len += piece.len();
         self.output.push_back(piece);
     }
+}
+
+/// Whether the answer to `connect` says that the server decodes or forwards pictures of that codec.
+fn takes(arguments: &[Value], four_cc: FourCc) -> bool {
+    let name = four_cc.as_str();
+    let find = |property: &str| arguments.iter().find_map(|argument| argument.get(property));
+    let is_in_map = find("videoFourCcInfoMap").is_some_and(|map| {
+        let flags = map.get(name).or_else(|| map.get("*")).and_then(Value::as_number).unwrap_or_default();
+        flags as u32 & (FOUR_CC_CAN_DECODE | FOUR_CC_CAN_FORWARD) != 0
+    });
+    let is_in_list = match find("fourCcList") {
+        Some(Value::StrictArray(names)) => {
+            names.iter().filter_map(Value::as_str).any(|known| [name, "*"].contains(&known))
+        }
+        _ => false,
+    };
+    is_in_map || is_in_list
 }
 
 /// A text of the information object of `_error` and `onStatus`, which follows a null command object.

@@ -85,6 +85,9 @@ pub enum Error {
     /// Nothing after the app, or an empty key.
     #[error("stream key is missing: use rtmp://host/app/key, or give the key apart")]
     NoKey,
+    /// A server on TLS sends us to one without.
+    #[error("address leads from rtmps:// to rtmp://")]
+    Downgrade,
     /// Space or control character, as when a line break was copied along.
     #[error("{part} has a space or control character at byte {offset}")]
     Character {
@@ -132,6 +135,26 @@ impl Endpoint {
         let key = stream_key.expose();
         check_text("stream key", key)?;
         parts.endpoint(app, key)
+    }
+
+    /// Where a server sends us that names `reference`: a whole address, `//host/app`, `/app`, or what takes the place of the
+    /// app's last part (RFC 3986 section 5.2). The key is the same; TLS is never left.
+    pub fn moved_to(&self, reference: &str) -> Result<Self, Error> {
+        let scheme = self.scheme.as_str();
+        let authority = self.authority();
+        let address = if reference.contains("://") {
+            reference.to_owned()
+        } else if reference.starts_with("//") {
+            format!("{scheme}:{reference}")
+        } else if reference.starts_with('/') {
+            format!("{scheme}://{authority}{reference}")
+        } else {
+            let path = without_query(&self.app);
+            let parent = path.rfind('/').map_or("", |slash| &path[..=slash]);
+            format!("{scheme}://{authority}/{parent}{reference}")
+        };
+        let moved = Self::with_key_apart(&address, &self.stream_key)?;
+        if self.scheme == Scheme::Rtmps && moved.scheme == Scheme::Rtmp { Err(Error::Downgrade) } else { Ok(moved) }
     }
 
     /// Host and port as one text, with brackets around an IPv6 address.
@@ -338,6 +361,38 @@ mod tests {
     }
 
     #[test]
+    fn a_server_sends_us_elsewhere() {
+        let at = apart("rtmp://h:1936/live/inst?token=1");
+        for (reference, address) in [
+            ("rtmp://other/app", "rtmp://other/app"),
+            ("rtmps://other:444/app/", "rtmps://other:444/app"),
+            ("//other/app", "rtmp://other/app"),
+            ("/app?x=1", "rtmp://h:1936/app?x=1"),
+            ("inst2", "rtmp://h:1936/live/inst2"),
+        ] {
+            let moved = at.moved_to(reference).unwrap();
+            assert_eq!((moved.tc_url.as_str(), &moved.stream_key), (address, &at.stream_key), "{reference}");
+        }
+        assert_eq!(apart("rtmp://[::1]/live").moved_to("app").unwrap().tc_url, "rtmp://[::1]/app");
+        let secure = apart("rtmps://h/live");
+        assert_eq!(secure.moved_to("//other/app").unwrap().tc_url, "rtmps://other/app");
+        for (reference, error) in [
+            ("rtmp://other/app", Error::Downgrade),
+            ("http://other/app", Error::Scheme),
+            ("file:///etc/passwd", Error::Scheme),
+            ("rtmps://u:p@other/app", Error::UserInfo),
+            ("rtmps://other", Error::NoApp),
+            ("", Error::NoApp),
+            ("//other:0/app", Error::Port),
+            ("/a\r\nb", Error::Character { part: "address", offset: 15 }),
+        ] {
+            assert_eq!(secure.moved_to(reference), Err(error), "{reference}");
+        }
+        let long = format!("/{}", "x".repeat(LEN_MAX));
+        assert!(matches!(secure.moved_to(&long), Err(Error::TooLong { .. })));
+    }
+
+    #[test]
     fn a_user_name_inside_a_key_is_no_user_name() {
         assert_eq!(inside("rtmp://h/live/a@b:c").stream_key.expose(), "a@b:c");
     }
@@ -368,6 +423,7 @@ mod tests {
         fn garbage_is_an_answer(text in "\\PC{0,40}") {
             let _ = Endpoint::with_key_inside(&text);
             let _ = Endpoint::with_key_inside(&format!("rtmp://{text}"));
+            let _ = apart("rtmp://h/live").moved_to(&text);
         }
     }
 }

@@ -1,17 +1,18 @@
 //! The text of `/metrics`: the pipeline's families, and those of the outputs and of shared memory, read when asked.
 //!
-//! Names follow `stream_manager_<what>_<unit>[_total]`; labels are the stream and the output, both bounded in number.
+//! Names follow `stream_manager_<what>_<unit>[_total]`; labels are the stream, the output, its state and the class of its
+//! failures, all bounded in number.
 
 use std::sync::Arc;
 
 use prometheus::{
-    IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+    GaugeVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
     core::{Collector, Desc},
     proto::MetricFamily,
 };
 
 use crate::{
-    output::State,
+    output::{State, Stats},
     state::{Live, Streams},
 };
 
@@ -91,51 +92,101 @@ struct Families {
     bytes: IntCounterVec,
     frames: IntCounterVec,
     skipped: IntCounterVec,
+    skipped_audio: IntCounterVec,
     attempts: IntCounterVec,
+    failures: IntCounterVec,
     reconnects: IntCounterVec,
     bitrate_bps: IntGaugeVec,
     queue_bytes: IntGaugeVec,
     queue_ms: IntGaugeVec,
+    congestion: GaugeVec,
+    since_progress: GaugeVec,
+    round_trip: GaugeVec,
     is_publishing: IntGaugeVec,
+    is_on_backup: IntGaugeVec,
+    state: IntGaugeVec,
 }
 
 impl Families {
     fn new() -> Result<Self, prometheus::Error> {
-        let labels = &["stream", "output"];
-        let name = |what: &str| format!("stream_manager_output_{what}");
-        let counter = |what: &str, help: &str| IntCounterVec::new(Opts::new(name(what), help), labels);
-        let gauge = |what: &str, help: &str| IntGaugeVec::new(Opts::new(name(what), help), labels);
+        const OUTPUT: &[&str] = &["stream", "output"];
+        let opts = |what: &str, help: &str| Opts::new(format!("stream_manager_output_{what}"), help);
+        let counter = |what: &str, help: &str| IntCounterVec::new(opts(what, help), OUTPUT);
+        let gauge = |what: &str, help: &str| IntGaugeVec::new(opts(what, help), OUTPUT);
+        let fraction = |what: &str, help: &str| GaugeVec::new(opts(what, help), OUTPUT);
+        let failures = opts("failures_total", "Attempts that failed, by the class of the error.");
+        let state = opts("state", "1 for the state in which it is, 0 for all others.");
         Ok(Self {
             bytes: counter("bytes_total", "Bytes the network took.")?,
             frames: counter("frames_total", "Pictures sent.")?,
             skipped: counter("skipped_frames_total", "Pictures dropped because the network was too slow.")?,
+            skipped_audio: counter("skipped_audio_frames_total", "AAC frames dropped: not even sound got through.")?,
             attempts: counter("connect_attempts_total", "Attempts to connect.")?,
+            failures: IntCounterVec::new(failures, &["stream", "output", "class"])?,
             reconnects: counter("reconnects_total", "Times it went on air again.")?,
             bitrate_bps: gauge("bitrate_bps", "Bits per second sent over the last seconds.")?,
             queue_bytes: gauge("queue_bytes", "Bytes waiting to be sent.")?,
             queue_ms: gauge("queue_duration_ms", "Milliseconds of media waiting to be sent.")?,
+            congestion: fraction("congestion_ratio", "How near it is to losing pictures: 1 while it loses them.")?,
+            since_progress: fraction("since_progress_seconds", "Seconds since the network took bytes last.")?,
+            round_trip: fraction("round_trip_seconds", "The kernel's smoothed round-trip time; only on air.")?,
             is_publishing: gauge("publishing", "1 while the server takes media, otherwise 0.")?,
+            is_on_backup: gauge("on_backup", "1 while the backup address is used, otherwise 0.")?,
+            state: IntGaugeVec::new(state, &["stream", "output", "state"])?,
         })
     }
 
-    fn collectors(&self) -> [&dyn Collector; 9] {
-        let Self { bytes, frames, skipped, attempts, reconnects, bitrate_bps, queue_bytes, queue_ms, is_publishing } =
-            self;
-        [bytes, frames, skipped, attempts, reconnects, bitrate_bps, queue_bytes, queue_ms, is_publishing]
+    fn collectors(&self) -> [&dyn Collector; 16] {
+        [
+            &self.bytes,
+            &self.frames,
+            &self.skipped,
+            &self.skipped_audio,
+            &self.attempts,
+            &self.failures,
+            &self.reconnects,
+            &self.bitrate_bps,
+            &self.queue_bytes,
+            &self.queue_ms,
+            &self.congestion,
+            &self.since_progress,
+            &self.round_trip,
+            &self.is_publishing,
+            &self.is_on_backup,
+            &self.state,
+        ]
     }
 
-    fn observe(&self, stream: &str, stats: &crate::output::Stats) {
+    fn observe(&self, stream: &str, stats: &Stats) {
         let labels = &[stream, stats.id.as_str()];
+        let [stream, output] = *labels;
         let gauge = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
         self.bytes.with_label_values(labels).inc_by(stats.output_bytes);
         self.frames.with_label_values(labels).inc_by(stats.output_total_frames);
         self.skipped.with_label_values(labels).inc_by(stats.output_skipped_frames);
+        self.skipped_audio.with_label_values(labels).inc_by(stats.output_skipped_audio_frames);
         self.attempts.with_label_values(labels).inc_by(stats.attempts);
+        for (&class, &count) in &stats.failures {
+            self.failures.with_label_values(&[stream, output, class]).inc_by(count);
+        }
         self.reconnects.with_label_values(labels).inc_by(stats.reconnects);
         self.bitrate_bps.with_label_values(labels).set(gauge(stats.bitrate_kbps * 1000));
         self.queue_bytes.with_label_values(labels).set(gauge(stats.queue_bytes as u64));
         self.queue_ms.with_label_values(labels).set(gauge(stats.queue_ms));
+        self.congestion.with_label_values(labels).set(stats.output_congestion);
+        // What is not known has no sample: a zero would look like the best there is.
+        if let Some(seconds) = stats.seconds_since_progress {
+            self.since_progress.with_label_values(labels).set(seconds);
+        }
+        if let Some(round_trip_ms) = stats.round_trip_ms {
+            self.round_trip.with_label_values(labels).set(round_trip_ms / 1000.0);
+        }
         self.is_publishing.with_label_values(labels).set(i64::from(stats.state == State::Publishing));
+        self.is_on_backup.with_label_values(labels).set(i64::from(stats.is_on_backup));
+        for name in State::NAMES {
+            let is_it = stats.state.as_str() == name;
+            self.state.with_label_values(&[stream, output, name]).set(i64::from(is_it));
+        }
     }
 }
 

@@ -88,7 +88,7 @@ fn sample(daemon: &Daemon) -> Sample {
 }
 
 fn sent_ms(status: &Value) -> u64 {
-    status["outputs"][0]["outputDurationMs"].as_u64().unwrap()
+    status["outputs"][0]["outputDuration"].as_u64().unwrap()
 }
 
 fn row(phase: &str, [before, after]: &[Sample; 2]) -> String {

@@ -115,7 +115,7 @@ impl Daemon {
         let has_sent = || {
             let status = self.get("/api/v1/streams/main/status");
             let outputs = status["outputs"].as_array().unwrap();
-            let sent = outputs.iter().find(|found| found["id"] == output)?["outputDurationMs"].as_u64()?;
+            let sent = outputs.iter().find(|found| found["id"] == output)?["outputDuration"].as_u64()?;
             (sent >= duration_ms).then_some(())
         };
         if until(has_sent).is_none() {

@@ -130,7 +130,7 @@ fn command(message: &Message) -> (String, f64, Vec<Value>) {
     (command.name, command.transaction, command.arguments.decode_all().unwrap())
 }
 
-/// Set Chunk Size 4096 and `connect`, byte by byte as OBS sends them.
+/// Set Chunk Size 4096 and `connect`, byte by byte as OBS sends them, with `capsEx` after all that OBS says.
 #[test]
 fn first_bytes_by_hand() {
     let mut publisher = publisher();
@@ -142,16 +142,84 @@ fn first_bytes_by_hand() {
     assert_eq!(c2, &greeting[1..=PACKET_LEN]);
     let by_hand = [
         &b"\x02\x00\x00\x00\x00\x00\x04\x01\x00\x00\x00\x00\x00\x00\x10\x00"[..],
-        b"\x03\x00\x00\x00\x00\x00\x91\x14\x00\x00\x00\x00",
+        b"\x03\x00\x00\x00\x00\x00\xA2\x14\x00\x00\x00\x00",
         b"\x02\x00\x07connect\x00\x3F\xF0\x00\x00\x00\x00\x00\x00\x03",
         b"\x00\x03app\x02\x00\x04live",
         b"\x00\x04type\x02\x00\x0Anonprivate",
         b"\x00\x08flashVer\x02\x00\x1FFMLE/3.0 (compatible; FMSc/1.0)",
         b"\x00\x06swfUrl\x02\x00\x0Drtmp://h/live",
         b"\x00\x05tcUrl\x02\x00\x0Drtmp://h/live",
+        b"\x00\x06capsEx\x00\x3F\xF0\x00\x00\x00\x00\x00\x00",
         b"\x00\x00\x09",
     ];
     assert_eq!(chunks, by_hand.concat());
+}
+
+/// A publisher of HEVC that has said `connect`, and what it said.
+fn hevc_publisher() -> (Server, Publisher, Value) {
+    let endpoint = Endpoint::with_key_inside("rtmp://h/live/secret").unwrap();
+    let mut publisher = Publisher::new(Config::new(&endpoint).with_four_cc(Some(FourCc::Hvc1)), RANDOM);
+    publisher.handle_input(&Server::greeting()).unwrap();
+    let mut server = Server::new();
+    let said = server.read(&output(&mut publisher)[1 + 2 * PACKET_LEN..]);
+    events(&mut publisher);
+    let (_, _, arguments) = command(said.last().unwrap());
+    (server, publisher, arguments[0].clone())
+}
+
+#[test]
+fn a_codec_by_four_cc_is_announced_and_must_be_taken() {
+    let can = |flags: f64, name: &str| Value::Object(vec![(name.into(), flags.into())]);
+    let (_, _, said) = hevc_publisher();
+    assert_eq!(said.get("fourCcList"), Some(&Value::StrictArray(vec!["hvc1".into()])));
+    assert_eq!(said.get("videoFourCcInfoMap"), Some(&can(2.0, "hvc1")));
+    assert_eq!(said.get("capsEx"), Some(&1.0.into()));
+    for (property, value, is_taken) in [
+        ("videoFourCcInfoMap", can(1.0, "hvc1"), true),
+        ("videoFourCcInfoMap", can(4.0, "*"), true),
+        ("videoFourCcInfoMap", can(7.0, "hvc1"), true),
+        ("videoFourCcInfoMap", can(2.0, "hvc1"), false),
+        ("videoFourCcInfoMap", can(f64::NAN, "hvc1"), false),
+        ("videoFourCcInfoMap", can(1.0, "av01"), false),
+        ("videoFourCcInfoMap", "hvc1".into(), false),
+        ("fourCcList", Value::StrictArray(vec!["av01".into(), "hvc1".into()]), true),
+        ("fourCcList", Value::StrictArray(vec!["*".into()]), true),
+        ("fourCcList", Value::StrictArray(vec![1.0.into()]), false),
+        ("capsEx", 1.0.into(), false),
+    ] {
+        let (mut server, mut publisher, _) = hevc_publisher();
+        let properties = Value::Object(vec![(property.into(), value.clone())]);
+        let answer = Message::command(&["_result".into(), 1.0.into(), properties, Value::Null]);
+        publisher.handle_input(&server.write(&answer)).unwrap();
+        let phase = if is_taken { Phase::CreatingStream } else { Phase::Closed };
+        assert_eq!(publisher.phase(), phase, "{property} {value:?}");
+        let events = events(&mut publisher);
+        let is_refused = matches!(&events[..], [Event::Refused(Refusal { class: RefusalClass::Codec, .. })]);
+        assert_eq!(is_refused, !is_taken, "{events:?}");
+    }
+}
+
+#[test]
+fn a_reconnect_request_is_told_once_and_media_goes_on() {
+    let request = |tc_url: &str| {
+        let code = "NetConnection.Connect.ReconnectRequest";
+        let info = [("level", "status"), ("code", code), ("description", "moving secret"), ("tcUrl", tc_url)];
+        Message::command(&["onStatus".into(), 0.0.into(), Value::Null, object(&info)])
+    };
+    let (mut server, mut publisher) = Server::on_air();
+    for tc_url in ["rtmp://other/app?token=2", "rtmp://third/app"] {
+        publisher.handle_input(&server.write(&request(tc_url))).unwrap();
+    }
+    let tc_url = Some(Secret::new("rtmp://other/app?token=2"));
+    let told = ReconnectRequest { tc_url, description: "moving [redacted]".into() };
+    let events = events(&mut publisher);
+    assert!(!format!("{events:?}").contains("token"), "{events:?}");
+    assert_eq!(events, [Event::ReconnectRequested(told)]);
+    assert_eq!(publisher.send_video(0, &[], Bytes::from_static(&[1])), Ok(()));
+
+    let (mut server, mut publisher) = Server::greeted();
+    publisher.handle_input(&server.write(&request("rtmp://other/app"))).unwrap();
+    assert_eq!(publisher.phase(), Phase::Connecting, "before there is anything to go on with, it means nothing");
 }
 
 #[test]
