@@ -10,7 +10,7 @@
 //!
 //! What happens when it is full ([`Limits`]):
 //!
-//! 1. A picture more than [`DISPOSABLE_MS_MAX`] behind the newest packet: the pictures that no other needs are dropped.
+//! 1. A picture a little too far behind the newest packet ([`DISPOSABLE_MS_MAX`]): the pictures that no other needs are dropped.
 //! 2. Too many bytes, or a picture too far behind the newest packet: the oldest picture and all that depend on it are
 //!    dropped, up to the next IDR in the queue, or up to the next one that comes. So the picture after a loss is an IDR,
 //!    and a group of pictures is kept or lost as a whole.
@@ -29,13 +29,14 @@ use std::{collections::VecDeque, sync::Arc};
 
 use super::packet::{Headers, Kind, Packet};
 
-/// How far the oldest picture may be behind the newest packet before pictures that no other needs are dropped; OBS's.
+/// How far the oldest picture may be behind the newest packet before pictures that no other needs are dropped, unless
+/// [`Limits`] say otherwise; OBS's.
 pub const DISPOSABLE_MS_MAX: u64 = 700;
-/// The same for any picture, unless [`Limits`] say otherwise.
+/// The same for any picture.
 pub const VIDEO_MS_MAX: u64 = 5_000;
 /// The same for sound: as long as the watchdog waits.
 pub const AUDIO_MS_MAX: u64 = 10_000;
-/// Bytes of a queue, unless [`Limits`] say otherwise: 25 s of 5 Mb/s, or one 4K IDR and then some.
+/// Bytes of a queue: 25 s of 5 Mb/s, or one 4K IDR and then some.
 pub const BYTES_MAX: usize = 16 << 20;
 
 /// How much a queue holds.
@@ -43,6 +44,8 @@ pub const BYTES_MAX: usize = 16 << 20;
 pub struct Limits {
     /// Bytes of all bodies together.
     pub bytes_max: usize,
+    /// How far the oldest picture may be behind the newest packet before those that no other needs are dropped, in ms.
+    pub disposable_ms_max: u64,
     /// How far the oldest picture may be behind the newest packet, in ms.
     pub video_ms_max: u64,
     /// How far the oldest sound may be behind the newest packet, in ms.
@@ -51,7 +54,12 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { bytes_max: BYTES_MAX, video_ms_max: VIDEO_MS_MAX, audio_ms_max: AUDIO_MS_MAX }
+        Self {
+            bytes_max: BYTES_MAX,
+            disposable_ms_max: DISPOSABLE_MS_MAX,
+            video_ms_max: VIDEO_MS_MAX,
+            audio_ms_max: AUDIO_MS_MAX,
+        }
     }
 }
 
@@ -208,8 +216,8 @@ impl Queue {
     }
 
     fn make_room(&mut self, newest_ms: u64) {
-        let Limits { bytes_max, video_ms_max, audio_ms_max } = self.limits;
-        if self.lag_ms(newest_ms, Kind::is_video) > DISPOSABLE_MS_MAX {
+        let Limits { bytes_max, disposable_ms_max, video_ms_max, audio_ms_max } = self.limits;
+        if self.lag_ms(newest_ms, Kind::is_video) > disposable_ms_max {
             self.drop_disposable();
         }
         while self.bytes > bytes_max || self.lag_ms(newest_ms, Kind::is_video) > video_ms_max {
@@ -290,7 +298,8 @@ mod tests {
     }
 
     fn queue(bytes_max: usize, video_ms_max: u64, audio_ms_max: u64) -> Queue {
-        let mut queue = Queue::new(Limits { bytes_max, video_ms_max, audio_ms_max }, headers());
+        let limits = Limits { bytes_max, video_ms_max, audio_ms_max, ..Limits::default() };
+        let mut queue = Queue::new(limits, headers());
         queue.open();
         queue
     }
