@@ -49,7 +49,9 @@ fn network(extra_ca: &[PathBuf]) -> Network {
 
 fn spawn(headers: Headers, address: &str, network: &Network) -> Output {
     let destination = Endpoint::with_key_apart(address, &Secret::new(KEY)).unwrap();
-    Output::spawn(network, Spec::new(Id::new("test").unwrap(), destination, Limits::default()), Arc::new(headers))
+    // All of a clip is given to it at once, its B-frames, too.
+    let limits = Limits { disposable_ms_max: u64::MAX, ..Limits::default() };
+    Output::spawn(network, Spec::new(Id::new("test").unwrap(), destination, limits), Arc::new(headers))
 }
 
 /// Starts to publish and waits until the server takes media.

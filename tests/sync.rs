@@ -157,7 +157,8 @@ fn rendered(directory: &Path, show: &Value, seconds: u32) -> PathBuf {
 /// An output that takes any length of stream at once.
 async fn publish(clip: &Clip, nginx: &Nginx) -> Output {
     let destination = Endpoint::with_key_apart(&nginx.address(), &Secret::new(KEY)).unwrap();
-    let limits = Limits { bytes_max: 1 << 30, video_ms_max: u64::MAX, audio_ms_max: u64::MAX };
+    let max = u64::MAX;
+    let limits = Limits { bytes_max: 1 << 30, disposable_ms_max: max, video_ms_max: max, audio_ms_max: max };
     let network = Network { runtime: Handle::current(), tls: Tls::open(&[]).unwrap() };
     let spec = Spec::new(Id::new("test").unwrap(), destination, limits);
     let output = Output::spawn(&network, spec, Arc::new(clip.headers.clone()));
