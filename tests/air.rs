@@ -248,7 +248,7 @@ fn outputs_on_bad_networks_do_not_touch_the_others() {
     );
     let good = of("good");
     assert_eq!((&good["reconnects"], &good["outputSkippedFrames"]), (&json!(0), &json!(0)), "{good}");
-    let sent = good["outputDurationMs"].as_u64().unwrap();
+    let sent = good["outputDuration"].as_u64().unwrap();
     daemon.until_sent("good", sent + 1_000);
     daemon.end();
     assert_cadence(&nginx.recording("good"), 25, 1, 250, 50);

@@ -49,9 +49,13 @@ fn network(extra_ca: &[PathBuf]) -> Network {
 
 fn spawn(headers: Headers, address: &str, network: &Network) -> Output {
     let destination = Endpoint::with_key_apart(address, &Secret::new(KEY)).unwrap();
-    // All of a clip is given to it at once, its B-frames, too.
+    Output::spawn(network, spec(destination), Arc::new(headers))
+}
+
+/// An output that all of a clip can be given to at once, its B-frames, too.
+fn spec(destination: Endpoint) -> Spec {
     let limits = Limits { disposable_ms_max: u64::MAX, ..Limits::default() };
-    Output::spawn(network, Spec::new(Id::new("test").unwrap(), destination, limits), Arc::new(headers))
+    Spec::new(Id::new("test").unwrap(), destination, limits)
 }
 
 /// Starts to publish and waits until the server takes media.
@@ -210,8 +214,7 @@ async fn node_media_server_receives_what_was_sent() {
     for (key, address) in [("plain", server.address()), ("secure", server.tls_address())] {
         let clip = Clip::read(&sent, AGE_MS);
         let destination = Endpoint::with_key_apart(&address, &Secret::new(key)).unwrap();
-        let spec = Spec::new(Id::new("test").unwrap(), destination, Limits::default());
-        let output = Output::spawn(&network(slice::from_ref(&path)), spec, Arc::new(clip.headers));
+        let output = Output::spawn(&network(slice::from_ref(&path)), spec(destination), Arc::new(clip.headers));
         reach(&output, |state| *state == State::Publishing).await;
         finish(output, &clip.packets).await;
         let expected = packets(&sent).len() - second_key(&packets(&sent));

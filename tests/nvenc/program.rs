@@ -180,7 +180,7 @@ fn b_frames_reach_a_server_in_the_order_of_decoding() {
     let mut daemon = serve(&stand, &["--output", &format!("{}/reordered", nginx.address())]);
     let sent_ms = || {
         let status: Value = serde_json::from_str(&daemon.get("/api/v1/streams/main/status")).unwrap();
-        status["outputs"][0]["outputDurationMs"].as_u64().unwrap_or(0)
+        status["outputs"][0]["outputDuration"].as_u64().unwrap_or(0)
     };
     assert!(until(|| (sent_ms() > 2500).then_some(())).is_some(), "{}", daemon.program.log());
     daemon.end();
