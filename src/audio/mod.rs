@@ -27,7 +27,10 @@ mod tests;
 use crate::aac;
 
 pub use self::{
-    encoder::{AudioFrame, BITRATE_KBPS_MAX, BITRATE_KBPS_MIN, DELAY_SAMPLES, Encoder, Error},
+    encoder::{
+        AudioFrame, BITRATE_KBPS_MAX, BITRATE_KBPS_MIN, CANDIDATES as AAC_CANDIDATES, Candidate as AacCandidate,
+        DELAY_SAMPLES, Encoder, Error,
+    },
     fader::{Fade, SILENT_DB, decibels},
     file::File,
     meter::{Gauge, Levels, Loudness, Measured, Meters, Reading, SourceReading},
