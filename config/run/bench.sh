@@ -10,5 +10,6 @@ need_cargo
 cargo bench --locked --bench picture
 cargo bench --locked --bench sound
 cargo bench --locked --bench deliver
+cargo bench --locked --features fdk-aac --bench aac
 cargo bench --locked --features x264 --bench encode
 cargo bench --locked --bench air

@@ -33,5 +33,5 @@ say "Documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked
 say "Tests"
 cargo test --locked
-say "Tests with x264"
-cargo test --locked --features x264 --lib -- encode:: ffi::x264::
+say "Tests with x264 and fdk-aac"
+cargo test --locked --features x264,fdk-aac --lib -- encode:: ffi::x264:: audio::tests::

@@ -20,6 +20,7 @@ use clap::{Parser, Subcommand};
 
 use self::config::{Config, Flags};
 use stream_manager::{
+    audio::AAC_CANDIDATES,
     encode::{CANDIDATES, nvenc},
     media::Library,
     pipeline::{
@@ -36,7 +37,9 @@ const DEFAULT_SHOW: &str = include_str!("../../config/default-show.json");
 
 /// The version, and what this build may be given to others under: its encoders with their licences.
 static VERSION: LazyLock<String> = LazyLock::new(|| {
-    let encoders: Vec<_> = CANDIDATES.iter().map(|c| format!("{} ({})", c.name, c.licence)).collect();
+    let pictures = CANDIDATES.iter().map(|c| (c.name, c.licence));
+    let sound = AAC_CANDIDATES.iter().map(|c| (c.name, c.licence));
+    let encoders: Vec<_> = pictures.chain(sound).map(|(name, licence)| format!("{name} ({licence})")).collect();
     let version = format!("{}\nencoders: {}", env!("CARGO_PKG_VERSION"), encoders.join(", "));
     if cfg!(feature = "x264") {
         return version + "\nwith x264 this program as a whole is under the GNU GPL, version 2 or later";

@@ -253,7 +253,7 @@ fn castanets() -> Sound {
     let sample = |n: usize| {
         let t = seconds(n % CLICK);
         let burst = noise.next() * (-t * 300.0).exp() + (t * 2200.0 * TAU).sin() * (-t * 90.0).exp() * 0.6;
-        let side = if n / CLICK % 2 == 0 { [0.6, 0.4] } else { [0.4, 0.6] };
+        let side = if (n / CLICK).is_multiple_of(2) { [0.6, 0.4] } else { [0.4, 0.6] };
         side.map(|side| (burst * side) as f32)
     };
     (0..LEN).map(sample).collect()

@@ -7,7 +7,7 @@ use super::{BLOCK_SAMPLES, Block, CHANNELS, Candidate, Error, Library, SAMPLE_RA
 use crate::aac::AudioSpecificConfig;
 
 /// The entry of the table of candidates.
-pub(super) const CANDIDATE: Candidate = Candidate { name: "fdk-aac", open };
+pub(super) const CANDIDATE: Candidate = Candidate { name: "fdk-aac", licence: "Fraunhofer FDK AAC licence", open };
 
 /// Longest frame that a decoder must take, in bytes: 6144 bits a channel (ISO/IEC 14496-3, 4.5.3.3).
 const FRAME_LEN_MAX: usize = 6144 * CHANNELS / 8;

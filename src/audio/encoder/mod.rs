@@ -91,6 +91,8 @@ trait Library: Send + fmt::Debug {
 pub struct Candidate {
     /// Its name.
     pub name: &'static str,
+    /// What it is under.
+    pub licence: &'static str,
     open: fn(bitrate_bps: u32) -> Result<Box<dyn Library>, Error>,
 }
 

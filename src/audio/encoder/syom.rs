@@ -6,7 +6,7 @@ use super::{BLOCK_SAMPLES, Block, CHANNELS, Candidate, Error, Library, SAMPLE_RA
 use crate::aac::AudioSpecificConfig;
 
 /// The entry of the table of candidates.
-pub(super) const CANDIDATE: Candidate = Candidate { name: "syom", open };
+pub(super) const CANDIDATE: Candidate = Candidate { name: "syom", licence: "MIT", open };
 
 struct Syom {
     library: syom::Encoder,
