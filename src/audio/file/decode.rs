@@ -5,10 +5,10 @@
 //! that what follows keeps its place; [`DAMAGED_MAX`] of them in a row are an error. A file that ends in the middle is
 //! heard up to there, and so is one whose container breaks off.
 //!
-//! Little here is trusted: rates, channels and lengths are bounded, samples that are not numbers are silent. The library may
-//! panic; whoever calls this catches it. What it allocates is bounded by what it has read and no further: tags and pictures
-//! of hundreds of megabytes are held in memory while the file is opened. Left out: HE-AAC's upper band (its core is
-//! played), other codecs, chapters; MP3s behind an ID3v2 tag of more than a mebibyte, which are not recognised.
+//! Little here is trusted: rates, channels and lengths are bounded, samples that are not numbers are silent. The library
+//! may panic; whoever calls this catches it. What it allocates is bounded by what it has read and no further: tags and
+//! pictures of hundreds of megabytes are held in memory while the file is opened. Left out: HE-AAC's upper band (its core
+//! is played), other codecs, chapters; MP3s behind an ID3v2 tag of more than a mebibyte, which are not recognised.
 
 use std::{fmt, ops::RangeInclusive};
 
