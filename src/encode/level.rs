@@ -4,6 +4,7 @@
 //! leaves small pictures room to raise their bitrate live. Limits that one reference frame and our sizes cannot reach
 //! (picture buffer, motion vectors) are left out.
 
+use super::{BITRATE_KBPS_MIN, Error};
 use crate::base::{rate::FrameRate, size::Size};
 
 /// Kilobits per second for each unit of `MaxBR`. High profile has 1.25 (1.5 with NAL overhead); OpenH264 raises the level
@@ -46,6 +47,15 @@ impl Level {
     /// Highest bitrate of a stream of this level, in kilobits per second.
     pub(super) fn bitrate_kbps_max(self) -> u32 {
         self.br_max / 100 * BITRATE_FACTOR_PERCENT
+    }
+
+    /// Whether a stream of this level may have this bitrate.
+    pub(super) fn check(self, bitrate_kbps: u32) -> Result<(), Error> {
+        let bitrate_kbps_max = self.bitrate_kbps_max();
+        if (BITRATE_KBPS_MIN..=bitrate_kbps_max).contains(&bitrate_kbps) {
+            return Ok(());
+        }
+        Err(Error::Bitrate { bitrate_kbps, bitrate_kbps_max, level_idc: self.idc })
     }
 
     fn fits(self, size: Size, rate: FrameRate) -> bool {

@@ -23,8 +23,8 @@
 use bytes::Bytes;
 
 use super::{
-    AccessUnit, BITRATE_KBPS_MIN, Candidate, Config, Encoder, Error, Origin, ParameterSets, Request, gop::Gop,
-    h264_only, level::Level, planar::Planar,
+    AccessUnit, Candidate, Config, Encoder, Error, Origin, ParameterSets, Request, gop::Gop, h264_only, level::Level,
+    planar::Planar,
 };
 use crate::{
     base::{
@@ -129,10 +129,7 @@ impl Encoder for OpenH264 {
     }
 
     fn set_bitrate_kbps(&mut self, bitrate_kbps: u32) -> Result<(), Error> {
-        let bitrate_kbps_max = self.level.bitrate_kbps_max();
-        if !(BITRATE_KBPS_MIN..=bitrate_kbps_max).contains(&bitrate_kbps) {
-            return Err(Error::Bitrate { bitrate_kbps, bitrate_kbps_max, level_idc: self.level.idc });
-        }
+        self.level.check(bitrate_kbps)?;
         self.use_bitrate(bitrate_kbps)?;
         self.bitrate_kbps = bitrate_kbps;
         Ok(())

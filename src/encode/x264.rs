@@ -14,8 +14,8 @@ use std::ffi::CStr;
 use bytes::Bytes;
 
 use super::{
-    AccessUnit, BITRATE_KBPS_MIN, Candidate, Config, Encoder, Error, Origin, ParameterSets, Request, X264Preset,
-    gop::Gop, h264_only, level::Level,
+    AccessUnit, Candidate, Config, Encoder, Error, Origin, ParameterSets, Request, X264Preset, gop::Gop, h264_only,
+    level::Level,
 };
 use crate::{
     base::{
@@ -142,10 +142,7 @@ impl Encoder for X264 {
     }
 
     fn set_bitrate_kbps(&mut self, bitrate_kbps: u32) -> Result<(), Error> {
-        let bitrate_kbps_max = self.level.bitrate_kbps_max();
-        if !(BITRATE_KBPS_MIN..=bitrate_kbps_max).contains(&bitrate_kbps) {
-            return Err(Error::Bitrate { bitrate_kbps, bitrate_kbps_max, level_idc: self.level.idc });
-        }
+        self.level.check(bitrate_kbps)?;
         self.bitrate_kbps = bitrate_kbps;
         self.buffer.set_bitrate_kbps(bitrate_kbps);
         self.use_rate(bitrate_kbps)

@@ -15,6 +15,8 @@
 //! The model of masking is a simple one (spreading of 10 dB a Bark downwards in level upwards in frequency, 25 the other way,
 //! 16 dB below the masker, and a threshold of hearing), the same for all; it ranks, and does not replace ears.
 
+mod cpu;
+
 use std::{
     f64::consts::TAU,
     fs,
@@ -32,8 +34,6 @@ const SECONDS: usize = 10;
 const LEN: usize = SECONDS * SAMPLE_RATE as usize / BLOCK_SAMPLES * BLOCK_SAMPLES;
 /// Samples of a stretch whose spectrum is looked at.
 const WINDOW: usize = 2048;
-/// Linux counts processor time in hundredths of a second.
-const TICK_MS: f64 = 10.0;
 
 type Sound = Vec<[f32; 2]>;
 
@@ -149,10 +149,7 @@ fn decode(file: &Path) -> Sound {
 }
 
 fn cpu_ms() -> f64 {
-    let stat = fs::read_to_string("/proc/self/stat").unwrap();
-    // The name, in parentheses, may contain spaces; the four times are the 12th to the 15th field after it.
-    let fields = stat.rsplit(')').next().unwrap().split_whitespace().skip(11).take(4);
-    fields.map(|ticks| ticks.parse::<f64>().unwrap() * TICK_MS).sum()
+    cpu::taken_ms("self").iter().sum()
 }
 
 // What is heard.

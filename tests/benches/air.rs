@@ -3,6 +3,7 @@
 //! The built daemon publishes 1920 x 1080 at 30 frames per second to nginx-rtmp on this machine, first with nothing
 //! changing, then with a text changed thirty times a second over REST. Figures are printed, not judged: machines differ.
 
+mod cpu;
 #[path = "../servers/mod.rs"]
 mod servers;
 #[path = "../support/mod.rs"]
@@ -14,8 +15,6 @@ use serde_json::{Value, json};
 use servers::Nginx;
 use support::daemon::Daemon;
 
-/// Linux counts processor time in hundredths of a second.
-const TICK_MS: f64 = 10.0;
 /// Length of each phase, in milliseconds of the stream.
 const PHASE_MS: u64 = 60_000;
 const STATUS: &str = "/api/v1/streams/main/status";
@@ -63,10 +62,7 @@ fn measure(daemon: &Daemon, phase: impl FnOnce(&Daemon, u64)) -> [Sample; 2] {
 }
 
 fn sample(daemon: &Daemon) -> Sample {
-    let stat = fs::read_to_string(format!("/proc/{}/stat", daemon.pid())).unwrap();
-    // The name, in parentheses, may contain spaces; user and system time are the 12th and 13th field after it.
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
-    let ticks: f64 = fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap();
+    let [cpu_ms, _] = cpu::taken_ms(daemon.pid());
     let pages: f64 = fs::read_to_string(format!("/proc/{}/statm", daemon.pid()))
         .unwrap()
         .split_whitespace()
@@ -79,7 +75,7 @@ fn sample(daemon: &Daemon) -> Sample {
     };
     Sample {
         status: daemon.get(STATUS),
-        cpu_ms: ticks * TICK_MS,
+        cpu_ms,
         encode_s: metric("encode_duration_seconds_sum"),
         render_s: metric("render_duration_seconds_sum"),
         renders: metric("render_duration_seconds_count"),

@@ -4,10 +4,11 @@
 //! due, so what is measured is the output floor alone: processor time of this process, all threads, the kernel's part of
 //! it included. nginx-rtmp receives; its own time is not counted. Figures are printed beside what they should be, not judged.
 
+mod cpu;
 #[path = "../servers/mod.rs"]
 mod servers;
 
-use std::{fs, io::Write, sync::Arc, time::Duration};
+use std::{io::Write, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use servers::Nginx;
@@ -29,8 +30,6 @@ use stream_manager::{
 };
 use tokio::runtime::Runtime;
 
-/// Linux counts processor time in hundredths of a second.
-const TICK_S: f64 = 0.01;
 const OUTPUTS: usize = 50;
 const SECONDS: u64 = 20;
 const FPS: u64 = 30;
@@ -132,8 +131,6 @@ fn push(outputs: &[Output]) {
 
 /// Processor time that this process and all its threads have taken.
 fn cpu_s() -> f64 {
-    let stat = fs::read_to_string("/proc/self/stat").unwrap();
-    // The name, in parentheses, may contain spaces; the two times are the 12th and the 13th field after it.
-    let fields = stat.rsplit(')').next().unwrap().split_whitespace().skip(11).take(2);
-    fields.map(|ticks| ticks.parse::<f64>().unwrap() * TICK_S).sum()
+    let [own_ms, _] = cpu::taken_ms("self");
+    own_ms / 1000.0
 }

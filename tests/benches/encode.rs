@@ -7,8 +7,9 @@
 //! `cargo bench --bench encode -- ticker` runs those whose name has that word in it.
 //! Figures are printed beside what they should be, not judged: machines differ.
 
+mod cpu;
+
 use std::{
-    fs,
     io::Write,
     process::{Command, Stdio},
     sync::Arc,
@@ -24,8 +25,6 @@ use stream_manager::{
     scene::{Canvas, LayerErrors, Moment, Show, damage::Damage, evaluate, read_layers},
 };
 
-/// Linux counts processor time in hundredths of a second; every phase below takes many of them.
-const TICK_MS: f64 = 10.0;
 const WAIT: Duration = Duration::from_secs(30);
 const BITRATE_KBPS: u32 = 4500;
 const GOP_FRAMES: u32 = 60;
@@ -61,15 +60,6 @@ fn say(line: String) {
     writeln!(std::io::stdout(), "{line}").expect("standard output");
 }
 
-/// Processor time so far: of this process with all its threads, and of the children it waited for.
-fn cpu_ms() -> [f64; 2] {
-    let stat = fs::read_to_string("/proc/self/stat").unwrap();
-    // The name, in parentheses, may contain spaces; the four times are the 12th to the 15th field after it.
-    let fields = stat.rsplit(')').next().unwrap().split_whitespace().skip(11).take(4);
-    let times: Vec<_> = fields.map(|ticks| ticks.parse::<f64>().unwrap() * TICK_MS).collect();
-    [times[0] + times[1], times[2] + times[3]]
-}
-
 fn config() -> encode::Config {
     encode::Config {
         size: Size::new(1920, 1080).unwrap(),
@@ -100,14 +90,14 @@ struct Measured {
 }
 
 fn measure(mut encoder: Box<dyn Encoder>, frames: &[Frame]) -> Measured {
-    let before = cpu_ms();
+    let before = cpu::taken_ms("self");
     let units: Vec<_> = (0..)
         .zip(frames)
         .filter_map(|(frame, Frame { picture, damage })| {
             encoder.encode(picture, Request { frame, is_idr_forced: false, damage: *damage }).unwrap()
         })
         .collect();
-    let ms = (cpu_ms()[0] - before[0]) / frames.len() as f64;
+    let ms = (cpu::taken_ms("self")[0] - before[0]) / frames.len() as f64;
     let bytes: usize = units.iter().map(|unit| unit.nalus.len()).sum();
     let mut stream = Vec::new();
     let sets = encoder.parameter_sets();
@@ -155,7 +145,7 @@ fn x264_arguments() -> Vec<&'static str> {
 
 /// Processor time that FFmpeg takes for the frames.
 fn ffmpeg_ms(frames: &[Frame], codec: &[&str]) -> f64 {
-    let before = cpu_ms();
+    let before = cpu::taken_ms("self");
     let mut command = ffmpeg();
     command.args("-f rawvideo -pix_fmt nv12 -video_size 1920x1080 -framerate 30 -i -".split_whitespace());
     command.args(codec).args(["-f", "null", "-"]);
@@ -164,7 +154,7 @@ fn ffmpeg_ms(frames: &[Frame], codec: &[&str]) -> f64 {
     frames.iter().for_each(|frame| input.write_all(frame.picture.bytes()).unwrap());
     drop(input);
     assert!(child.wait().unwrap().success());
-    cpu_ms()[1] - before[1]
+    cpu::taken_ms("self")[1] - before[1]
 }
 
 /// What is encoded.

@@ -6,8 +6,9 @@
 //! `cargo bench --bench picture -- ticker` runs those whose name has that word in it.
 //! Figures are printed beside what they should be, not judged: machines differ.
 
+mod cpu;
+
 use std::{
-    fs,
     io::Write,
     path::Path,
     process::{Command, Stdio},
@@ -28,8 +29,6 @@ use stream_manager::{
     scene::{Canvas, Evaluation, LayerErrors, Moment, Show, damage::Damage, evaluate, read_layers},
 };
 
-/// Linux counts processor time in hundredths of a second; every phase below takes many of them.
-const TICK_MS: f64 = 10.0;
 const WAIT: Duration = Duration::from_secs(30);
 
 fn main() {
@@ -71,12 +70,7 @@ fn say(line: String) {
 
 /// Processor time that this process, all its threads and the children it waited for take for `work`.
 fn cpu_ms(work: impl FnOnce()) -> f64 {
-    let taken = || {
-        let stat = fs::read_to_string("/proc/self/stat").unwrap();
-        // The name, in parentheses, may contain spaces; the four times are the 12th to the 15th field after it.
-        let fields = stat.rsplit(')').next().unwrap().split_whitespace().skip(11).take(4);
-        fields.map(|ticks| ticks.parse::<f64>().unwrap() * TICK_MS).sum::<f64>()
-    };
+    let taken = || cpu::taken_ms("self").iter().sum::<f64>();
     let before = taken();
     work();
     taken() - before

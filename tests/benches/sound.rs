@@ -3,13 +3,13 @@
 //! The audio thread does the same, block after block, without waiting for their time. Figures are printed, not judged:
 //! machines differ.
 
-use std::{fs, io::Write, sync::Arc};
+mod cpu;
+
+use std::{io::Write, sync::Arc};
 
 use serde_json::{Value, json};
 use stream_manager::audio::{BLOCK_SAMPLES, Gauge, Meters, Mix, Mixer, Opener, SAMPLE_RATE, SILENT_BLOCK};
 
-/// Linux counts processor time in hundredths of a second; every line below takes many of them.
-const TICK_MS: f64 = 10.0;
 /// Minutes of sound in each line.
 const MINUTES: u64 = 10;
 
@@ -56,12 +56,7 @@ fn play(mix: Value, is_measured: bool) {
 
 /// Processor time that this process takes for `work`.
 fn cpu_ms(work: impl FnOnce()) -> f64 {
-    let taken = || {
-        let stat = fs::read_to_string("/proc/self/stat").unwrap();
-        // The name, in parentheses, may contain spaces; user and system time are the 12th and 13th field after it.
-        let fields = stat.rsplit(')').next().unwrap().split_whitespace().skip(11).take(2);
-        fields.map(|ticks| ticks.parse::<f64>().unwrap() * TICK_MS).sum::<f64>()
-    };
+    let taken = || cpu::taken_ms("self")[0];
     let before = taken();
     work();
     taken() - before

@@ -197,12 +197,10 @@ impl Encoder for Nvenc {
     }
 
     fn set_bitrate_kbps(&mut self, bitrate_kbps: u32) -> Result<(), Error> {
-        let bitrate_kbps_max = self.level.map_or(BITRATE_KBPS_MAX, Level::bitrate_kbps_max);
-        if !(BITRATE_KBPS_MIN..=bitrate_kbps_max).contains(&bitrate_kbps) {
-            return Err(match self.level {
-                Some(level) => Error::Bitrate { bitrate_kbps, bitrate_kbps_max, level_idc: level.idc },
-                None => library_error(InvalidConfig::Bitrate { bitrate_kbps }),
-            });
+        match self.level {
+            Some(level) => level.check(bitrate_kbps)?,
+            None if (BITRATE_KBPS_MIN..=BITRATE_KBPS_MAX).contains(&bitrate_kbps) => {}
+            None => return Err(library_error(InvalidConfig::Bitrate { bitrate_kbps })),
         }
         if !self.capabilities.has_live_bitrate {
             let device = self.library.device().to_owned();
