@@ -15,7 +15,7 @@ use stream_manager::{
     base::{clock::SystemClock, id::Id},
     output::{Network, tls::Tls},
     pipeline::metrics::Families,
-    state::{Document, Error, Services, Streams, document},
+    state::{Document, Error, Services, Streams, output},
     telemetry::metrics::Metrics,
 };
 
@@ -103,7 +103,7 @@ impl Signals {
 fn with_outputs(mut show: Document, urls: &[String]) -> anyhow::Result<Document> {
     for (i, url) in urls.iter().enumerate() {
         let id = Id::new(&format!("output-{}", i + 1))?;
-        let output = document::Output::from_url(id, url).with_context(|| format!("output {}", i + 1))?;
+        let output = output::Output::from_url(id, url).with_context(|| format!("output {}", i + 1))?;
         show.outputs.push(output);
     }
     Ok(show)

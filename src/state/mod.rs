@@ -5,6 +5,7 @@
 //! Documents live in memory; a store that survives the process is not here yet.
 
 pub mod document;
+pub mod output;
 pub mod rendition;
 mod scenes;
 mod sound;
@@ -679,7 +680,7 @@ impl Streams {
     async fn edit_outputs<T>(
         &self,
         id: &str,
-        edit: impl FnOnce(&mut Vec<document::Output>) -> Result<(Id, T), Error>,
+        edit: impl FnOnce(&mut Vec<output::Output>) -> Result<(Id, T), Error>,
     ) -> Result<Receipt<T>, Error> {
         let (entry, _writing) = self.write(id).await?;
         let mut document = (*entry.lock().document()).clone();
@@ -689,7 +690,7 @@ impl Streams {
         output.into_iter().for_each(|output| document.check_output(output, &mut check));
         check.finish()?;
         let spec = output.map(|output| Ok((output.spec()?, output.rendition.clone()))).transpose();
-        let spec = spec.map_err(|error: document::InvalidOutput| fixed("/url", &error.to_string()))?;
+        let spec = spec.map_err(|error: output::InvalidOutput| fixed("/url", &error.to_string()))?;
         let mut current = entry.lock();
         if let Some(stream) = &current.stream {
             match spec {
@@ -701,14 +702,14 @@ impl Streams {
     }
 
     /// Adds an output, and publishes to it if it is enabled and the stream runs.
-    pub async fn create_output(&self, id: &str, value: Value) -> Result<Receipt<document::Output>, Error> {
-        let output = document::Output::read(value)?;
+    pub async fn create_output(&self, id: &str, value: Value) -> Result<Receipt<output::Output>, Error> {
+        let output = output::Output::read(value)?;
         self.edit_outputs(id, move |outputs| {
             if outputs.iter().any(|other| other.id == output.id) {
                 return Err(Error::Exists { what: "output", id: output.id });
             }
-            if outputs.len() == document::OUTPUTS_MAX {
-                return Err(Error::TooMany { what: "output", limit: document::OUTPUTS_MAX });
+            if outputs.len() == output::OUTPUTS_MAX {
+                return Err(Error::TooMany { what: "output", limit: output::OUTPUTS_MAX });
             }
             outputs.push(output.clone());
             Ok((output.id.clone(), output))
@@ -722,7 +723,7 @@ impl Streams {
         id: &str,
         output_id: &str,
         patch: Value,
-    ) -> Result<Receipt<document::Output>, Error> {
+    ) -> Result<Receipt<output::Output>, Error> {
         let output_id = output_id.to_owned();
         self.edit_outputs(id, move |outputs| {
             let output = find_output(outputs, &output_id)?;
@@ -829,7 +830,7 @@ fn find_layer<'a>(layers: &'a mut [Layer], id: &str) -> Result<&'a mut Layer, Er
     layers.iter_mut().find(|layer| layer.id.as_str() == id).ok_or_else(|| not_found("layer", id))
 }
 
-fn find_output<'a>(outputs: &'a mut [document::Output], id: &str) -> Result<&'a mut document::Output, Error> {
+fn find_output<'a>(outputs: &'a mut [output::Output], id: &str) -> Result<&'a mut output::Output, Error> {
     outputs.iter_mut().find(|output| output.id.as_str() == id).ok_or_else(|| not_found("output", id))
 }
 
