@@ -1,9 +1,11 @@
-//! What every floor shares: ids, sizes, rational time, colour, the clock, secrets, the picture that leaves the GPU.
+//! What every floor shares: ids, sizes, rational time, colour, the clock, secrets, names of contents,
+//! the picture that leaves the GPU.
 //!
 //! Nothing here knows wgpu, tokio, files or the environment.
 
 pub mod clock;
 pub mod colour;
+pub mod digest;
 pub mod id;
 pub mod nv12;
 pub mod rate;

@@ -5,7 +5,7 @@
 //! texture, so that letters which touch do not show through each other.
 //!
 //! Glyphs are rasterised here, on the render thread, with a font system that shares no lock with the shaping workers;
-//! font ids agree because all font systems start from clones of one database.
+//! font ids agree because all font systems start from clones of one database, to which faces are only added.
 
 use std::sync::Arc;
 
@@ -15,7 +15,10 @@ use glyphon::{
 };
 
 use super::{Error, device::Gpu, light, upload};
-use crate::scene::{BlendSpace, draw::TextRaster};
+use crate::{
+    media::Library,
+    scene::{BlendSpace, draw::TextRaster},
+};
 
 const LABEL: &str = "gpu.text";
 
@@ -23,6 +26,8 @@ const LABEL: &str = "gpu.text";
 pub(crate) struct Text {
     gpu: Arc<Gpu>,
     system: FontSystem,
+    /// Which set of fonts `system` has.
+    generation: u64,
     swash: SwashCache,
     cache: Cache,
     viewport: Viewport,
@@ -50,11 +55,19 @@ impl Glyphs {
 }
 
 impl Text {
-    pub(crate) fn new(gpu: Arc<Gpu>, system: FontSystem, space: BlendSpace) -> Self {
+    pub(crate) fn new(gpu: Arc<Gpu>, library: &Library, space: BlendSpace) -> Self {
         let cache = Cache::new(&gpu.device);
         let viewport = Viewport::new(&gpu.device, &cache);
         let glyphs = Glyphs::new(&gpu, &cache, space);
-        Self { gpu, system, swash: SwashCache::new(), cache, viewport, glyphs, space }
+        let (system, generation) = library.font_system();
+        Self { gpu, system, generation, swash: SwashCache::new(), cache, viewport, glyphs, space }
+    }
+
+    /// Takes the fonts that were uploaded since; what is in the atlas stays good, as ids do.
+    pub(crate) fn follow(&mut self, library: &Library) {
+        if library.fonts_generation() != self.generation {
+            (self.system, self.generation) = library.font_system();
+        }
     }
 
     /// A texture of `raster.texture_size` with the text in it.

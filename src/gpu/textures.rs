@@ -106,7 +106,7 @@ impl Textures {
         });
         let table_layout = effects::table_layout(&gpu.device);
         let upload = Upload::new(&gpu.device, space);
-        let text = Text::new(gpu.clone(), library.font_system(), space);
+        let text = Text::new(gpu.clone(), &library, space);
         let cache = Cache::new(BYTES_MAX);
         let stats = CacheStats::default();
         Self { gpu, library, cache, layout, table_layout, upload, text, space, stats, frame: 0, drawn: 0, ages: [0; 2] }
@@ -212,6 +212,7 @@ impl Textures {
         const WHAT: &str = "the texture of a text";
         let (texture, fade) = match shaped.ink() {
             Ink::Lines(lines) => {
+                self.text.follow(&self.library);
                 let texture = gpu.scoped(WHAT, || self.text.draw(raster, lines, shaped.block())).flatten()?;
                 (texture, f32::from(raster.colour.a) / 255.0)
             }

@@ -1,7 +1,7 @@
 //! From an asset's name to its bytes.
 //!
-//! A name is `builtin:NAME` or a relative path below the assets directory. The path is resolved, links included, and
-//! must still lie below the directory: no name reads anything else on the machine.
+//! A name is `builtin:NAME`, `sha256:DIGEST` of what was uploaded, or a relative path below the assets directory. The path
+//! is resolved, links included, and must still lie below the directory: no name reads anything else on the machine.
 
 use std::{
     borrow::Cow,
@@ -11,7 +11,8 @@ use std::{
     sync::Arc,
 };
 
-use super::builtin;
+use super::{builtin, vault::Vault};
+use crate::base::digest::{self, Digest, NoDigest};
 
 /// Longest asset file, in bytes.
 pub(crate) const FILE_BYTES_MAX: u64 = 64 << 20;
@@ -31,6 +32,10 @@ pub(crate) enum Error {
     NoDirectoryOfSounds { asset: String },
     #[error("`{asset}` is not in the assets directory: put the file there, or correct the name")]
     Missing { asset: String },
+    #[error(transparent)]
+    NoDigest(#[from] NoDigest),
+    #[error("`{asset}` is not there: it was never uploaded, or was deleted")]
+    NotUploaded { asset: String },
     #[error("`{asset}` is not a regular file")]
     NotAFile { asset: String },
     #[error("`{asset}` has {len} bytes: {FILE_BYTES_MAX} are allowed; save it smaller")]
@@ -44,12 +49,14 @@ pub(crate) enum Error {
 pub(crate) struct Assets {
     /// The assets directory with all links resolved.
     dir: Option<PathBuf>,
+    /// What was uploaded.
+    vault: Option<Arc<Vault>>,
 }
 
 impl Assets {
-    /// Assets below `dir`, which must exist, and the built-in ones.
-    pub(crate) fn new(dir: Option<&Path>) -> io::Result<Self> {
-        Ok(Self { dir: dir.map(Path::canonicalize).transpose()? })
+    /// Assets below `dir`, which must exist, those in the vault, and the built-in ones.
+    pub(crate) fn new(dir: Option<&Path>, vault: Option<Arc<Vault>>) -> io::Result<Self> {
+        Ok(Self { dir: dir.map(Path::canonicalize).transpose()?, vault })
     }
 
     /// The bytes of an asset.
@@ -58,8 +65,24 @@ impl Assets {
             let missing = || Error::NotBuiltIn { asset: name.into(), known: builtin::picture_names() };
             return builtin::picture(inner).map(Cow::Borrowed).ok_or_else(missing);
         }
-        let path = self.locate(name)?;
-        read_file(name, &path).map(Cow::Owned)
+        read_all(name, self.open(name)?).map(Cow::Owned)
+    }
+
+    /// Opens an asset that is a file.
+    fn open(&self, name: &str) -> Result<File, Error> {
+        if name.starts_with(digest::PREFIX) {
+            return self.open_uploaded(name);
+        }
+        open_regular(name, &self.locate(name)?)
+    }
+
+    fn open_uploaded(&self, name: &str) -> Result<File, Error> {
+        let digest: Digest = name.parse()?;
+        let not_there = || Error::NotUploaded { asset: name.into() };
+        self.vault.as_ref().ok_or_else(not_there)?.read(&digest).map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => not_there(),
+            _ => Error::Io { asset: name.into(), source },
+        })
     }
 
     fn locate(&self, name: &str) -> Result<PathBuf, Error> {
@@ -88,16 +111,15 @@ impl SoundFiles {
         if name.starts_with(builtin::PREFIX) {
             return Err(Error::NoSound { asset: name.into() });
         }
-        if self.0.dir.is_none() {
+        if self.0.dir.is_none() && !name.starts_with(digest::PREFIX) {
             return Err(Error::NoDirectoryOfSounds { asset: name.into() });
         }
-        open_regular(name, &self.0.locate(name)?)
+        self.0.open(name)
     }
 }
 
-fn read_file(name: &str, path: &Path) -> Result<Vec<u8>, Error> {
+fn read_all(name: &str, file: File) -> Result<Vec<u8>, Error> {
     let failed = |source| Error::Io { asset: name.into(), source };
-    let file = open_regular(name, path)?;
     let len = file.metadata().map_err(failed)?.len();
     let mut bytes = Vec::new();
     // The file may grow while it is read; one byte beyond the limit is enough to know.
@@ -131,7 +153,7 @@ mod tests {
         std::os::unix::fs::symlink(root.path().join("secret"), dir.join("link.png")).unwrap();
         std::os::unix::fs::symlink(dir.join("logos/bug.png"), dir.join("alias.png")).unwrap();
 
-        let assets = Assets::new(Some(&dir)).unwrap();
+        let assets = Assets::new(Some(&dir), None).unwrap();
         assert_eq!(&*assets.read("logos/bug.png").unwrap(), b"inside");
         assert_eq!(&*assets.read("alias.png").unwrap(), b"inside", "a link within the directory is fine");
         for bad in ["", "/etc/passwd", "../secret", "logos/../../secret", "./logos/bug.png", "link.png", "a\0b"] {
@@ -149,7 +171,7 @@ mod tests {
         std::fs::write(dir.join("jingle.wav"), b"inside").unwrap();
         std::fs::write(root.path().join("secret"), b"outside").unwrap();
         std::os::unix::fs::symlink(root.path().join("secret"), dir.join("link.wav")).unwrap();
-        let assets = SoundFiles(Arc::new(Assets::new(Some(&dir)).unwrap()));
+        let assets = SoundFiles(Arc::new(Assets::new(Some(&dir), None).unwrap()));
         assert_eq!(io::read_to_string(assets.open("jingle.wav").unwrap()).unwrap(), "inside");
         for bad in ["/etc/passwd", "../secret", "link.wav"] {
             assert!(matches!(assets.open(bad), Err(Error::Outside { .. })), "{bad:?}");
@@ -165,14 +187,31 @@ mod tests {
     fn a_long_file_is_refused_by_its_length() {
         let root = tempfile::tempdir().unwrap();
         File::create(root.path().join("huge.png")).unwrap().set_len(FILE_BYTES_MAX + 7).unwrap();
-        let error = Assets::new(Some(root.path())).unwrap().read("huge.png").unwrap_err();
+        let error = Assets::new(Some(root.path()), None).unwrap().read("huge.png").unwrap_err();
         assert_eq!(error.to_string(), "`huge.png` has 67108871 bytes: 67108864 are allowed; save it smaller");
     }
 
     #[test]
     fn what_is_not_there_is_named() {
-        let assets = Assets::new(None).unwrap();
+        let assets = Assets::new(None, None).unwrap();
         assert!(assets.read("bug.png").unwrap_err().to_string().contains("no assets directory is configured"));
         assert!(assets.read("builtin:none").unwrap_err().to_string().starts_with("there is no picture `builtin:none`"));
+    }
+    #[test]
+    fn uploads_go_by_their_digest() {
+        let root = tempfile::tempdir().unwrap();
+        let vault = Arc::new(Vault::open(root.path()).unwrap());
+        let mut upload = vault.receive().unwrap();
+        upload.write(b"uploaded").unwrap();
+        let name = upload.seal().unwrap().keep(&vault).unwrap().digest.to_string();
+        let assets = Arc::new(Assets::new(None, Some(vault)).unwrap());
+        assert_eq!(&*assets.read(&name).unwrap(), b"uploaded");
+        assert_eq!(io::read_to_string(SoundFiles(assets.clone()).open(&name).unwrap()).unwrap(), "uploaded");
+        let other = Digest::of(b"another").to_string();
+        assert!(matches!(assets.read(&other), Err(Error::NotUploaded { .. })));
+        assert!(matches!(Assets::default().read(&name), Err(Error::NotUploaded { .. })));
+        for bad in ["sha256:", "sha256:../../etc/passwd", &name.to_uppercase().replace("SHA", "sha")] {
+            assert!(matches!(assets.read(bad), Err(Error::NoDigest(_))), "{bad}");
+        }
     }
 }

@@ -1,14 +1,21 @@
-//! The bundled fonts and the choice among them.
+//! The bundled fonts, those that were uploaded, and the choice among them.
 //!
-//! No font of the machine is used, so a text looks the same everywhere and starting costs nothing. The shaper takes a
+//! No font of the machine is used, so a text looks the same everywhere and starting costs nothing. A set of fonts does not
+//! change: [`Shelf`] has the newest one, and whoever has made a shaper of an older one makes a new one. Faces are only ever
+//! added, in one order, so their ids hold in all sets that know them; a font that was taken away keeps its faces, for texts
+//! that are still shown, and loses its names. The shaper takes a
 //! face only when its weight matches exactly, so the face is chosen here: CSS Fonts 4 section 5.2 in short, the nearest
 //! weight of the wanted slant; where a family's italics are much lighter or bolder than wanted, its upright is slanted.
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use glyphon::{FontSystem, Style, Weight, fontdb};
 
 use super::builtin;
+use crate::base::digest::Digest;
 
 /// The family of texts that name none, or one that does not exist.
 pub const DEFAULT_FAMILY: &str = "Inter";
@@ -18,6 +25,19 @@ const FALLBACK_FAMILY: &str = "DejaVu Sans";
 pub(super) const EMOJI_FAMILY: &str = "Twemoji Mozilla";
 /// How much farther from the wanted weight an italic may be before a slanted upright looks better: two steps of CSS.
 const SLANT_GAIN_MIN: u16 = 200;
+/// Most faces of one file; collections of all weights of a family have some dozens.
+const FACES_MAX: usize = 64;
+
+/// Why a file is not a font that can be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("`{asset}` has no font that can be read: use TrueType or OpenType (.ttf, .otf, .ttc)")]
+    NoFace { asset: String },
+    #[error("`{asset}` has {count} faces: {FACES_MAX} are allowed")]
+    TooManyFaces { asset: String, count: usize },
+    #[error("`{asset}` is called `{family}`, as a bundled font is: rename it in a font editor")]
+    Bundled { asset: String, family: String },
+}
 
 /// A face as the shaper wants it described.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,10 +52,54 @@ pub(crate) struct Face<'a> {
     pub(crate) is_slanted: bool,
 }
 
-/// The bundled fonts.
+/// The newest set of fonts.
+#[derive(Debug)]
+pub(crate) struct Shelf(RwLock<Arc<Fonts>>);
+
+impl Shelf {
+    /// With the bundled fonts alone.
+    pub(crate) fn bundled() -> Self {
+        Self(RwLock::new(Arc::new(Fonts::bundled())))
+    }
+
+    /// The set of now.
+    pub(crate) fn fonts(&self) -> Arc<Fonts> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Adds what was uploaded; the names of its families.
+    pub(crate) fn add(&self, digest: Digest, bytes: Vec<u8>) -> Result<BTreeSet<String>, Error> {
+        let mut newest = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let next = newest.with(&digest.to_string(), digest, bytes)?;
+        let families = next.families_of(&digest);
+        *newest = Arc::new(next);
+        Ok(families)
+    }
+
+    /// Takes the names of an uploaded font away; which they were.
+    pub(crate) fn remove(&self, digest: &Digest) -> BTreeSet<String> {
+        let mut newest = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let families = newest.families_of(digest);
+        if !families.is_empty() {
+            let mut next = (**newest).clone();
+            next.hidden.insert(*digest);
+            next.generation += 1;
+            *newest = Arc::new(next);
+        }
+        families
+    }
+}
+
+/// A set of fonts.
 #[derive(Debug, Clone)]
 pub(crate) struct Fonts {
     database: fontdb::Database,
+    /// Another number, another set.
+    generation: u64,
+    /// The faces of what was uploaded.
+    uploaded: BTreeMap<Digest, Vec<fontdb::ID>>,
+    /// What of it was taken away since.
+    hidden: BTreeSet<Digest>,
 }
 
 impl Fonts {
@@ -48,7 +112,55 @@ impl Fonts {
         database.set_sans_serif_family(FALLBACK_FAMILY);
         database.set_monospace_family("JetBrains Mono");
         database.set_serif_family("Playfair Display");
-        Self { database }
+        Self { database, generation: 0, uploaded: BTreeMap::new(), hidden: BTreeSet::new() }
+    }
+
+    /// This set with another font.
+    fn with(&self, asset: &str, digest: Digest, bytes: Vec<u8>) -> Result<Self, Error> {
+        let mut next = self.clone();
+        next.generation += 1;
+        next.hidden.remove(&digest);
+        if next.uploaded.contains_key(&digest) {
+            return Ok(next);
+        }
+        let faces = next.database.load_font_source(fontdb::Source::Binary(Arc::new(bytes))).to_vec();
+        let asset = || asset.to_owned();
+        match faces.len() {
+            0 => return Err(Error::NoFace { asset: asset() }),
+            count if count > FACES_MAX => return Err(Error::TooManyFaces { asset: asset(), count }),
+            _ => drop(next.uploaded.insert(digest, faces)),
+        }
+        let taken = next.families_of(&digest).into_iter().find(|family| self.is_bundled(family));
+        taken.map_or(Ok(next), |family| Err(Error::Bundled { asset: asset(), family }))
+    }
+
+    /// The names that this set would have with the font `asset`.
+    pub(crate) fn examined(&self, asset: &str, bytes: Vec<u8>) -> Result<BTreeSet<String>, Error> {
+        let digest = Digest::of(&bytes);
+        Ok(self.with(asset, digest, bytes)?.families_of(&digest))
+    }
+
+    fn is_bundled(&self, family: &str) -> bool {
+        let uploaded: BTreeSet<_> = self.uploaded.values().flatten().collect();
+        let mut bundled = self.database.faces().filter(|face| !uploaded.contains(&face.id));
+        bundled.any(|face| face.families.iter().any(|(name, _)| name.eq_ignore_ascii_case(family)))
+    }
+
+    /// The names of an uploaded font.
+    fn families_of(&self, digest: &Digest) -> BTreeSet<String> {
+        let faces = self.uploaded.get(digest).into_iter().flatten().filter_map(|id| self.database.face(*id));
+        faces.flat_map(|face| &face.families).map(|(family, _)| family.clone()).collect()
+    }
+
+    /// The faces that have their names.
+    fn faces(&self) -> impl Iterator<Item = &fontdb::FaceInfo> {
+        let hidden: BTreeSet<_> = self.hidden.iter().filter_map(|digest| self.uploaded.get(digest)).flatten().collect();
+        self.database.faces().filter(move |face| !hidden.contains(&face.id))
+    }
+
+    /// Which set this is.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation
     }
 
     /// A shaper and rasteriser of its own for one thread. Font ids agree among all that are made here.
@@ -63,14 +175,14 @@ impl Fonts {
 
     /// The name of a family as the font has it, whatever the case of `name`.
     pub(crate) fn family(&self, name: &str) -> Option<&str> {
-        let names = self.database.faces().flat_map(|face| &face.families).map(|(family, _)| family.as_str());
-        names.into_iter().find(|family| family.eq_ignore_ascii_case(name.trim()))
+        let mut names = self.faces().flat_map(|face| &face.families).map(|(family, _)| family.as_str());
+        names.find(|family| family.eq_ignore_ascii_case(name.trim()))
     }
 
     /// The names of all families, sorted.
     pub(crate) fn families(&self) -> Vec<String> {
-        let names = self.database.faces().flat_map(|face| &face.families).map(|(family, _)| family.clone());
-        names.collect::<std::collections::BTreeSet<_>>().into_iter().collect()
+        let names = self.faces().flat_map(|face| &face.families).map(|(family, _)| family.clone());
+        names.collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     /// The best face of `family`, which must be a name that [`Fonts::family`] gave.
@@ -91,7 +203,7 @@ impl Fonts {
 
     fn nearest_weight(&self, family: &str, weight: u16, is_wanted: impl Fn(Style) -> bool) -> Option<u16> {
         let is_family = |face: &&fontdb::FaceInfo| face.families.iter().any(|(name, _)| name == family);
-        let faces = self.database.faces().filter(is_family).filter(|face| is_wanted(face.style));
+        let faces = self.faces().filter(is_family).filter(|face| is_wanted(face.style));
         // Of two equally far, the lighter for light weights and the bolder for bold ones.
         faces.map(|face| face.weight.0).min_by_key(|w| (w.abs_diff(weight), (*w > weight) != (weight >= 500)))
     }
@@ -126,5 +238,49 @@ mod tests {
         assert_eq!(face(500, true), (400, Style::Italic, false), "a true italic that is a little light");
         assert_eq!(face(700, true), (700, Style::Normal, true), "no bold italic: the bold is slanted");
         assert!(fonts.face("DejaVu Sans", 400, true).is_slanted);
+    }
+    /// A bundled font under another name, which is nowhere else in it as often: in UTF-16, as fonts have it.
+    fn renamed(font: &[u8], from: &str, to: &str) -> Vec<u8> {
+        let wide = |name: &str| name.encode_utf16().flat_map(u16::to_be_bytes).collect::<Vec<u8>>();
+        let (mut font, wanted, new) = (font.to_vec(), wide(from), wide(to));
+        let places: Vec<_> = (0..font.len() - wanted.len()).filter(|at| font[*at..].starts_with(&wanted)).collect();
+        assert!(!places.is_empty() && wanted.len() == new.len());
+        places.into_iter().for_each(|at| font[at..at + new.len()].copy_from_slice(&new));
+        font
+    }
+
+    #[test]
+    fn an_uploaded_font_can_be_named_until_it_is_taken_away() {
+        let shelf = Shelf::bundled();
+        let before = shelf.fonts();
+        let font = renamed(builtin::FONTS[5], "Playfair", "Heldentz");
+        let digest = Digest::of(&font);
+        let families = shelf.add(digest, font.clone()).unwrap();
+        assert_eq!(families.iter().map(String::as_str).collect::<Vec<_>>(), ["Heldentz Display"]);
+        let with = shelf.fonts();
+        assert_eq!(
+            (before.family("heldentz display"), with.family("heldentz display")),
+            (None, Some("Heldentz Display"))
+        );
+        assert_ne!(before.generation(), with.generation());
+        // What was known is known by the same ids.
+        let ids = |fonts: &Fonts| fonts.database.faces().map(|face| face.id).collect::<Vec<_>>();
+        assert!(ids(&with).iter().zip(ids(&before)).all(|(with, before)| *with == before));
+
+        assert_eq!(shelf.remove(&digest), families);
+        assert_eq!(shelf.fonts().family("Heldentz Display"), None);
+        assert_eq!(ids(&shelf.fonts()), ids(&with), "texts that are still shown have their signs");
+        shelf.add(digest, font).unwrap();
+        assert_eq!(ids(&shelf.fonts()), ids(&with), "it is back, not there twice");
+        assert!(shelf.fonts().family("Heldentz Display").is_some());
+    }
+
+    #[test]
+    fn what_is_no_font_or_takes_a_bundled_name_is_refused() {
+        let shelf = Shelf::bundled();
+        let refused = |bytes: &[u8]| shelf.add(Digest::of(bytes), bytes.to_vec()).unwrap_err();
+        assert!(matches!(refused(b"\0\x01\0\0 no font"), Error::NoFace { .. }));
+        assert!(matches!(refused(builtin::FONTS[5]), Error::Bundled { family, .. } if family == "Playfair Display"));
+        assert_eq!(shelf.fonts().generation(), 0);
     }
 }

@@ -8,7 +8,7 @@
 use std::{
     borrow::Cow,
     cell::RefCell,
-    collections::HashSet,
+    collections::{BTreeSet, HashSet},
     fmt, io,
     panic::{self, AssertUnwindSafe},
     path::PathBuf,
@@ -25,15 +25,19 @@ use glyphon::FontSystem;
 use super::{
     assets::{Assets, SoundFiles},
     cache::Cache,
-    fonts::Fonts,
+    fonts::{Fonts, Shelf},
     lut::{self, Lut},
     moving::Budget,
     picture::{self, Picture, Pixels},
     text::{ShapedText, Shaper},
+    vault::Vault,
     vector,
 };
 use crate::{
-    base::clock::{Clock, SystemClock},
+    base::{
+        clock::{Clock, SystemClock},
+        digest::Digest,
+    },
     scene::{
         Moment, Show,
         draw::{Extent, Letters, Media, Raster, TextPart, TextRaster, VectorRaster, VectorSource},
@@ -64,6 +68,8 @@ pub struct Config {
     pub workers: usize,
     /// Where pictures lie; none: only the built-in ones exist.
     pub assets_dir: Option<PathBuf>,
+    /// Where uploads lie; none: there are none.
+    pub vault: Option<Arc<Vault>>,
     /// Most pixels of one picture; larger ones are refused before they are decoded.
     pub pixels_max: u64,
     /// Most bytes of decoded pictures and shaped texts together. What does not fit is made again on demand. The frames
@@ -73,7 +79,7 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { workers: 2, assets_dir: None, pixels_max: 50_000_000, cache_bytes_max: 256 << 20 }
+        Self { workers: 2, assets_dir: None, vault: None, pixels_max: 50_000_000, cache_bytes_max: 256 << 20 }
     }
 }
 
@@ -129,7 +135,7 @@ struct Shared {
     done: Condvar,
     clock: SystemClock,
     assets: Arc<Assets>,
-    fonts: Fonts,
+    fonts: Shelf,
     budget: Budget,
     reported: Mutex<HashSet<String>>,
 }
@@ -177,7 +183,7 @@ impl Library {
     /// Starts the workers.
     pub fn new(config: Config) -> Result<Arc<Self>, Error> {
         let dir = config.assets_dir;
-        let assets = Assets::new(dir.as_deref())
+        let assets = Assets::new(dir.as_deref(), config.vault)
             .map_err(|source| Error::AssetsDir { dir: dir.clone().unwrap_or_default(), source })?;
         let tables =
             Tables { known: Cache::new(KNOWN_BYTES_MAX), loaded: Cache::new(config.cache_bytes_max), next_revision: 1 };
@@ -186,7 +192,7 @@ impl Library {
             done: Condvar::new(),
             clock: SystemClock::new(),
             assets: Arc::new(assets),
-            fonts: Fonts::bundled(),
+            fonts: Shelf::bundled(),
             budget: Budget { pixels_max: config.pixels_max, bytes_max: config.cache_bytes_max / 2 },
             reported: Mutex::default(),
         });
@@ -269,13 +275,17 @@ impl Library {
 
     /// Reads a picture or a table anew, because its file was replaced. The old one is shown until the new one is there.
     pub fn refresh(&self, name: &str) {
-        let is_of = |raster: &Raster| match raster {
+        self.remake(|raster| match raster {
             Raster::Image(asset) | Raster::Lut(asset) => &**asset == name,
             Raster::Vector(vector) => matches!(&vector.source, VectorSource::Asset(asset) if &**asset == name),
             _ => false,
-        };
+        });
+    }
+
+    /// Makes what is known of these anew.
+    fn remake(&self, is_meant: impl Fn(&Raster) -> bool) {
         let mut tables = self.shared.lock();
-        let rasters: Vec<_> = tables.known.keys().filter(|raster| is_of(raster)).cloned().collect();
+        let rasters: Vec<_> = tables.known.keys().filter(|raster| is_meant(raster)).cloned().collect();
         for raster in rasters {
             if let Some(known) = tables.known.get(&raster) {
                 known.is_stale = true;
@@ -291,22 +301,72 @@ impl Library {
 
     /// Whether texts can be set in this family; case does not matter.
     pub fn has_family(&self, name: &str) -> bool {
-        self.shared.fonts.family(name).is_some()
+        self.shared.fonts.fonts().family(name).is_some()
     }
 
     /// The names of all families.
     pub fn families(&self) -> Vec<String> {
-        self.shared.fonts.families()
+        self.shared.fonts.fonts().families()
     }
 
-    /// A rasteriser of one's own, in which the font ids of shaped texts hold.
-    pub fn font_system(&self) -> FontSystem {
-        self.shared.fonts.system()
+    /// A rasteriser of one's own, in which the font ids of shaped texts hold, as long as [`Self::fonts_generation`] is what
+    /// comes with it.
+    pub fn font_system(&self) -> (FontSystem, u64) {
+        let fonts = self.shared.fonts.fonts();
+        (fonts.system(), fonts.generation())
+    }
+
+    /// Which set of fonts texts are shaped with now; it grows.
+    pub fn fonts_generation(&self) -> u64 {
+        self.shared.fonts.fonts().generation()
+    }
+
+    /// Texts may name the families of this font from now on; their names. Texts that named them before are set anew.
+    pub fn add_font(&self, digest: Digest, bytes: Vec<u8>) -> Result<Vec<String>, String> {
+        let families = self.shared.fonts.add(digest, bytes).map_err(|error| error.to_string())?;
+        Ok(self.reset(families))
+    }
+
+    /// Texts may no longer name them.
+    pub fn remove_font(&self, digest: &Digest) {
+        let families = self.shared.fonts.remove(digest);
+        self.reset(families);
+    }
+
+    /// Shapes the texts anew that name one of these families.
+    fn reset(&self, families: BTreeSet<String>) -> Vec<String> {
+        let names = |font: &str| families.iter().any(|family| family.eq_ignore_ascii_case(font.trim()));
+        self.remake(|raster| match raster {
+            Raster::Text(text) => names(&text.font) || text.spans.iter().any(|span| names(&span.look.font)),
+            _ => false,
+        });
+        families.into_iter().collect()
     }
 
     /// Bytes of all decoded pictures and shaped texts.
     pub fn loaded_bytes(&self) -> u64 {
         self.shared.lock().loaded.cost()
+    }
+
+    /// The bytes of a picture, decoded as [`Self::pixels`] would.
+    pub(super) fn picture_of(&self, name: &str, bytes: &[u8]) -> Result<Picture, String> {
+        picture::decode(name, bytes, self.shared.budget).map_err(|error| error.to_string())
+    }
+
+    /// The bytes of a vector picture, at a size that shows what it is.
+    pub(super) fn vector_of(&self, name: &str, bytes: &[u8]) -> Result<Pixels, String> {
+        vector::rasterise(name, bytes, None, &self.shared.fonts.fonts()).map_err(|error| error.to_string())
+    }
+
+    /// The bytes of a table.
+    pub(super) fn lut_of(&self, name: &str, bytes: &[u8]) -> Result<Lut, String> {
+        lut::decode(name, bytes).map_err(|error| error.to_string())
+    }
+
+    /// The families of a font that is not among the others yet.
+    pub(super) fn families_of(&self, name: &str, bytes: Vec<u8>) -> Result<Vec<String>, String> {
+        let families = self.shared.fonts.fonts().examined(name, bytes).map_err(|error| error.to_string())?;
+        Ok(families.into_iter().collect())
     }
 
     fn loaded(&self, raster: &Raster) -> Option<Loaded> {
@@ -513,13 +573,13 @@ impl Shared {
         self.tables.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn make(&self, raster: &Raster, shaper: &mut Shaper) -> Result<Loaded, Arc<str>> {
+    fn make(&self, raster: &Raster, shaper: &mut Shaper, fonts: &Fonts) -> Result<Loaded, Arc<str>> {
         match raster {
             Raster::Image(name) | Raster::Frame { asset: name, .. } | Raster::Cell { asset: name, .. } => {
                 self.decode(name).map(Loaded::Picture).map_err(Arc::from)
             }
             Raster::Vector(vector) => {
-                let pixels = self.rasterise(vector).map_err(Arc::<str>::from)?;
+                let pixels = self.rasterise(vector, fonts).map_err(Arc::<str>::from)?;
                 Ok(Loaded::Picture(Picture::Still(Arc::new(pixels))))
             }
             Raster::Text(text) => {
@@ -527,8 +587,8 @@ impl Shared {
                     .iter()
                     .map(|span| &span.look.font)
                     .chain([&text.font])
-                    .for_each(|font| self.report_unknown(font));
-                Ok(Loaded::Text(Arc::new(shaper.shape(text, &self.fonts))))
+                    .for_each(|font| self.report_unknown(font, fonts));
+                Ok(Loaded::Text(Arc::new(shaper.shape(text, fonts))))
             }
             Raster::Lut(name) => {
                 let bytes = self.assets.read(name).map_err(|error| error.to_string())?;
@@ -546,16 +606,16 @@ impl Shared {
         picture::decode(name, &bytes, self.budget).map_err(|error| error.to_string())
     }
 
-    fn rasterise(&self, raster: &VectorRaster) -> Result<Pixels, String> {
+    fn rasterise(&self, raster: &VectorRaster, fonts: &Fonts) -> Result<Pixels, String> {
         let (name, bytes) = match &raster.source {
             VectorSource::Asset(name) => (&**name, self.assets.read(name).map_err(|error| error.to_string())?),
             VectorSource::Inline(text) => ("the source", Cow::Borrowed(text.as_bytes())),
         };
-        vector::rasterise(name, &bytes, raster.size, &self.fonts).map_err(|error| error.to_string())
+        vector::rasterise(name, &bytes, raster.size, fonts).map_err(|error| error.to_string())
     }
 
-    fn report_unknown(&self, family: &str) {
-        if self.fonts.family(family).is_some() {
+    fn report_unknown(&self, family: &str, fonts: &Fonts) {
+        if fonts.family(family).is_some() {
             return;
         }
         let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
@@ -574,15 +634,21 @@ fn spawn(number: usize, shared: &Arc<Shared>, jobs: &Arc<Mutex<Receiver<Raster>>
 
 /// A worker's life: one raster after the other, until the library is dropped.
 fn run(shared: &Shared, jobs: &Mutex<Receiver<Raster>>) {
-    let mut shaper = Shaper::new(&shared.fonts);
+    let mut fonts = shared.fonts.fonts();
+    let mut shaper = Shaper::new(&fonts);
     loop {
         // One worker waits in `recv`, the others for the lock: each raster goes to exactly one of them.
         let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(raster) = job else { return };
-        let made = panic::catch_unwind(AssertUnwindSafe(|| shared.make(&raster, &mut shaper)));
+        let newest = shared.fonts.fonts();
+        if newest.generation() != fonts.generation() {
+            fonts = newest;
+            shaper = Shaper::new(&fonts);
+        }
+        let made = panic::catch_unwind(AssertUnwindSafe(|| shared.make(&raster, &mut shaper, &fonts)));
         let made = made.unwrap_or_else(|panic| {
             // It may have been left halfway.
-            shaper = Shaper::new(&shared.fonts);
+            shaper = Shaper::new(&fonts);
             Err(format!("{} makes its worker panic: {}", describe(&raster), message_of(&*panic)).into())
         });
         shared.lock().finish(&raster, made, shared.clock.now());
