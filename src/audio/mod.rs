@@ -32,7 +32,7 @@ pub use self::{
         DELAY_SAMPLES, Encoder, Error,
     },
     fader::{Fade, SILENT_DB, decibels},
-    file::File,
+    file::{Examined, File, examine},
     meter::{Gauge, Levels, Loudness, Measured, Meters, Reading, SourceReading},
     mix::{Duck, Limiter, Mix, SOURCES_MAX, Silence, Strip},
     mixer::{Mixer, Opened, Seen},

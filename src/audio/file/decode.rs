@@ -6,9 +6,8 @@
 //! heard up to there, and so is one whose container breaks off.
 //!
 //! Little here is trusted: rates, channels and lengths are bounded, samples that are not numbers are silent. The library
-//! may panic; whoever calls this catches it. What it allocates is bounded by what it has read and no further: tags and
-//! pictures of hundreds of megabytes are held in memory while the file is opened. Left out: HE-AAC's upper band (its core
-//! is played), other codecs, chapters; MP3s behind an ID3v2 tag of more than a mebibyte, which are not recognised.
+//! may panic; whoever calls this catches it. What it allocates is bounded by what it has read, so what it would read at
+//! once is weighed before (see `baggage`). Left out: HE-AAC's upper band (its core is played), other codecs, chapters.
 
 use std::{fmt, ops::RangeInclusive};
 
@@ -62,6 +61,11 @@ impl Decoder {
     /// The file's own sampling rate.
     pub(super) fn rate_hz(&self) -> u32 {
         self.spec.rate()
+    }
+
+    /// The file's own channels.
+    pub(super) fn channels(&self) -> usize {
+        self.spec.channels().count()
     }
 
     /// Why it was over before its end, if it was.

@@ -24,6 +24,7 @@ use symphonia::{
 };
 
 use super::{
+    baggage,
     decode::check_rate,
     downmix::Downmix,
     edits::{self, Edit},
@@ -52,7 +53,8 @@ pub(super) struct Demuxer {
 
 impl Demuxer {
     /// Reads what the file is; gives the decoder for its sound, too.
-    pub(super) fn open(mut media: Media) -> Result<(Self, Box<dyn AudioDecoder>), Error> {
+    pub(super) fn open(media: Media) -> Result<(Self, Box<dyn AudioDecoder>), Error> {
+        let mut media = baggage::leave(media)?;
         let edit = edits::edit(&mut media)?;
         media.seek(SeekFrom::Start(0))?;
         let mut format = probe(media)?;

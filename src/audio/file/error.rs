@@ -3,6 +3,7 @@
 use std::io;
 
 use super::{
+    baggage,
     decode::{DAMAGED_MAX, HOURS_MAX, RATES_HZ},
     downmix::CHANNELS_MAX,
 };
@@ -20,6 +21,11 @@ pub(super) enum Error {
     Empty,
     #[error("it is over before {start_ms} ms, where it is to start")]
     StartsBehindItsEnd { start_ms: f64 },
+    #[error(
+        "it carries {bytes} bytes of tags, pictures and tables beside its sound: {} are allowed",
+        baggage::BYTES_MAX
+    )]
+    Baggage { bytes: u64 },
     #[error("it is longer than {HOURS_MAX} hours")]
     TooLong,
     #[error("it is damaged ({reason}); up to {DAMAGED_MAX} packets in a row are passed over")]

@@ -13,6 +13,7 @@
 //!
 //! Whatever is wrong with a file, its source is silent and says why; nothing else happens. Left out: pitch and speed.
 
+mod baggage;
 mod decode;
 mod demux;
 mod downmix;
@@ -30,7 +31,7 @@ use std::{fmt, sync::Arc, thread, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use self::{downmix::Frame, feed::Feed, tape::Reader};
+use self::{decode::Decoder, downmix::Frame, error::Error, feed::Feed, tape::Reader};
 use super::{BLOCK_SAMPLES, Block, CHANNELS, SAMPLE_RATE, Source};
 use crate::{base::id::Id, media::SoundFiles, scene::check::Check};
 
@@ -84,6 +85,25 @@ impl File {
         }
         source
     }
+}
+
+/// What is to be known of a sound file before it is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Examined {
+    /// Its own sampling rate.
+    pub sample_rate_hz: u32,
+    /// Its own channels.
+    pub channels: usize,
+}
+
+/// Whether a file is heard, or what is wrong with it; reads its head and decodes its first packet, so it takes a moment.
+pub fn examine(file: std::fs::File) -> Result<Examined, String> {
+    let opened = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let decoder = Decoder::open(Box::new(file))?;
+        Ok(Examined { sample_rate_hz: decoder.rate_hz(), channels: decoder.channels() })
+    }));
+    let panicked = |_| Err(Error::Damaged { reason: "its decoder failed".into() });
+    opened.unwrap_or_else(panicked).map_err(|error: Error| error.to_string())
 }
 
 /// Reads a file from its start on, each time.

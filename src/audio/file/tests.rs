@@ -161,6 +161,29 @@ fn every_format_is_heard_in_its_place() {
 }
 
 /// ADTS says nothing of the encoder's delay: the sound is whole, and late by what the encoder put before it.
+/// A cover of three megabytes before the sound, as shops put it there.
+#[test]
+fn an_mp3_is_heard_behind_its_cover() {
+    let sound = original(48_000, 0.5);
+    let folder = Folder::with("a.wav", &wav(48_000, &sound));
+    folder.convert("a.wav", &["-c:a", "libmp3lame", "-id3v2_version", "0"], "a.mp3");
+    let plain = fs::read(folder.path("a.mp3")).unwrap();
+    let mut tag = b"ID3\x03\0\0\x01\x40\0\0".to_vec();
+    tag.resize(10 + (0xc0 << 14), 0xff);
+    folder.put("b.mp3", &[tag, plain].concat());
+    let [a, b] = ["a.mp3", "b.mp3"].map(|name| heard(&mut folder.open(&file(name)), 0, 24_000));
+    assert!(a == b && a.iter().any(|frame| frame[0].abs() > 0.1));
+}
+
+#[test]
+fn what_a_file_is_can_be_asked_before_it_is_played() {
+    let folder = Folder::with("a.wav", &wav(44_100, &original(44_100, 0.1)));
+    folder.put("b.wav", b"RIFF\x04\0\0\0WAVE");
+    let examined = |name| examine(fs::File::open(folder.path(name)).unwrap());
+    assert_eq!(examined("a.wav"), Ok(Examined { sample_rate_hz: 44_100, channels: 2 }));
+    assert!(examined("b.wav").unwrap_err().contains("no sound"), "{:?}", examined("b.wav"));
+}
+
 #[test]
 fn adts_is_heard_as_it_is() {
     let sound = original(48_000, 1.0);
@@ -441,7 +464,7 @@ fn play(bytes: Vec<u8>) -> bool {
             tape.read(&mut out)?;
             out.clear();
         }
-        Ok::<_, error::Error>(())
+        Ok::<_, Error>(())
     }));
     played.is_err()
 }
