@@ -9,6 +9,7 @@ mod events;
 mod overlay;
 mod parts;
 mod path;
+mod preview;
 mod problem;
 mod scenes;
 mod sound;
@@ -58,6 +59,8 @@ pub fn router(app: App) -> Router {
         .route("/", get(streams::get).patch(streams::patch).delete(streams::delete))
         .route("/status", get(streams::status))
         .route("/program.png", get(streams::program_png))
+        .route("/program.jpg", get(preview::program_jpg))
+        .route("/program.mjpeg", get(preview::program_mjpeg))
         .route("/scenes", get(scenes::list).post(scenes::create))
         .route("/scenes/{scene_id}", get(scenes::get).put(scenes::put).patch(scenes::patch).delete(scenes::delete))
         .nest("/scenes/{scene_id}", layers.clone())

@@ -26,6 +26,7 @@
 mod config;
 mod constant;
 mod gop;
+pub mod jpeg;
 mod level;
 pub mod nvenc;
 mod openh264;

@@ -7,8 +7,10 @@
 //! * A slower rendition gets the frames whose number is a multiple, and counts them itself: 0, 1, 2.
 //! * Pictures change hands by pointer. The lock is held for a few pointer moves, never for a copy of pixels.
 //! * With each picture goes where it differs from the one the consumer has, whatever was pushed out between them.
-//! * All pictures are made when the store is made. Five are enough for one consumer: three held here, one with the
-//!   consumer, one being written by the producer; four more for each further one. A repeated picture takes no further one.
+//! * All pictures are made when the store is made. Six are enough for one consumer: three held here, one with the
+//!   consumer, one being written by the producer, one with whoever looks on; four more for each further consumer. A
+//!   repeated picture takes no further one.
+//! * Whoever looks on ([`Window`]) sees the newest picture, one at a time, and keeps nothing.
 //! * Of a picture only those rows are written that it does not have yet.
 //!
 //! ```text
@@ -39,13 +41,73 @@ pub(super) const CAPACITY: usize = 3;
 /// by that. They start with a black picture.
 pub(super) fn frame_store(size: Size, every: &[u64]) -> (Producer, Vec<Consumer>) {
     let spare = || Spare { picture: Arc::new(Picture::black(size)), lacks: Rows::all(Layout::of(size)) };
-    let pool: Vec<_> = (0..every.len() * (CAPACITY + 1) + 1).map(|_| spare()).collect();
+    let pool: Vec<_> = (0..every.len() * (CAPACITY + 1) + 2).map(|_| spare()).collect();
     let newest = pool[0].picture.clone();
     let lanes: Vec<_> =
         every.iter().map(|&every| Lane { store: Arc::default(), every, owed: Damage::none() }).collect();
     let consumer = |lane: &Lane| Consumer { store: lane.store.clone(), current: newest.clone() };
     let consumers = lanes.iter().map(consumer).collect();
-    (Producer { lanes, pool, newest }, consumers)
+    (Producer { lanes, pool, newest, window: Window::default() }, consumers)
+}
+
+/// Through which the newest picture is seen, from any thread.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Window(Arc<Frontage>);
+
+#[derive(Debug, Default)]
+struct Frontage {
+    newest: Mutex<View>,
+    /// Held by who looks, for as long as the picture is needed: the store has one for that.
+    looking: Mutex<()>,
+}
+
+/// What is seen through a window.
+#[derive(Debug, Clone, Default)]
+enum View {
+    /// Nothing yet.
+    #[default]
+    Dark,
+    /// A picture, and the first frame that showed it.
+    Picture(u64, Arc<Picture>),
+    /// Nothing any more.
+    Ended,
+}
+
+/// Why nothing is seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unseen {
+    /// It comes with the first frame.
+    #[error("nothing has been shown yet")]
+    Yet,
+    /// The stream has ended.
+    #[error("the stream has ended")]
+    AnyMore,
+}
+
+impl Window {
+    fn lock(&self) -> MutexGuard<'_, View> {
+        self.0.newest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The first frame that showed the newest picture.
+    pub(super) fn number(&self) -> Result<u64, Unseen> {
+        match *self.lock() {
+            View::Dark => Err(Unseen::Yet),
+            View::Picture(number, _) => Ok(number),
+            View::Ended => Err(Unseen::AnyMore),
+        }
+    }
+
+    /// What `look` makes of the newest picture. Who comes meanwhile waits.
+    pub(super) fn look<T>(&self, look: impl FnOnce(u64, &Picture) -> T) -> Result<T, Unseen> {
+        let _looking = self.0.looking.lock().unwrap_or_else(PoisonError::into_inner);
+        let view = self.lock().clone();
+        match view {
+            View::Dark => Err(Unseen::Yet),
+            View::Picture(number, picture) => Ok(look(number, &picture)),
+            View::Ended => Err(Unseen::AnyMore),
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -87,6 +149,13 @@ pub(super) struct Producer {
     lanes: Vec<Lane>,
     pool: Vec<Spare>,
     newest: Arc<Picture>,
+    window: Window,
+}
+
+impl Drop for Producer {
+    fn drop(&mut self) {
+        *self.window.lock() = View::Ended;
+    }
 }
 
 /// The way to one consumer.
@@ -107,6 +176,11 @@ struct Spare {
 }
 
 impl Producer {
+    /// Where the newest picture is seen.
+    pub(super) fn window(&self) -> Window {
+        self.window.clone()
+    }
+
     /// Whether frame `number` is for any consumer.
     pub(super) fn is_due(&self, number: u64) -> bool {
         self.lanes.iter().any(|lane| number.is_multiple_of(lane.every))
@@ -126,6 +200,7 @@ impl Producer {
         back.lacks.spans().for_each(|span| picture.bytes_mut()[span.clone()].copy_from_slice(&bytes[span]));
         back.lacks.clear();
         self.newest = back.picture.clone();
+        *self.window.lock() = View::Picture(number, self.newest.clone());
         self.send(number, damage);
     }
 
@@ -298,6 +373,28 @@ mod tests {
             }
         }
         drop(kept);
+    }
+
+    /// Who looks on is shown the newest picture and the frame that showed it first, and holds nobody up.
+    #[test]
+    fn the_newest_picture_is_seen_through_the_window() {
+        let (mut producer, mut consumer) = store();
+        let window = producer.window();
+        assert_eq!((window.number(), window.look(|number, _| number)), (Err(Unseen::Yet), Err(Unseen::Yet)));
+        for number in 0..50 {
+            publish(&mut producer, 3 * number);
+            producer.publish_unchanged(3 * number + 1);
+            let seen = window.look(|shown, picture| {
+                // As many frames as there may be come and go while it is looked at.
+                (0..CAPACITY as u64).for_each(|_| publish(&mut producer, 3 * number + 2));
+                consumer.take(3 * number + 2, NO_WAIT);
+                (shown, picture.bytes()[0])
+            });
+            assert_eq!(seen, Ok((3 * number, (3 * number) as u8)));
+        }
+        assert_eq!(window.number(), Ok(149));
+        drop(producer);
+        assert_eq!(window.number(), Err(Unseen::AnyMore));
     }
 
     /// Frames 0, 2, 4 of the canvas are 0, 1, 2 of a rendition of half its rate; what changed in between is told.

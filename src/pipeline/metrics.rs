@@ -80,6 +80,8 @@ families! {
         texture_bytes: IntGaugeVec => IntGauge, "texture_bytes", "Bytes that they occupy.";
         gpu_rebuilds: IntCounterVec => IntCounter, "gpu_rebuilds_total", "Times the compositor was rebuilt after the GPU or the render thread failed.";
         animation_events: IntCounterVec => IntCounter, "animation_events_total", "Starts, rounds and ends of animations with a name.";
+        preview_watchers: IntGaugeVec => IntGauge, "preview_watchers", "Those who watch the stream as JPEGs.";
+        preview_pictures: IntCounterVec => IntCounter, "preview_pictures_total", "JPEGs made for them; one serves all who watch in its size and quality.";
         layer_errors: IntGaugeVec => IntGauge, "layer_errors", "Layers that cannot be shown now.";
         render_seconds: HistogramVec => Histogram, "render_duration_seconds", "From the start of planning a drawn frame to its picture in memory.";
     }

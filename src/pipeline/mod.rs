@@ -19,6 +19,7 @@ pub mod metrics;
 mod mux;
 pub mod offline;
 pub mod prepare;
+mod preview;
 mod program;
 mod render;
 mod rendition;
@@ -42,17 +43,20 @@ use std::{
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
+pub use self::{
+    frame_store::Unseen,
+    preview::{Full, Look, NoShot, Shot, Watch},
+    rendition::{Rendition, Report},
+    still::{Change, Still},
+};
 use self::{
     interleave::Interleaver,
     metrics::{Families, StreamMetrics},
+    preview::Preview,
     program::Program,
     rendition::{Running, Shared},
     sound::Desk,
     timeline::Timeline,
-};
-pub use self::{
-    rendition::{Rendition, Report},
-    still::{Change, Still},
 };
 use crate::{
     audio::{self, Mix, Mixer, Opened, Reading},
@@ -257,6 +261,7 @@ pub struct Stream {
     rate: FrameRate,
     program: Arc<Program>,
     desk: Arc<Desk>,
+    preview: Preview,
     renditions: Vec<Running>,
     metrics: StreamMetrics,
     is_stopping: Arc<AtomicBool>,
@@ -311,6 +316,8 @@ impl Stream {
         let is_stopping = Arc::new(AtomicBool::new(false));
         let (producers, consumers) = frame_stores(&config.renditions, &pictures);
         let (to_mux, packets) = mpsc::sync_channel(mux::QUEUE * (1 + running.len()));
+        // The main rendition is the first, and so its picture, the canvas itself.
+        let preview = Preview::new(producers[0].window(), metrics.clone());
         let started_at = clock.now();
         let timeline = Timeline::new(started_at, fps);
 
@@ -346,7 +353,8 @@ impl Stream {
         });
         let lanes = lanes.collect();
         let (id, rate, renditions, threads) = (config.id, fps, running, Vec::new());
-        let mut stream = Self { id, clock, started_at, rate, program, desk, renditions, metrics, is_stopping, threads };
+        let mut stream =
+            Self { id, clock, started_at, rate, program, desk, preview, renditions, metrics, is_stopping, threads };
         stream.spawn("mux", None, move || mux::run(packets, lanes))?;
         stream.spawn("audio", None, move || sound.run())?;
         let each = config.renditions.into_iter().zip(consumers).zip(encoders).enumerate();
@@ -477,6 +485,11 @@ impl Stream {
             let gone = |_| CaptureError::Failed("the compositor is being rebuilt; try again".into());
             image.await.map_err(gone)?.map_err(CaptureError::Failed)
         }
+    }
+
+    /// Somebody who watches the picture on air in this look.
+    pub fn watch(&self, look: Look) -> Result<Watch, Full> {
+        self.preview.watch(look)
     }
 
     /// Starts an output of a rendition, in place of one of the same id, of whichever rendition, which is ended.

@@ -6,6 +6,7 @@
 
 pub mod document;
 pub mod output;
+mod preview;
 pub mod rendition;
 mod scenes;
 mod sound;

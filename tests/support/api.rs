@@ -94,6 +94,14 @@ impl Api {
         Answer { what: format!("{method} {path}"), status: head.status.as_u16(), headers: head.headers, body }
     }
 
+    /// A request whose answer does not end by itself: its head, and its body as it comes.
+    pub(crate) async fn open(&self, path: &str) -> (HeaderMap, Body) {
+        let request = Request::builder().uri(path).body(Body::empty()).unwrap();
+        let (head, body) = self.router.clone().oneshot(request).await.unwrap().into_parts();
+        assert_eq!(head.status, 200, "{path}");
+        (head.headers, body)
+    }
+
     async fn json(&self, method: &str, path: &str, body: Value) -> Answer {
         self.send(method, path, "application/json", body.to_string()).await
     }
@@ -137,6 +145,13 @@ impl Api {
         let wanted = self.status(stream).await["encodedFrames"].as_u64().unwrap_or(0) + count;
         let is_so = |status: &Value| status["encodedFrames"].as_u64().is_some_and(|encoded| encoded >= wanted);
         self.until(stream, "more frames are encoded", is_so).await;
+    }
+
+    /// A sample of `/metrics`, by the beginning of its line.
+    pub(crate) async fn metric(&self, sample: &str) -> f64 {
+        let text = String::from_utf8(self.get("/metrics").await.body.to_vec()).unwrap();
+        let value = text.lines().find_map(|line| line.strip_prefix(sample)?.strip_prefix(' ')?.parse().ok());
+        value.unwrap_or_else(|| panic!("there is no {sample}:\n{text}"))
     }
 
     /// The picture on air.
