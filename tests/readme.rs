@@ -49,6 +49,8 @@ fn run(script: &str, directory: &Path) -> String {
 fn the_curl_lines_change_the_picture() {
     let daemon = Daemon::serve_with(None, &[]);
     let directory = tempfile::tempdir().unwrap();
+    // The reader stands in the checkout.
+    std::os::unix::fs::symlink(root().join("assets"), directory.path().join("assets")).unwrap();
     daemon.save_picture(&directory.path().join("before.png"));
     let lines = blocks_under("Change the picture");
     assert!(lines.matches("curl ").count() >= 5, "five lines that change the picture");
@@ -62,6 +64,7 @@ fn the_curl_lines_change_the_picture() {
     assert_ne!(before, after);
     assert_eq!(daemon.get("/api/v1/streams/main/layers/bid-amount")["content"]["text"], "2.0 ETH");
     assert_eq!(daemon.get("/api/v1/streams/main/outputs/second")["url"], "rtmp://127.0.0.1/live");
+    assert_eq!(daemon.get("/api/v1/assets?kind=picture&tag=logo")["assets"][0]["name"], "logo.png");
 }
 
 #[test]

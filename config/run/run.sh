@@ -108,7 +108,7 @@ HLS_URL=""
 [ -n "${RTMP_URL:-}" ] || start_server
 
 port=$(free_port 8080 "the API")
-setsid target/release/stream-manager serve --listen "127.0.0.1:$port" --output "$RTMP_URL" "$@" </dev/null &
+setsid target/release/stream-manager serve --listen "127.0.0.1:$port" --data-dir "$directory/data" --output "$RTMP_URL" "$@" </dev/null &
 program=$!
 base="http://127.0.0.1:$port"
 wait_until_ready "$base"

@@ -4,6 +4,7 @@
 //! and, while the stream runs, the first frame that shows them. A WebSocket tells what the meters show (`events`).
 //! OpenAPI, authentication, assets and transactions are not here yet.
 
+mod assets;
 mod body;
 mod events;
 mod overlay;
@@ -29,7 +30,7 @@ use serde_json::{Value, json};
 
 use self::problem::Problem;
 use crate::{
-    state::{Receipt, RunState, Streams},
+    state::{Receipt, RunState, Streams, assets::Assets},
     telemetry::metrics::Metrics,
 };
 
@@ -42,6 +43,8 @@ pub struct App {
     pub streams: Arc<Streams>,
     /// What `/metrics` shows.
     pub metrics: Arc<Metrics>,
+    /// What was uploaded.
+    pub assets: Arc<Assets>,
 }
 
 type Answer = Result<Response, Problem>;
@@ -79,6 +82,14 @@ pub fn router(app: App) -> Router {
         .route("/outputs/{output_id}", get(parts::get_output).patch(parts::patch_output).delete(parts::delete_output))
         .route("/outputs/{output_id}/{action}", post(parts::act_on_output))
         .route("/{action}", post(streams::act));
+    // Their bodies have limits of their own.
+    let uploads = Router::new()
+        .route("/api/v1/assets", get(assets::list).post(assets::create))
+        .route(
+            "/api/v1/assets/{asset_id}",
+            get(assets::get).put(assets::put).patch(assets::patch).delete(assets::delete),
+        )
+        .layer(DefaultBodyLimit::disable());
     Router::new()
         .route("/", get(|| async { Html(PAGE) }))
         .route("/healthz", get(|| async { Json(json!({ "status": "ok" })) }))
@@ -86,6 +97,9 @@ pub fn router(app: App) -> Router {
         .route("/metrics", get(metrics))
         .route("/api/v1/streams", get(streams::list).post(streams::create))
         .nest("/api/v1/streams/{id}", stream)
+        .route("/api/v1/assets/collect", post(assets::collect))
+        .route("/api/v1/assets/{asset_id}/content", get(assets::content))
+        .route("/api/v1/assets/{asset_id}/thumbnail", get(assets::thumbnail))
         .route("/api/v1/events", get(events::open).with_state(events::Hub::new(app.clone())))
         .fallback(|uri: Uri| async move {
             Problem::new(StatusCode::NOT_FOUND, "not_found", format!("there is nothing at {}", uri.path()))
@@ -95,6 +109,7 @@ pub fn router(app: App) -> Router {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
         })
         .layer(DefaultBodyLimit::max(body::LEN_MAX))
+        .merge(uploads)
         .with_state(app)
 }
 

@@ -5,6 +5,7 @@
 use std::{
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use anyhow::Context;
@@ -14,7 +15,7 @@ use figment::{
 };
 use serde::{Deserialize, Serialize};
 
-use stream_manager::{gpu, media, telemetry::log};
+use stream_manager::{gpu, media, state::assets::Limits, telemetry::log};
 
 /// Prefix of environment variables; `__` separates a section from its key.
 const ENV_PREFIX: &str = "STREAM_MANAGER_";
@@ -25,6 +26,8 @@ const ENV_PREFIX: &str = "STREAM_MANAGER_";
 pub(crate) struct Config {
     /// Address and port of the HTTP interface.
     pub(crate) listen: SocketAddr,
+    /// Where everything lies that is to survive the daemon.
+    pub(crate) data_dir: Option<PathBuf>,
     /// Where pictures of layers lie.
     pub(crate) assets_dir: Option<PathBuf>,
     /// The show to start with; none: the built-in one.
@@ -35,6 +38,23 @@ pub(crate) struct Config {
     pub(crate) gpu: Gpu,
     pub(crate) media: Media,
     pub(crate) tls: Tls,
+    pub(crate) assets: Assets,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Assets {
+    /// Most bytes of all uploaded files.
+    pub(crate) quota_bytes: u64,
+    /// Most bytes of one.
+    pub(crate) upload_bytes_max: u64,
+}
+
+impl Default for Assets {
+    fn default() -> Self {
+        let Limits { quota_bytes, upload_bytes_max, .. } = Limits::default();
+        Self { quota_bytes, upload_bytes_max }
+    }
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -66,6 +86,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            data_dir: None,
             assets_dir: None,
             scene: None,
             outputs: Vec::new(),
@@ -73,6 +94,7 @@ impl Default for Config {
             gpu: Gpu::default(),
             media: Media::default(),
             tls: Tls::default(),
+            assets: Assets::default(),
         }
     }
 }
@@ -95,6 +117,8 @@ impl Default for Media {
 pub(crate) struct Flags {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) listen: Option<SocketAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) data_dir: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) scene: Option<PathBuf>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -121,14 +145,32 @@ impl Config {
         Ok(config)
     }
 
+    /// Where everything lies that is to survive the daemon: as configured, or where systemd or the desktop's conventions
+    /// (XDG Base Directory, `$XDG_STATE_HOME`) have it.
+    pub(crate) fn data_dir(&self) -> anyhow::Result<PathBuf> {
+        let of = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        // Systemd gives a list where a unit has several.
+        let of_unit = || of("STATE_DIRECTORY").and_then(|dirs| std::env::split_paths(&dirs).next());
+        let of_user = || of("XDG_STATE_HOME").or_else(|| Some(of("HOME")?.join(".local/state")));
+        let dir = self.data_dir.clone().or_else(of_unit).or_else(|| Some(of_user()?.join("stream-manager")));
+        dir.context("there is no home directory to keep state in: set data_dir, or give --data-dir")
+    }
+
+    /// How much may be uploaded.
+    pub(crate) fn asset_limits(&self) -> Limits {
+        let Assets { quota_bytes, upload_bytes_max } = self.assets;
+        Limits { quota_bytes, upload_bytes_max, ..Limits::default() }
+    }
+
     /// What the GPU floor wants to know.
     pub(crate) fn gpu_options(&self) -> gpu::Options {
         gpu::Options { adapter: self.gpu.adapter.clone(), allow_software: self.gpu.allow_software }
     }
 
     /// What the media floor wants to know.
-    pub(crate) fn media_config(&self) -> media::Config {
+    pub(crate) fn media_config(&self, vault: Option<Arc<media::Vault>>) -> media::Config {
         media::Config {
+            vault,
             workers: self.media.workers,
             assets_dir: self.assets_dir.clone(),
             pixels_max: self.media.pixels_max,
@@ -158,6 +200,25 @@ mod tests {
             assert_eq!(config.log.level, "warn", "the file wins over the default");
             assert_eq!(config.outputs, ["rtmp://host/app/key"]);
             assert!(config.gpu.allow_software);
+            Ok(())
+        });
+    }
+
+    #[test]
+    fn the_data_directory_is_configured_or_where_it_is_usual() {
+        Jail::expect_with(|jail| {
+            jail.clear_env();
+            let of = |config: &Config| config.data_dir().ok().map(|dir| dir.display().to_string());
+            let mut config = Config::default();
+            assert_eq!(of(&config), None);
+            jail.set_env("HOME", "/home/me");
+            assert_eq!(of(&config).as_deref(), Some("/home/me/.local/state/stream-manager"));
+            jail.set_env("XDG_STATE_HOME", "/home/me/state");
+            assert_eq!(of(&config).as_deref(), Some("/home/me/state/stream-manager"));
+            jail.set_env("STATE_DIRECTORY", "/var/lib/one:/var/lib/two");
+            assert_eq!(of(&config).as_deref(), Some("/var/lib/one"));
+            config.data_dir = Some("/data".into());
+            assert_eq!(of(&config).as_deref(), Some("/data"));
             Ok(())
         });
     }

@@ -22,7 +22,7 @@ use self::config::{Config, Flags};
 use stream_manager::{
     audio::AAC_CANDIDATES,
     encode::{CANDIDATES, nvenc},
-    media::Library,
+    media::{Library, Vault},
     pipeline::{
         Devices,
         prepare::{missing_fonts, prepare},
@@ -80,6 +80,9 @@ enum Command {
         /// Address and port of the HTTP interface [default: 127.0.0.1:8080].
         #[arg(long, value_name = "ADDR:PORT")]
         listen: Option<SocketAddr>,
+        /// Where uploads and state lie [default: systemd's StateDirectory, or ~/.local/state/stream-manager].
+        #[arg(long, value_name = "DIR")]
+        data_dir: Option<PathBuf>,
         /// The show to start with [default: the built-in auction channel].
         #[arg(long, value_name = "FILE")]
         scene: Option<PathBuf>,
@@ -142,8 +145,8 @@ pub(crate) fn main() -> ExitCode {
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Serve { config, listen, scene, outputs } => {
-            let config = Config::load(config.as_deref(), &Flags { listen, scene, outputs })?;
+        Command::Serve { config, listen, data_dir, scene, outputs } => {
+            let config = Config::load(config.as_deref(), &Flags { listen, data_dir, scene, outputs })?;
             log::init(&config.log)?;
             serve::run(config)?;
             Ok(ExitCode::SUCCESS)
@@ -203,14 +206,14 @@ fn lines(problems: &Problems) -> String {
     problems.0.iter().map(|problem| format!("\n  {problem}")).collect()
 }
 
-fn open_devices(config: &Config) -> anyhow::Result<Arc<Devices>> {
-    let library = Library::new(config.media_config())?;
+fn open_devices(config: &Config, vault: Option<Arc<Vault>>) -> anyhow::Result<Arc<Devices>> {
+    let library = Library::new(config.media_config(vault))?;
     Ok(Arc::new(Devices::open(config.gpu_options(), library)?))
 }
 
 fn check(config: Config) -> anyhow::Result<ExitCode> {
     let document = read_show(&config)?;
-    let library = Library::new(config.media_config())?;
+    let library = Library::new(config.media_config(None))?;
     let show = &document.show;
     let bad = show.scenes().iter().filter(|scene| !check_scene(show, scene, &library)).count();
     if bad > 0 {

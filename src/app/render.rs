@@ -16,7 +16,7 @@ use stream_manager::pipeline::offline;
 pub(super) fn still(config: &Config, at: Duration, output: &Path) -> anyhow::Result<()> {
     expect_extension(output, "png", "--duration for an FLV file")?;
     let show = read_show(config)?;
-    let image = offline::still(&*open_devices(config)?, &show.show, at)?;
+    let image = offline::still(&*open_devices(config, None)?, &show.show, at)?;
     image.save(output).with_context(|| format!("writing {}", output.display()))
 }
 
@@ -30,7 +30,7 @@ pub(super) fn movie(config: &Config, rendition: &str, duration: Duration, output
     let index = index.with_context(|| format!("there is no rendition `{rendition}`: use {}", names.join(", ")))?;
     let rendition = &pipeline.renditions[index];
     try_nvenc_apart();
-    let devices = open_devices(config)?;
+    let devices = open_devices(config, None)?;
     // Written beside it and renamed at the end: a rendering that fails leaves an earlier one as it was.
     let part = output.with_extension("flv.part");
     let file = File::create(&part).with_context(|| format!("writing {}", part.display()))?;

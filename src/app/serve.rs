@@ -13,9 +13,14 @@ use super::{config::Config, open_devices, read_show, say, try_nvenc_apart};
 use stream_manager::{
     api::{self, App},
     base::{clock::SystemClock, id::Id},
+    media::Vault,
     output::{Network, tls::Tls},
     pipeline::metrics::Families,
-    state::{Document, Error, Services, Streams, output},
+    state::{
+        Document, Error, Services, Streams,
+        assets::{Assets, Unrecorded},
+        output,
+    },
     telemetry::metrics::Metrics,
 };
 
@@ -38,7 +43,12 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let show = with_outputs(read_show(&config)?, &config.outputs)?;
 
     try_nvenc_apart();
-    let devices = open_devices(&config)?;
+    let data_dir = config.data_dir()?;
+    let vault = Vault::open(&data_dir.join("assets")).with_context(|| format!("assets in {}", data_dir.display()))?;
+    let vault = Arc::new(vault);
+    let devices = open_devices(&config, Some(vault.clone()))?;
+    let assets = Assets::open(vault, devices.library.clone(), config.asset_limits(), Vec::new(), Arc::new(Unrecorded));
+    let assets = Arc::new(assets.context("assets")?);
     let registry = Registry::new();
     let families = Families::new(&registry).context("metrics")?;
     let tls = Tls::open(&config.tls.extra_ca).context("configuration: tls.extra_ca")?;
@@ -59,7 +69,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     }
 
     let address = listener.local_addr().context("listening")?;
-    let server = axum::serve(listener, api::router(App { streams: streams.clone(), metrics }))
+    let server = axum::serve(listener, api::router(App { streams: streams.clone(), metrics, assets }))
         .with_graceful_shutdown(stopping.clone().cancelled_owned());
     let server = tokio::spawn(server.into_future());
     announce(address)?;

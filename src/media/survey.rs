@@ -16,7 +16,8 @@ use image::{ImageFormat, ImageReader};
 pub const HEAD_BYTES: usize = 4096;
 
 /// A format that assets may have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Format {
     /// PNG or APNG.
     Png,

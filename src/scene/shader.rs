@@ -34,8 +34,10 @@
 mod bounds;
 mod growth;
 mod scan;
+mod texts;
 
 use std::{
+    borrow::Cow,
     collections::VecDeque,
     hash::{DefaultHasher, Hash, Hasher},
     panic::{AssertUnwindSafe, catch_unwind},
@@ -48,6 +50,8 @@ use naga::{
     front::wgsl,
     valid::{Capabilities, ModuleInfo, ValidationFlags, Validator},
 };
+
+pub use self::texts::{forget, know};
 
 /// Longest text in bytes.
 pub const SOURCE_LEN_MAX: usize = 16 << 10;
@@ -165,8 +169,12 @@ impl Program {
     }
 }
 
-/// Makes a program of a user's text, or says what is wrong with it and in which line and column.
-pub fn compile(code: Code) -> Result<Arc<Program>, String> {
+/// Makes a program of a user's text, or says what is wrong with it and in which line and column. The text may be given by
+/// the digest of one that is known.
+pub fn compile(mut code: Code) -> Result<Arc<Program>, String> {
+    if let Cow::Owned(text) = texts::resolve(&code.source)? {
+        code.source = text;
+    }
     if code.source.len() > SOURCE_LEN_MAX {
         return Err(format!("{} bytes are out of range: 1 to {SOURCE_LEN_MAX}", code.source.len()));
     }

@@ -4,6 +4,7 @@
 //! ready, puts it on air and only then becomes the document, one revision later. Readers never wait for a writer.
 //! Documents live in memory; a store that survives the process is not here yet.
 
+pub mod assets;
 pub mod document;
 pub mod output;
 mod preview;

@@ -19,12 +19,16 @@ use stream_manager::{
     api::{App, router},
     base::clock::SystemClock,
     gpu,
-    media::{self, Library},
+    media::{self, Library, Vault},
     output::{Network, tls::Tls},
     pipeline::{Devices, metrics::Families},
-    state::{Services, Streams},
+    state::{
+        Services, Streams,
+        assets::{Assets, Limits, Unrecorded},
+    },
     telemetry::metrics::Metrics,
 };
+use tempfile::TempDir;
 use tokio::{net::TcpListener, runtime::Handle};
 use tower::ServiceExt;
 
@@ -37,20 +41,27 @@ pub(crate) fn assets() -> PathBuf {
     assets
 }
 
+/// A GPU and a library whose uploads lie in a directory of their own.
+fn open_devices() -> (Arc<Devices>, Arc<Vault>) {
+    let vault = Arc::new(Vault::open(TempDir::new().unwrap().keep().as_path()).unwrap());
+    let config = media::Config { assets_dir: Some(assets()), vault: Some(vault.clone()), ..media::Config::default() };
+    let library = Library::new(config).unwrap();
+    let options = gpu::Options { adapter: String::new(), allow_software: true };
+    (Arc::new(Devices::open(options, library).unwrap()), vault)
+}
+
 /// Opened once: lavapipe takes its time, and one GPU for all streams is what a daemon has.
-fn devices() -> Arc<Devices> {
-    static DEVICES: OnceLock<Arc<Devices>> = OnceLock::new();
-    let open = || {
-        let library = Library::new(media::Config { assets_dir: Some(assets()), ..media::Config::default() }).unwrap();
-        Arc::new(Devices::open(gpu::Options { adapter: String::new(), allow_software: true }, library).unwrap())
-    };
-    DEVICES.get_or_init(open).clone()
+fn devices() -> (Arc<Devices>, Arc<Vault>) {
+    static DEVICES: OnceLock<(Arc<Devices>, Arc<Vault>)> = OnceLock::new();
+    DEVICES.get_or_init(open_devices).clone()
 }
 
 /// A daemon's API.
 #[derive(Debug)]
 pub(crate) struct Api {
     router: Router,
+    /// Where its uploads lie.
+    pub(crate) vault: Arc<Vault>,
     /// Every answer so far, heads and bodies.
     said: Mutex<String>,
 }
@@ -58,13 +69,36 @@ pub(crate) struct Api {
 impl Api {
     /// A daemon without streams. Needs a runtime.
     pub(crate) fn new() -> Self {
+        Self::over(devices(), Limits::default())
+    }
+
+    /// The same, with a library and uploads of its own, and room for so many of them.
+    pub(crate) fn apart(limits: Limits) -> Self {
+        Self::over(open_devices(), limits)
+    }
+
+    fn over((devices, vault): (Arc<Devices>, Arc<Vault>), limits: Limits) -> Self {
         let registry = Registry::new();
         let families = Families::new(&registry).unwrap();
         let network = Network { runtime: Handle::current(), tls: Tls::open(&[]).unwrap() };
-        let services = Services { devices: devices(), clock: Arc::new(SystemClock::new()), families, network };
+        let library = devices.library.clone();
+        let services = Services { devices, clock: Arc::new(SystemClock::new()), families, network };
         let streams = Arc::new(Streams::new(services));
         let metrics = Arc::new(Metrics::new(registry, streams.clone()).unwrap());
-        Self { router: router(App { streams, metrics }), said: Mutex::default() }
+        let assets = Assets::open(vault.clone(), library, limits, Vec::new(), Arc::new(Unrecorded)).unwrap();
+        let app = App { streams, metrics, assets: Arc::new(assets) };
+        Self { router: router(app), vault, said: Mutex::default() }
+    }
+
+    /// Lets the router answer any request.
+    pub(crate) async fn answer(&self, request: Request<Body>) -> Answer {
+        let what = format!("{} {}", request.method(), request.uri());
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (head, body) = response.into_parts();
+        let body = to_bytes(body, usize::MAX).await.unwrap();
+        let text = format!("{:?}\n{}\n", head.headers, String::from_utf8_lossy(&body));
+        self.said.lock().unwrap().push_str(&text);
+        Answer { what, status: head.status.as_u16(), headers: head.headers, body }
     }
 
     /// A daemon with this stream.
@@ -85,13 +119,7 @@ impl Api {
     /// One request; `kind` is the content type.
     pub(crate) async fn send(&self, method: &str, path: &str, kind: &str, body: impl Into<Bytes>) -> Answer {
         let request = Request::builder().method(method).uri(path).header(header::CONTENT_TYPE, kind);
-        let request = request.body(Body::from(body.into())).unwrap();
-        let response = self.router.clone().oneshot(request).await.unwrap();
-        let (head, body) = response.into_parts();
-        let body = to_bytes(body, usize::MAX).await.unwrap();
-        let text = format!("{:?}\n{}\n", head.headers, String::from_utf8_lossy(&body));
-        self.said.lock().unwrap().push_str(&text);
-        Answer { what: format!("{method} {path}"), status: head.status.as_u16(), headers: head.headers, body }
+        self.answer(request.body(Body::from(body.into())).unwrap()).await
     }
 
     /// A request whose answer does not end by itself: its head, and its body as it comes.

@@ -45,6 +45,7 @@ pub(crate) fn command(directory: &Path, arguments: &[&str]) -> Command {
     }
     // Mesa's device-select layer talks to a display server, and complains when there is none.
     command.env("NODEVICE_SELECT", "1").env("XDG_RUNTIME_DIR", directory);
+    command.env("STREAM_MANAGER_DATA_DIR", directory.join("data"));
     command
 }
 
