@@ -322,37 +322,7 @@ fn the_container_starts_stops_and_answers_for_its_health() {
     assert!(is_copied, "{config} is not in the image");
 }
 
-// ---------------------------------------------------------------- configuration and the default show
-
-#[test]
-fn the_configuration_file_documents_exactly_the_known_keys() {
-    let text = read("config/stream-manager.toml");
-    // An example of an unset key has no space after its `#`, as prose has.
-    let examples = |line: &str| {
-        line.strip_prefix('#').filter(|rest| rest.starts_with(|c: char| c.is_ascii_lowercase())).map(str::to_owned)
-    };
-    let complete: String = text.lines().map(|line| examples(line).unwrap_or_else(|| line.to_owned()) + "\n").collect();
-
-    for (text, unset) in [(&text, true), (&complete, false)] {
-        let parsed: Value = Figment::from(Toml::string(text)).extract().expect("TOML");
-        let mut expected = vec!["gpu", "listen", "log", "media", "outputs", "tls"];
-        if !unset {
-            expected.extend(["assets_dir", "scene"]);
-            expected.sort_unstable();
-        }
-        assert_eq!(keys(&parsed), expected);
-        assert_eq!(keys(&parsed["log"]), ["format", "level"]);
-        assert_eq!(keys(&parsed["gpu"]), ["adapter", "allow_software"]);
-        assert_eq!(keys(&parsed["media"]), ["pixels_max", "workers"]);
-        assert_eq!(keys(&parsed["tls"]), ["extra_ca"]);
-    }
-}
-
-fn keys(table: &Value) -> Vec<&str> {
-    let mut keys: Vec<_> = table.as_object().expect("a table").keys().map(String::as_str).collect();
-    keys.sort_unstable();
-    keys
-}
+// ---------------------------------------------------------------- the default show
 
 fn default_show() -> Value {
     serde_json::from_str(&read("config/default-show.json")).expect("JSON")

@@ -183,6 +183,7 @@ impl Config {
 #[expect(clippy::result_large_err, reason = "figment's test harness wants its own error")]
 mod tests {
     use figment::Jail;
+    use serde_json::Value;
 
     use super::*;
 
@@ -211,10 +212,10 @@ mod tests {
             let of = |config: &Config| config.data_dir().ok().map(|dir| dir.display().to_string());
             let mut config = Config::default();
             assert_eq!(of(&config), None);
-            jail.set_env("HOME", "/home/me");
-            assert_eq!(of(&config).as_deref(), Some("/home/me/.local/state/stream-manager"));
-            jail.set_env("XDG_STATE_HOME", "/home/me/state");
-            assert_eq!(of(&config).as_deref(), Some("/home/me/state/stream-manager"));
+            jail.set_env("HOME", "/her");
+            assert_eq!(of(&config).as_deref(), Some("/her/.local/state/stream-manager"));
+            jail.set_env("XDG_STATE_HOME", "/her/state");
+            assert_eq!(of(&config).as_deref(), Some("/her/state/stream-manager"));
             jail.set_env("STATE_DIRECTORY", "/var/lib/one:/var/lib/two");
             assert_eq!(of(&config).as_deref(), Some("/var/lib/one"));
             config.data_dir = Some("/data".into());
@@ -237,6 +238,17 @@ mod tests {
         });
     }
 
+    /// The ways to all values.
+    fn keys(value: &Value) -> Vec<String> {
+        let Value::Object(fields) = value else { return vec![String::new()] };
+        let under = |(name, value): (&String, &Value)| {
+            keys(value).into_iter().map(|key| format!("{name}.{key}")).collect::<Vec<_>>()
+        };
+        let mut keys: Vec<_> = fields.iter().flat_map(under).collect();
+        keys.sort_unstable();
+        keys
+    }
+
     #[test]
     fn the_documented_file_holds_the_defaults() {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/stream-manager.toml");
@@ -251,6 +263,9 @@ mod tests {
             jail.create_file("live.toml", &live.collect::<Vec<_>>().join("\n"))?;
             let config = Config::load(Some(Path::new("live.toml")), &Flags::default()).unwrap();
             assert!(config.assets_dir.is_some() && config.scene.is_some());
+            // All of them, and none that is not known, for unknown ones are refused.
+            let documented: Value = Figment::from(Toml::file_exact("live.toml")).extract()?;
+            assert_eq!(keys(&documented), keys(&serde_json::to_value(Config::default()).unwrap()));
             Ok(())
         });
     }

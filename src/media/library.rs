@@ -289,6 +289,11 @@ impl Library {
         for raster in rasters {
             if let Some(known) = tables.known.get(&raster) {
                 known.is_stale = true;
+                // There is nothing to be seen of a failure that could blink, and whoever asks next shall wait for what
+                // is there now.
+                if matches!(known.extent, Extent::Failed(_)) {
+                    known.extent = Extent::Pending;
+                }
                 self.enqueue(known, &raster);
             }
         }
@@ -521,7 +526,14 @@ impl Tables {
         self.loaded.trim(mark);
     }
 
-    /// Notes what a worker made.
+    /// A worker begins to make it: what it reads from here on is new.
+    fn begin(&mut self, raster: &Raster) {
+        if let Some(known) = self.known.get(raster) {
+            known.is_stale = false;
+        }
+    }
+
+    /// Notes what a worker made. What was to be made anew in the meantime still is.
     fn finish(&mut self, raster: &Raster, made: Result<Loaded, Arc<str>>, now: Duration) {
         let revision = self.next_revision;
         self.next_revision += 1;
@@ -539,11 +551,14 @@ impl Tables {
             Ok(Loaded::Picture(Picture::Moving(moving))) => Some(moving.timing.clone()),
             _ => None,
         };
+        let made_nothing = made.is_err();
         match made {
             Ok(loaded) => self.keep(raster, loaded),
             Err(_) => drop(self.loaded.remove(raster)),
         }
-        self.know(raster, Known { timing, letters, ..Known::new(extent, now, revision) });
+        let is_stale = self.known.peek(raster).is_some_and(|known| known.is_stale);
+        let extent = if is_stale && made_nothing { Extent::Pending } else { extent };
+        self.know(raster, Known { timing, letters, is_stale, ..Known::new(extent, now, revision) });
     }
 }
 
@@ -645,6 +660,7 @@ fn run(shared: &Shared, jobs: &Mutex<Receiver<Raster>>) {
             fonts = newest;
             shaper = Shaper::new(&fonts);
         }
+        shared.lock().begin(&raster);
         let made = panic::catch_unwind(AssertUnwindSafe(|| shared.make(&raster, &mut shaper, &fonts)));
         let made = made.unwrap_or_else(|panic| {
             // It may have been left halfway.
@@ -733,7 +749,22 @@ mod tests {
         RgbaImage::new(4, 4).save(dir.path().join("b.png")).unwrap();
         assert!(matches!(library.extent(&image("b.png")), Extent::Failed(_)), "believed for a while");
         library.refresh("b.png");
+        assert!(library.prepare(&[image("b.png")], WAIT).is_complete(), "the failure is not believed any more");
         wait_for(&library, &image("b.png"), [4.0, 4.0]);
+    }
+
+    /// A file is replaced while a worker reads the old one: what it made is not the last word.
+    #[test]
+    fn what_is_refreshed_while_it_is_made_is_made_again() {
+        let (_dir, library) = directory("a.png", 8);
+        library.prepare(&[image("a.png")], WAIT);
+        let mut tables = library.shared.lock();
+        tables.begin(&image("a.png"));
+        tables.known.get(&image("a.png")).unwrap().is_stale = true;
+        tables.finish(&image("a.png"), Err("the old one was broken".into()), Duration::ZERO);
+        assert_eq!(library.know(&mut tables, &image("a.png")), Extent::Pending);
+        drop(tables);
+        assert!(library.prepare(&[image("a.png")], WAIT).is_complete());
     }
 
     #[test]
