@@ -41,19 +41,22 @@ pub(crate) fn assets() -> PathBuf {
     assets
 }
 
-/// A GPU and a library whose uploads lie in a directory of their own.
-fn open_devices() -> (Arc<Devices>, Arc<Vault>) {
-    let vault = Arc::new(Vault::open(TempDir::new().unwrap().keep().as_path()).unwrap());
+/// A GPU and a library, and where its uploads lie.
+type Machine = (Arc<Devices>, Arc<Vault>, Arc<TempDir>);
+
+fn open_machine() -> Machine {
+    let dir = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let vault = Arc::new(Vault::open(dir.path()).unwrap());
     let config = media::Config { assets_dir: Some(assets()), vault: Some(vault.clone()), ..media::Config::default() };
     let library = Library::new(config).unwrap();
     let options = gpu::Options { adapter: String::new(), allow_software: true };
-    (Arc::new(Devices::open(options, library).unwrap()), vault)
+    (Arc::new(Devices::open(options, library).unwrap()), vault, Arc::new(dir))
 }
 
 /// Opened once: lavapipe takes its time, and one GPU for all streams is what a daemon has.
-fn devices() -> (Arc<Devices>, Arc<Vault>) {
-    static DEVICES: OnceLock<(Arc<Devices>, Arc<Vault>)> = OnceLock::new();
-    DEVICES.get_or_init(open_devices).clone()
+fn machine() -> Machine {
+    static MACHINE: OnceLock<Machine> = OnceLock::new();
+    MACHINE.get_or_init(open_machine).clone()
 }
 
 /// A daemon's API.
@@ -62,6 +65,7 @@ pub(crate) struct Api {
     router: Router,
     /// Where its uploads lie.
     pub(crate) vault: Arc<Vault>,
+    _uploads: Arc<TempDir>,
     /// Every answer so far, heads and bodies.
     said: Mutex<String>,
 }
@@ -69,15 +73,15 @@ pub(crate) struct Api {
 impl Api {
     /// A daemon without streams. Needs a runtime.
     pub(crate) fn new() -> Self {
-        Self::over(devices(), Limits::default())
+        Self::over(machine(), Limits::default())
     }
 
     /// The same, with a library and uploads of its own, and room for so many of them.
     pub(crate) fn apart(limits: Limits) -> Self {
-        Self::over(open_devices(), limits)
+        Self::over(open_machine(), limits)
     }
 
-    fn over((devices, vault): (Arc<Devices>, Arc<Vault>), limits: Limits) -> Self {
+    fn over((devices, vault, uploads): Machine, limits: Limits) -> Self {
         let registry = Registry::new();
         let families = Families::new(&registry).unwrap();
         let network = Network { runtime: Handle::current(), tls: Tls::open(&[]).unwrap() };
@@ -87,7 +91,7 @@ impl Api {
         let metrics = Arc::new(Metrics::new(registry, streams.clone()).unwrap());
         let assets = Assets::open(vault.clone(), library, limits, Vec::new(), Arc::new(Unrecorded)).unwrap();
         let app = App { streams, metrics, assets: Arc::new(assets) };
-        Self { router: router(app), vault, said: Mutex::default() }
+        Self { router: router(app), vault, _uploads: uploads, said: Mutex::default() }
     }
 
     /// Lets the router answer any request.
