@@ -375,8 +375,10 @@ fn number(value: &Value) -> f64 {
 // ---------------------------------------------------------------- scripts
 
 fn scripts() -> Vec<String> {
-    let folders =
-        ["config/run", "assets/show/src"].into_iter().flat_map(files_under).filter(|file| file.ends_with(".sh"));
+    let folders = ["config/run", "config/examples", "assets/show/src"]
+        .into_iter()
+        .flat_map(files_under)
+        .filter(|file| file.ends_with(".sh"));
     folders.chain([".ci/run".to_owned()]).collect()
 }
 

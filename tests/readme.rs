@@ -79,6 +79,40 @@ fn the_offline_lines_write_what_they_say() {
     assert_eq!(run(probe, directory.path()).trim(), "600", "20 s at 30 frames a second");
 }
 
+/// Each in turn against one daemon, which is afterwards as it was before.
+#[test]
+fn the_scripts_of_the_examples_do_what_they_say() {
+    let daemon = Daemon::serve_with(None, &[]);
+    let documents = || {
+        ["layers", "scenes", "outputs", "audio/sources"].map(|part| {
+            let mut document = daemon.get(&format!("/api/v1/streams/main/{part}"));
+            document.as_object_mut().unwrap().remove("revision");
+            document
+        })
+    };
+    let before = documents();
+    let directory = tempfile::tempdir().unwrap();
+    let examples = root().join("config/examples");
+    let logo = root().join("assets/show/logo.png");
+    let mut scripts: Vec<_> = fs::read_dir(&examples).unwrap().map(|entry| entry.unwrap().path()).collect();
+    scripts.retain(|path| path.extension().is_some_and(|extension| extension == "sh"));
+    scripts.sort();
+    assert!(scripts.len() >= 6);
+    for script in scripts {
+        let arguments = match script.file_name().unwrap().to_str().unwrap() {
+            "upload.sh" => logo.to_str().unwrap(),
+            "outputs.sh" => "rtmp://127.0.0.1:9/live key",
+            _ => "",
+        };
+        let line = format!("HOLD=0 URL={} PREVIEW=preview.png {} {arguments}", daemon.base(), script.display());
+        let said = run(&format!("sleep() {{ :; }}; {line}"), directory.path());
+        assert!(said.contains("\"revision\":"), "{line}: {said}");
+    }
+    assert_eq!(documents(), before);
+    assert_eq!(image::image_dimensions(directory.path().join("preview.png")).unwrap(), (1920, 1080));
+    assert_eq!(daemon.get("/api/v1/assets")["assets"], serde_json::json!([]));
+}
+
 #[test]
 fn every_example_is_a_good_show() {
     let is_show = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "json");

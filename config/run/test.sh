@@ -24,7 +24,7 @@ need_component fmt rustfmt
 need_component clippy clippy
 
 say "Scripts"
-shellcheck --external-sources config/run/*.sh assets/show/src/*.sh .ci/run
+shellcheck --external-sources config/run/*.sh config/examples/*.sh assets/show/src/*.sh .ci/run
 say "Format"
 cargo fmt --check
 say "Lints"
