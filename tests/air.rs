@@ -13,9 +13,10 @@ use serde_json::{Value, json};
 use servers::{
     FfmpegListener, Nginx, ffprobe_json,
     proxy::{Fault, Proxy},
-    refuser::Refuser,
+    refuser::{At, Refuser},
 };
 use support::daemon::Daemon;
+use tokio_tungstenite::tungstenite;
 
 /// Y, Cb, Cr of BT.709 limited for #ff0000, #00ff00 and #0000ff, computed by hand in `base::colour`.
 const RED: [u8; 3] = [63, 102, 240];
@@ -254,6 +255,122 @@ fn outputs_on_bad_networks_do_not_touch_the_others() {
     assert_cadence(&nginx.recording("good"), 25, 1, 250, 50);
     assert_sound(&nginx.recording("good"), 10_000);
     assert_cadence(&nginx.recording("delays"), 25, 1, 250, 50);
+}
+
+/// The first server is killed: the second stands in. The second is killed while the first is back: it is the first again.
+#[test]
+fn a_backup_stands_in_and_gives_way() {
+    let (mut first, mut second) = (Nginx::start(), Nginx::start());
+    let daemon = Daemon::serve(&show("25", &json!([])));
+    let output = json!({
+        "id": "out", "url": first.address(), "key": "main", "backupUrl": format!("{}/reserve", second.address()),
+    });
+    let shown = daemon.post("/api/v1/streams/main/outputs", &output)["output"].take();
+    let written = json!({
+        "id": "out", "url": first.address(), "backupUrl": second.address(), "rendition": "main", "enabled": true,
+    });
+    assert_eq!(shown, written);
+    daemon.until_sent("out", 2_500);
+    let is_on = |backup: bool| {
+        let output = daemon.output("out");
+        output["state"] == "publishing" && output["onBackup"] == backup
+    };
+    assert!(is_on(false), "{}", daemon.output("out"));
+    first.kill();
+    daemon.until("the backup stands in", || is_on(true));
+    let sent = |more: u64| daemon.until_sent("out", daemon.output("out")["outputDuration"].as_u64().unwrap() + more);
+    sent(2_500);
+    assert!(is_on(true), "what works is kept: {}", daemon.output("out"));
+    assert_cadence(&first.recording("main"), 25, 1, 50, 50);
+    first.restart();
+    second.kill();
+    daemon.until("it is the first again", || is_on(false));
+    sent(2_500);
+    daemon.end();
+    assert_cadence(&second.recording("reserve"), 25, 1, 50, 50);
+    assert_cadence(&first.recording("main"), 25, 1, 50, 50);
+}
+
+/// Keys and passwords in every place where a document may have them, and a daemon that says all that it can say, also of
+/// servers that repeat what they were told: none of it has one in it.
+#[test]
+fn no_secret_is_told() {
+    const SENTINEL: &str = "5entinel";
+    let secret = |name: &str| format!("{SENTINEL}-{name}");
+    let nginx = Nginx::start();
+    let refuser = Refuser::start("NetStream.Publish.BadName");
+    let wants_user =
+        Refuser::start_at(At::Connect, "NetConnection.Connect.Rejected", "[ code=403 need auth; authmod=adobe ]");
+    let secrets = tempfile::tempdir().unwrap();
+    for name in ["file", "password"] {
+        std::fs::write(secrets.path().join(name), secret(name) + "\n").unwrap();
+    }
+    let url = |server: &str, key: &str| format!("{server}/{}", secret(key));
+    let environment = [
+        ("STREAM_MANAGER_LOG__LEVEL", "debug"),
+        ("STREAM_MANAGER_SECRETS_DIR", secrets.path().to_str().unwrap()),
+        ("STREAM_MANAGER_OUTPUTS", &format!("[\"{}\"]", url(&nginx.address(), "configured"))),
+        ("SOME_KEY", &secret("variable")),
+    ];
+    let outputs = json!([
+        { "id": "literal", "url": nginx.address(), "key": secret("literal") },
+        { "id": "variable", "url": nginx.address(), "key": "env:SOME_KEY" },
+        { "id": "file", "url": nginx.address(), "key": "file:file" },
+        { "id": "refused", "url": url(&refuser.address(), "refused?token=1"),
+          "backupUrl": refuser.address(), "backupKey": secret("backup") },
+        { "id": "authenticated", "url": wants_user.address(), "key": secret("authenticated"),
+          "username": "alice", "password": "file:password" },
+    ]);
+    let daemon = Daemon::serve_in(&environment, Some(&show("25", &outputs)), &[]);
+    let (mut events, _) = tungstenite::connect(daemon.base().replace("http", "ws") + "/api/v1/events").unwrap();
+    for output in ["output-1", "literal", "variable", "file"] {
+        daemon.until_sent(output, 500);
+    }
+    let mut said = vec![format!("{}", daemon.post("/api/v1/streams/main/outputs", &json!({
+        "id": "later", "url": url(&nginx.address(), "later"), "backupUrl": url(&nginx.address(), "later-backup"),
+    })))];
+    for wrong in [
+        json!({ "id": "a", "url": url("ftp://host/app", "url") }),
+        json!({ "id": "a", "url": format!("rtmp://host/{}", secret("app")) }),
+        json!({ "id": "a", "url": format!("rtmp://u:{}@host/app/key", secret("user")) }),
+        json!({ "id": "a", "url": "rtmp://host/app", "key": secret("spaced") + " " }),
+        json!({ "id": "a", "url": "rtmp://host/app", "key": [secret("list")] }),
+        json!({ "id": "a", "url": "rtmp://host/app", "key": secret(&"x".repeat(10_000)) }),
+        json!({ "id": "a", "url": "rtmp://host/app", "key": "k", "backupKey": secret("backup") }),
+        json!({ "id": "a", "url": "rtmp://host/app", "key": "k", "password": secret("password") }),
+    ] {
+        let refused = daemon.try_post("/api/v1/streams/main/outputs", &wrong);
+        assert!(refused.starts_with("HTTP/1.1 422"), "{wrong}: {refused}");
+        said.push(refused);
+    }
+    let class = |output: &str| daemon.output(output)["lastError"]["class"].clone();
+    daemon.until("the refusals", || {
+        class("refused") == "refused_stale_session" && class("authenticated") == "refused_auth_required"
+    });
+    daemon.until("the backup is refused as well", || daemon.output("refused")["onBackup"] == true);
+    daemon.until_sent("later", 500);
+    said.extend(
+        ["status", "outputs", ""]
+            .map(|path| daemon.get(format!("/api/v1/streams/main/{path}").trim_end_matches('/')).to_string()),
+    );
+    said.push(daemon.metrics());
+    let message = || json!({ "subscribe": ["meters"] }).to_string();
+    events.send(tungstenite::Message::text(message())).unwrap();
+    said.extend((0..20).map(|_| events.read().unwrap().to_string()));
+    let log = daemon.end();
+    for (what, is_there) in [
+        ("the log is that of debugging", log.contains("DEBUG")),
+        ("what a refusal says is in the log", log.contains("not today: [redacted]")),
+        ("and in the status", said.iter().any(|said| said.contains("not today: [redacted]"))),
+    ] {
+        assert!(is_there, "{what}\n{log}\n{said:#?}");
+    }
+    for said in said.iter().flat_map(|said| said.lines()).chain(log.lines()) {
+        assert!(!said.contains(SENTINEL), "a secret is told: {said}");
+    }
+    for key in ["configured", "literal", "variable", "file", "later"] {
+        assert!(nginx.recording(&secret(key)).exists(), "{key} was published with its secret");
+    }
 }
 
 #[test]

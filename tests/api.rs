@@ -16,7 +16,7 @@ use std::{
 use serde_json::{Value, json};
 use stream_manager::scene::Content;
 use support::{
-    api::{Answer, Api, assets},
+    api::{Answer, Api, assets, secrets},
     eventually,
     pictures::{pixel, png, png_that_claims},
 };
@@ -821,7 +821,33 @@ async fn outputs_are_made_read_patched_and_deleted_and_their_keys_stay_inside() 
         (json!({ "id": "c", "url": format!("rtmp://host:0/app/{KEY}") }), "/url", &["port"]),
         (json!({ "id": "c", "url": format!("rtmp://user:{KEY}@host/app/x") }), "/url", &["user name or password"]),
         (json!({ "id": "c", "url": "rtmp://host/app" }), "/url", &["key is missing"]),
-        (json!({ "id": "c", "url": "rtmp://host/app", "key": format!("{KEY}\n") }), "/url", &["control character"]),
+        (json!({ "id": "c", "url": "rtmp://host/app", "key": format!("{KEY}\n") }), "/key", &["control character"]),
+        (
+            json!({ "id": "c", "url": "rtmp://host/app", "key": "file:no-such-file" }),
+            "/key",
+            &["no such file", "mount it"],
+        ),
+        (json!({ "id": "c", "url": "rtmp://host/app", "key": "file:../assets/x" }), "/key", &["without `..`"]),
+        (
+            json!({ "id": "c", "url": "rtmp://host/app", "key": "file:/etc/hostname" }),
+            "/key",
+            &["leads out of secrets_dir"],
+        ),
+        (
+            json!({ "id": "c", "url": "rtmp://host/app", "key": KEY, "backupUrl": "rtmp://b/app", "backupKey": "file:none" }),
+            "/backupKey",
+            &["no such file"],
+        ),
+        (
+            json!({ "id": "c", "url": "rtmp://host/app", "key": KEY, "backupKey": KEY }),
+            "/backupKey",
+            &["without backupUrl"],
+        ),
+        (
+            json!({ "id": "c", "url": "rtmp://host/app", "key": KEY, "backupUrl": format!("ftp://b/app/{KEY}") }),
+            "/backupUrl",
+            &["rtmp://"],
+        ),
         (json!({ "id": "c", "url": "rtmp://host/app", "key": "env:HOME" }), "/key", &["ends with KEY"]),
         (json!({ "id": "c", "url": "rtmp://host/app", "key": "env:NO_SUCH_KEY" }), "/key", &["not set"]),
         (json!({ "id": "c", "url": "rtmp://host/app", "kye": KEY }), "/kye", &["unknown field", "key"]),
@@ -847,6 +873,15 @@ async fn outputs_are_made_read_patched_and_deleted_and_their_keys_stay_inside() 
     let with_user = json!({ "username": "alice", "password": KEY });
     let shown = api.patch(a, with_user).await.expect(200)["output"].clone();
     assert_eq!((&shown["username"], &shown["password"]), (&json!("alice"), &Value::Null), "{shown}");
+    fs::write(secrets().join("twitch"), format!("{KEY}\n")).unwrap();
+    let with_backup =
+        json!({ "key": "file:twitch", "backupUrl": format!("rtmp://backup/app/{KEY}"), "password": "file:twitch" });
+    let shown = api.patch(a, with_backup).await.expect(200)["output"].clone();
+    assert_eq!((&shown["backupUrl"], &shown["backupKey"]), (&json!("rtmp://backup/app"), &Value::Null), "{shown}");
+    assert_eq!(api.patch(a, shown.clone()).await.expect(200)["output"], shown, "what GET returned may be sent back");
+    let with_reference =
+        json!({ "id": "other", "outputs": [{ "id": "a", "url": "rtmp://host/app", "key": "file:gone" }] });
+    api.post("/api/v1/streams", with_reference).await.refused("/outputs/0/key", &["no such file"]);
 
     assert_eq!(api.get(MAIN).await.expect(200)["outputs"].as_array().unwrap().len(), 2);
     api.delete(a).await.expect(200);

@@ -40,6 +40,7 @@ pub(super) async fn list(State(app): State<App>) -> Answer {
 /// `POST /streams`
 pub(super) async fn create(State(app): State<App>, Body(value): Body) -> Answer {
     let document = Document::read(value).map_err(crate::state::Error::Invalid)?;
+    app.streams.check_secrets(&document)?;
     let location = format!("/api/v1/streams/{}", document.id);
     let created = app.streams.create(document).await?;
     let body = answer(created)?;

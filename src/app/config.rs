@@ -34,6 +34,8 @@ pub(crate) struct Config {
     pub(crate) scene: Option<PathBuf>,
     /// RTMP addresses to which the show goes, besides those in its document.
     pub(crate) outputs: Vec<String>,
+    /// Where files lie that stream keys and passwords may be read from.
+    pub(crate) secrets_dir: Option<PathBuf>,
     pub(crate) log: log::Config,
     pub(crate) gpu: Gpu,
     pub(crate) media: Media,
@@ -90,6 +92,7 @@ impl Default for Config {
             assets_dir: None,
             scene: None,
             outputs: Vec::new(),
+            secrets_dir: None,
             log: log::Config::default(),
             gpu: Gpu::default(),
             media: Media::default(),

@@ -28,7 +28,7 @@ use stream_manager::{
         prepare::{missing_fonts, prepare},
     },
     scene::{Moment, Scene, Show, check::Problems},
-    state::{Document, rendition},
+    state::{Document, Secrets, rendition},
     telemetry::log,
 };
 
@@ -216,7 +216,7 @@ fn check(config: Config) -> anyhow::Result<ExitCode> {
     let library = Library::new(config.media_config(None))?;
     let show = &document.show;
     let bad = show.scenes().iter().filter(|scene| !check_scene(show, scene, &library)).count();
-    if bad > 0 {
+    if bad > 0 || !check_secrets(&document, &Secrets::new(config.secrets_dir.clone())) {
         return Ok(ExitCode::FAILURE);
     }
     let canvas = &show.canvas;
@@ -225,6 +225,16 @@ fn check(config: Config) -> anyhow::Result<ExitCode> {
     let outputs = document.outputs.len();
     complain(&format!("ok: {width}x{height} at {} fps, {layers} layers, {outputs} outputs", canvas.fps));
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether the stream keys and passwords of all outputs are where they should be; says which are not.
+fn check_secrets(document: &Document, secrets: &Secrets) -> bool {
+    let outputs = document.outputs.iter().filter(|output| output.enabled);
+    let missing: Vec<_> = outputs.filter_map(|o| Some((&o.id, o.check_secrets(secrets).err()?))).collect();
+    for (output, error) in &missing {
+        complain(&format!("output {output}: {error}"));
+    }
+    missing.is_empty()
 }
 
 /// Whether a scene of the show can be shown whole; says what is wrong with it.

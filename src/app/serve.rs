@@ -17,7 +17,7 @@ use stream_manager::{
     output::{Network, tls::Tls},
     pipeline::metrics::Families,
     state::{
-        Document, Error, Services, Streams,
+        Document, Error, Secrets, Services, Streams,
         assets::{Assets, Unrecorded},
         output,
     },
@@ -53,7 +53,8 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let families = Families::new(&registry).context("metrics")?;
     let tls = Tls::open(&config.tls.extra_ca).context("configuration: tls.extra_ca")?;
     let network = Network { runtime: tokio::runtime::Handle::current(), tls };
-    let streams = Arc::new(Streams::new(Services { devices, clock: Arc::new(SystemClock::new()), families, network }));
+    let (clock, secrets) = (Arc::new(SystemClock::new()), Secrets::new(config.secrets_dir.clone()));
+    let streams = Arc::new(Streams::new(Services { devices, clock, families, network, secrets }));
     let metrics = Arc::new(Metrics::new(registry, streams.clone()).context("metrics")?);
     // Bound before anything goes on air: a port that is taken ends the start, not the show.
     let listener = TcpListener::bind(config.listen).await.with_context(|| format!("listening on {}", config.listen))?;

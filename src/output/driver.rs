@@ -12,6 +12,9 @@
 //! gone as soon as the server notices. A refusal on air ends a session that was welcome, so it counts as any failure; if
 //! the server means it, the next attempt will hear it at once.
 //!
+//! **Secrets** that are kept elsewhere are asked for at the start of each attempt; one that is not there is a failure like
+//! any other.
+//!
 //! With a **backup** address the two are tried in turn: the other after [`FAILURES_MAX`] failures in a row, and at once after
 //! a refusal. What works is kept: nobody is taken off a backup that works. A session that was on air for
 //! [`HEALTHY_AFTER`] is followed by an attempt at the first address, whichever it was.
@@ -32,6 +35,7 @@ use super::{
     Error,
     backoff::Backoff,
     error::Step,
+    keyring::{Keyring, Opened},
     session::{End, Session},
     shared::Shared,
     stats::State,
@@ -60,10 +64,20 @@ const FAILURES_MAX: u32 = 3;
 /// Reconnect requests that are followed in one attempt, so that servers cannot send us in circles for ever.
 const MOVES_MAX: u32 = 8;
 
+/// Where to publish and as whom, as it is configured.
+#[derive(Debug)]
+pub(super) struct Access {
+    pub(super) destinations: Destinations,
+    pub(super) credentials: Option<Credentials>,
+    /// Opens the secrets in both.
+    pub(super) keyring: Option<Arc<dyn Keyring>>,
+}
+
 /// One output's reconnecting client.
 #[derive(Debug)]
 pub(super) struct Driver<T> {
-    destinations: Destinations,
+    access: Access,
+    /// Those of this attempt, opened.
     credentials: Option<Credentials>,
     transport: T,
     shared: Arc<Shared>,
@@ -85,15 +99,9 @@ enum Move<S> {
 }
 
 impl<T: Transport> Driver<T> {
-    pub(super) fn new(
-        destinations: Destinations,
-        credentials: Option<Credentials>,
-        transport: T,
-        shared: Arc<Shared>,
-        stop: CancellationToken,
-    ) -> Self {
+    pub(super) fn new(access: Access, transport: T, shared: Arc<Shared>, stop: CancellationToken) -> Self {
         let backoff = Backoff::default();
-        Self { destinations, credentials, transport, shared, stop, backoff, is_on_air: false }
+        Self { access, credentials: None, transport, shared, stop, backoff, is_on_air: false }
     }
 
     /// Publishes until it is stopped.
@@ -105,13 +113,16 @@ impl<T: Transport> Driver<T> {
                 break;
             }
         }
-        tracing::info!(output = %self.shared.id, destination = %self.destinations.current(), "output stopped");
+        let destination = self.access.destinations.current();
+        tracing::info!(output = %self.shared.id, %destination, "output stopped");
     }
 
     /// One stay on air, from the name of a host to the end; `Ok` if that end was asked for.
     async fn attempt(&mut self, stop: &CancellationToken) -> Result<(), Error> {
-        self.shared.begin_attempt(self.destinations.is_on_backup());
-        let mut at = self.destinations.current().clone();
+        self.shared.begin_attempt(self.access.destinations.is_on_backup());
+        let Some(opened) = stop.run_until_cancelled(self.access.open()).await else { return Ok(()) };
+        let Opened { destination: mut at, credentials } = opened?;
+        self.credentials = credentials;
         let Some(mut session) = self.reach(&at, stop).await? else { return Ok(()) };
         self.go_on_air(&mut session, &at);
         let mut moves = 0;
@@ -290,7 +301,7 @@ impl<T: Transport> Driver<T> {
     /// Notes and tells why the attempt failed; returns when to try again.
     fn handle_failure(&mut self, error: &Error) -> Instant {
         self.is_on_air = false;
-        let destination = self.destinations.current().clone();
+        let destination = self.access.destinations.current().clone();
         let (state, wait) = self.plan(error, self.shared.end_attempt() >= HEALTHY_AFTER);
         tracing::warn!(
             output = %self.shared.id, %destination, state = state.as_str(), wait_ms = wait.as_millis() as u64,
@@ -305,19 +316,19 @@ impl<T: Transport> Driver<T> {
     fn plan(&mut self, error: &Error, was_healthy: bool) -> (State, Duration) {
         if was_healthy {
             self.backoff.reset();
-            self.destinations.handle_success();
+            self.access.destinations.handle_success();
         }
         let wait = self.backoff.next(rand::random());
         match error {
             Error::Refused { refusal, was_on_air: false } if refusal.class != RefusalClass::StaleSession => {
-                let is_there_another = self.destinations.handle_refusal();
+                let is_there_another = self.access.destinations.handle_refusal();
                 let state = State::Refused { code: refusal.code.clone() };
                 (state, if is_there_another { wait } else { REFUSED_RETRY })
             }
             _ => {
                 // The first failure after a success is no reason to leave the first address.
                 if !was_healthy {
-                    self.destinations.handle_failure();
+                    self.access.destinations.handle_failure();
                 }
                 (State::BackingOff { attempt: self.backoff.failures() }, wait)
             }
@@ -330,6 +341,13 @@ impl<T: Transport> Driver<T> {
         }
         tracing::debug!(output = %self.shared.id, %destination, state = state.as_str(), "output goes on");
         self.shared.enter(state);
+    }
+}
+
+impl Access {
+    /// Where to go now, with all that is to be told there.
+    fn open(&self) -> impl Future<Output = Result<Opened, Error>> + Send + use<> {
+        Opened::new(self.keyring.clone(), self.destinations.current().clone(), self.credentials.clone())
     }
 }
 

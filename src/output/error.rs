@@ -35,9 +35,15 @@ impl fmt::Display for Step {
     }
 }
 
-/// Why an attempt ended. All of them are the peer's or the network's doing; each is followed by another attempt.
+/// Why an attempt ended. Nearly all are the peer's or the network's doing; each is followed by another attempt.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// A stream key or password is not where it should be, so that no server was asked.
+    #[error("{reason}")]
+    Secret {
+        /// What is not there, and what to do about it.
+        reason: String,
+    },
     /// The host has no address, or nobody could be asked.
     #[error("host {host} cannot be resolved: {source}")]
     Resolve {
@@ -113,6 +119,7 @@ impl Error {
     /// Stable name for metrics, dashboards and alerts.
     pub fn class(&self) -> &'static str {
         match self {
+            Self::Secret { .. } => "secret",
             Self::Resolve { .. } => "resolve",
             Self::Connect { .. } => "connect",
             Self::Secure { problem, .. } => problem.class(),

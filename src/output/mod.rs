@@ -17,7 +17,7 @@
 //! queue    what waits, and what is dropped       driver     sessions one after the other, for ever
 //! stats    what is shown                         backoff    how long to wait between them
 //! error    why an attempt ended                  outbox     bytes for one system call
-//!                                                transport  sockets
+//! keyring  secrets that are kept elsewhere       transport  sockets
 //!                                                tls        whom to trust
 //! ```
 //!
@@ -25,6 +25,7 @@
 //! rid of. Bytes that the kernel has taken count as sent; it takes only 64 KiB more than it can send.
 
 pub mod error;
+pub mod keyring;
 pub mod packet;
 pub mod queue;
 pub mod stats;
@@ -47,12 +48,13 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::Instrument;
 
 use self::{
-    driver::{Destinations, Driver},
+    driver::{Access, Destinations, Driver},
     shared::Shared,
     transport::{Tcp, Transport},
 };
 pub use self::{
     error::Error,
+    keyring::{Keyring, Use},
     packet::{Headers, Kind, Packet},
     queue::Limits,
     stats::{Flow, LastError, State, Stats},
@@ -70,6 +72,7 @@ pub struct Spec {
     destination: Endpoint,
     backup: Option<Endpoint>,
     credentials: Option<Credentials>,
+    keyring: Option<Arc<dyn Keyring>>,
     limits: Limits,
     is_primary: bool,
 }
@@ -77,7 +80,7 @@ pub struct Spec {
 impl Spec {
     /// An output that publishes to `destination`.
     pub fn new(id: Id, destination: Endpoint, limits: Limits) -> Self {
-        Self { id, destination, backup: None, credentials: None, limits, is_primary: false }
+        Self { id, destination, backup: None, credentials: None, keyring: None, limits, is_primary: false }
     }
 
     /// The same, with an address that stands in for the first.
@@ -93,6 +96,11 @@ impl Spec {
     /// The same, for a server that wants user and password.
     pub fn with_credentials(self, credentials: Credentials) -> Self {
         Self { credentials: Some(credentials), ..self }
+    }
+
+    /// The same, whose keys and password may be references: each attempt asks for what they lead to.
+    pub fn with_keyring(self, keyring: Arc<dyn Keyring>) -> Self {
+        Self { keyring: Some(keyring), ..self }
     }
 
     /// The output's id.
@@ -140,7 +148,8 @@ impl Output {
         let shared = Arc::new(Shared::new(spec.id, spec.limits, headers));
         let stop = CancellationToken::new();
         let destinations = Destinations::new(spec.destination, spec.backup);
-        let driver = Driver::new(destinations, spec.credentials, transport, Arc::clone(&shared), stop.clone());
+        let access = Access { destinations, credentials: spec.credentials, keyring: spec.keyring };
+        let driver = Driver::new(access, transport, Arc::clone(&shared), stop.clone());
         // In the caller's span, which says whose output it is.
         let task = handle.spawn(driver.run().in_current_span());
         Self { shared, is_primary: spec.is_primary, task, stop: stop.drop_guard() }

@@ -733,6 +733,49 @@ async fn a_codec_by_four_cc_goes_only_to_a_server_that_takes_it() {
     end.await.unwrap();
 }
 
+// Secrets that are kept elsewhere.
+
+/// Has a key and a password for whatever is asked, from the second time on.
+#[derive(Debug, Default)]
+struct Locker(Mutex<Vec<(Use, String)>>);
+
+impl Keyring for Locker {
+    fn open(&self, what: Use, written: &Secret) -> Result<Secret, String> {
+        let mut asked = self.0.lock().unwrap();
+        asked.push((what, written.expose().to_owned()));
+        match asked.len() {
+            1 => Err("file:twitch: there is no such file".into()),
+            n => Ok(Secret::new(format!("opened_{n}"))),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn secrets_are_opened_for_each_attempt_and_waited_for() {
+    let (net, wire) = Net::new(Resolver::Works);
+    let locker = Arc::new(Locker::default());
+    let destination = Endpoint::with_key_apart("rtmp://server.example/live", &Secret::new("file:twitch")).unwrap();
+    let credentials = Credentials::new("alice", Secret::new("file:password")).unwrap();
+    let spec = spec(destination).with_credentials(credentials).with_keyring(locker.clone());
+    let output = Output::spawn_over(wire, &Handle::current(), spec, headers("h"));
+    let stats = output.reach_backing_off().await;
+    assert_eq!((class(&stats), stats.attempts), ("secret", 1));
+    assert_eq!(stats.last_error.unwrap().message, "file:twitch: there is no such file");
+    assert_eq!(net.asked(), [""; 0], "no server was asked");
+    for key in ["opened_2", "opened_4"] {
+        let mut peer = net.connect().await;
+        peer.greet().await;
+        peer.answer("connect", "_result", &[Value::Null, Value::Null]).await;
+        peer.answer("createStream", "_result", &[Value::Null, 1.0.into()]).await;
+        assert_eq!(peer.expect("publish").await.1[1], key.into());
+        drop(peer);
+        output.reach_backing_off().await;
+    }
+    let (key, password) = ((Use::Key, "file:twitch".into()), (Use::Password, "file:password".into()));
+    let asked = locker.0.lock().unwrap().clone();
+    assert_eq!(asked[..5], [key.clone(), key.clone(), password.clone(), key, password]);
+}
+
 // Servers that are too slow.
 
 #[tokio::test(start_paused = true)]

@@ -47,6 +47,16 @@ impl Credentials {
         }
         Ok(Self { user: user.into(), password })
     }
+
+    /// Who publishes, with another password.
+    pub fn with_password(&self, password: Secret) -> Self {
+        Self { user: self.user.clone(), password }
+    }
+
+    /// The password as it was given.
+    pub fn password(&self) -> &Secret {
+        &self.password
+    }
 }
 
 /// Why a demand cannot be answered.

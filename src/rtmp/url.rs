@@ -106,6 +106,14 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// Whether it is a key given apart that is wrong, not the address.
+    pub fn is_about_key(&self) -> bool {
+        matches!(self, Self::Character { part, .. } | Self::TooLong { part, .. } if *part == STREAM_KEY)
+    }
+}
+
+const STREAM_KEY: &str = "stream key";
 /// Longest address and longest key, in bytes; keys with signed tokens have a few hundred.
 pub const LEN_MAX: usize = 4096;
 
@@ -133,8 +141,17 @@ impl Endpoint {
         let parts = Parts::split(address)?;
         let app = parts.path.strip_suffix('/').unwrap_or(parts.path);
         let key = stream_key.expose();
-        check_text("stream key", key)?;
+        check_text(STREAM_KEY, key)?;
         parts.endpoint(app, key)
+    }
+
+    /// The same address with another key.
+    pub fn with_key(&self, stream_key: &Secret) -> Result<Self, Error> {
+        check_text(STREAM_KEY, stream_key.expose())?;
+        match stream_key.expose().is_empty() {
+            true => Err(Error::NoKey),
+            false => Ok(Self { stream_key: stream_key.clone(), ..self.clone() }),
+        }
     }
 
     /// Where a server sends us that names `reference`: a whole address, `//host/app`, `/app`, or what takes the place of the
@@ -314,6 +331,15 @@ mod tests {
             assert_eq!((endpoint.app.as_str(), endpoint.tc_url.as_str()), (app, tc_url), "{address}");
             assert_eq!(endpoint.stream_key.expose(), "k?a=b/c");
         }
+    }
+
+    #[test]
+    fn another_key_is_checked_like_the_first() {
+        let with = |key: &str| apart("rtmp://h/live").with_key(&Secret::new(key));
+        assert_eq!(with("other").unwrap().stream_key.expose(), "other");
+        assert_eq!(with("other").unwrap().tc_url, "rtmp://h/live");
+        assert_eq!(with(""), Err(Error::NoKey));
+        assert_eq!(with("a b"), Err(Error::Character { part: "stream key", offset: 1 }));
     }
 
     #[test]

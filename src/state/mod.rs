@@ -10,6 +10,7 @@ pub mod output;
 mod preview;
 pub mod rendition;
 mod scenes;
+pub mod secrets;
 mod sound;
 
 use std::{
@@ -25,6 +26,7 @@ use tokio::sync::{Mutex as WriterLock, OwnedMutexGuard, Semaphore};
 pub use self::{
     document::Document,
     scenes::{Preview, Taken},
+    secrets::Secrets,
     sound::Mixed,
 };
 use crate::{
@@ -218,6 +220,8 @@ pub struct Services {
     pub families: Families,
     /// Where outputs run, and whom they trust.
     pub network: Network,
+    /// Where references to stream keys and passwords lead.
+    pub secrets: Secrets,
 }
 
 /// All streams of the daemon.
@@ -472,9 +476,9 @@ impl Streams {
         current.has_failed = started.is_err();
         let stream = started.map_err(|source| Error::Start { id: document.id.clone(), source })?;
         for output in document.outputs.iter().filter(|output| output.enabled) {
-            match output.spec() {
+            match output.spec(&self.services.secrets) {
                 Ok(spec) => stream.add_output(spec, &output.rendition, &self.services.network),
-                // Its variable was taken away since it was checked; the other outputs go on.
+                // Nothing that was read from a document comes here; should it, the other outputs go on.
                 Err(error) => tracing::error!(output = %output.id, %error, "output not started"),
             }
         }
@@ -678,6 +682,15 @@ impl Streams {
         .map(|Receipt { revision, applied, .. }| Receipt { revision, applied, item: () })
     }
 
+    /// Whether all that the references of a document's enabled outputs lead to is there now.
+    pub fn check_secrets(&self, document: &Document) -> Result<(), Error> {
+        for (i, output) in document.outputs.iter().enumerate().filter(|(_, output)| output.enabled) {
+            let checked = output.check_secrets(&self.services.secrets);
+            checked.map_err(|error| Problems::from(error).under(&format!("/outputs/{i}")))?;
+        }
+        Ok(())
+    }
+
     /// Changes a stream's outputs: `edit` makes the new ones and names the output it is about.
     async fn edit_outputs<T>(
         &self,
@@ -691,8 +704,12 @@ impl Streams {
         let mut check = Check::default();
         output.into_iter().for_each(|output| document.check_output(output, &mut check));
         check.finish()?;
-        let spec = output.map(|output| Ok((output.spec()?, output.rendition.clone()))).transpose();
-        let spec = spec.map_err(|error: output::InvalidOutput| fixed("/url", &error.to_string()))?;
+        let secrets = &self.services.secrets;
+        let spec = output.map(|output| {
+            output.check_secrets(secrets)?;
+            Ok((output.spec(secrets)?, output.rendition.clone()))
+        });
+        let spec = spec.transpose().map_err(|error: output::InvalidOutput| Problems::from(error))?;
         let mut current = entry.lock();
         if let Some(stream) = &current.stream {
             match spec {

@@ -1,15 +1,22 @@
 //! The document of an output: where a rendition of the stream goes.
 //!
 //! A stream key never leaves: it is read from `key` or from the end of the URL, kept apart, and not written back; a merge
-//! patch that does not name it keeps it.
+//! patch that does not name it keeps it. The same holds for the key of a backup address and for a password. Where one is
+//! a reference (`secrets.rs`), that is what is kept: what it leads to is asked for whenever a server is to be told it.
+
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{document::default_true, rendition};
+use super::{
+    document::default_true,
+    rendition,
+    secrets::{self, NoSecret, Secrets},
+};
 use crate::{
     base::{id::Id, secret::Secret},
-    output::{Limits, Spec},
+    output::{Limits, Spec, Use},
     rtmp::{self, Endpoint, auth::Credentials},
     scene::check::{self, Problem, Problems},
 };
@@ -25,13 +32,19 @@ pub struct Output {
     pub id: Id,
     /// `rtmp://host[:port]/app` or `rtmps://…`, without the key.
     pub url: String,
-    /// The stream key, or `env:NAME` for the environment variable that holds it.
+    /// The stream key, or `env:NAME` or `file:PATH` for the variable or the file that holds it.
     #[serde(skip)]
     pub key: Secret,
+    /// An address that stands in for the first, without its key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backup_url: Option<String>,
+    /// The key there, like the first; none: the very same.
+    #[serde(skip)]
+    pub backup_key: Option<Secret>,
     /// Who publishes, where the server asks for that.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub username: Option<String>,
-    /// Their password; like the key it may be `env:NAME`, and is never shown.
+    /// Their password; like the key it may be a reference, and is never shown.
     #[serde(skip)]
     pub password: Option<Secret>,
     /// Which rendition it gets.
@@ -46,6 +59,8 @@ struct OutputDocument {
     id: Id,
     url: String,
     key: Option<Secret>,
+    backup_url: Option<String>,
+    backup_key: Option<Secret>,
     username: Option<String>,
     password: Option<Secret>,
     #[serde(default = "rendition::main_id")]
@@ -57,17 +72,16 @@ struct OutputDocument {
 impl Output {
     /// Reads and checks an output's document.
     pub fn read(value: Value) -> Result<Self, Problems> {
-        let OutputDocument { id, url, key, username, password, rendition, enabled } = check::read(value)?;
-        let at = |pointer: &str, message: String| Problems::from(Problem { pointer: pointer.into(), message });
+        let OutputDocument { id, url, key, backup_url, backup_key, username, password, rendition, enabled } =
+            check::read(value)?;
         let (url, key) = match key {
             Some(key) => (url, key),
-            None => {
-                let inside = Endpoint::with_key_inside(&url).map_err(|error| at("/url", error.to_string()))?;
-                (inside.tc_url, inside.stream_key)
-            }
+            None => key_inside(&url).map_err(InvalidOutput::at("url", "key"))?,
         };
-        let output = Self { id, url, key, username, password, rendition, enabled };
-        output.spec().map_err(|error| at(&error.pointer(), error.to_string()))?;
+        let (backup_url, backup_key) = read_backup(backup_url, backup_key)?;
+        let output = Self { id, url, key, backup_url, backup_key, username, password, rendition, enabled };
+        output.each_secret(secrets::check)?;
+        output.addressed()?;
         Ok(output)
     }
 
@@ -80,30 +94,69 @@ impl Output {
     ///
     /// A new address alone that could end with a key is refused: taken for a part of the app, the key would be shown.
     pub fn patched(&self, patch: &Value) -> Result<Self, Problems> {
-        let new_url = patch.get("url").and_then(Value::as_str).filter(|url| *url != self.url);
-        if patch.get("key").is_none() && new_url.is_some_and(|url| Endpoint::with_key_inside(url).is_ok()) {
-            let message = "this address could end with a stream key: give `key` too, and the address without it".into();
-            return Err(Problem { pointer: "/url".into(), message }.into());
+        let is_kept = |key: &str| patch.get(key).is_none();
+        for (field, key, is_kept, url) in [
+            ("url", "key", is_kept("key"), Some(&self.url)),
+            ("backupUrl", "backupKey", is_kept("backupKey") && self.backup_key.is_some(), self.backup_url.as_ref()),
+        ] {
+            let new_url = patch.get(field).and_then(Value::as_str).filter(|new| url.is_none_or(|url| new != url));
+            if is_kept && new_url.is_some_and(|url| Endpoint::with_key_inside(url).is_ok()) {
+                let message =
+                    format!("this address could end with a stream key: give `{key}` too, and the address without it");
+                return Err(Problem { pointer: format!("/{field}"), message }.into());
+            }
         }
-        let mut document = serde_json::json!({
-            "id": self.id, "url": self.url, "key": self.key.expose(), "enabled": self.enabled,
-            "rendition": self.rendition,
-            "username": self.username, "password": self.password.as_ref().map(Secret::expose),
-        });
+        let mut document = self.with_secrets();
+        // An address that goes takes its key along.
+        if patch.get("backupUrl").is_some_and(Value::is_null) {
+            document["backupKey"] = Value::Null;
+        }
         json_patch::merge(&mut document, patch);
         Self::read(document)
     }
 
-    /// What the output floor needs.
-    pub fn spec(&self) -> Result<Spec, InvalidOutput> {
-        let key = resolve("key", &self.key)?;
-        let destination = Endpoint::with_key_apart(&self.url, &key)?;
-        let spec = Spec::new(self.id.clone(), destination, Limits::default());
+    /// The document with all that is never shown, from which [`Self::read`] makes the same output.
+    fn with_secrets(&self) -> Value {
+        serde_json::json!({
+            "id": self.id, "url": self.url, "key": self.key.expose(), "enabled": self.enabled,
+            "backupUrl": self.backup_url, "backupKey": self.backup_key.as_ref().map(Secret::expose),
+            "rendition": self.rendition,
+            "username": self.username, "password": self.password.as_ref().map(Secret::expose),
+        })
+    }
+
+    /// What the output floor needs; it looks up references itself.
+    pub fn spec(&self, secrets: &Secrets) -> Result<Spec, InvalidOutput> {
+        Ok(self.addressed()?.with_keyring(Arc::new(secrets.clone())))
+    }
+
+    /// Whether all that its references lead to is there now.
+    pub fn check_secrets(&self, secrets: &Secrets) -> Result<(), InvalidOutput> {
+        self.each_secret(|what, secret| secrets.resolve(what, secret).map(drop))
+    }
+
+    fn each_secret(&self, check: impl Fn(Use, &Secret) -> Result<(), NoSecret>) -> Result<(), InvalidOutput> {
+        let (key, backup_key, password) = (Some(&self.key), self.backup_key.as_ref(), self.password.as_ref());
+        for (field, what, secret) in
+            [("key", Use::Key, key), ("backupKey", Use::Key, backup_key), ("password", Use::Password, password)]
+        {
+            let checked = secret.map_or(Ok(()), |secret| check(what, secret));
+            checked.map_err(|source| InvalidOutput::Secret { field, source })?;
+        }
+        Ok(())
+    }
+
+    /// What the output floor needs, but for who opens secrets.
+    fn addressed(&self) -> Result<Spec, InvalidOutput> {
+        let destination = Endpoint::with_key_apart(&self.url, &self.key).map_err(InvalidOutput::at("url", "key"))?;
+        let mut spec = Spec::new(self.id.clone(), destination, Limits::default());
+        if let Some(url) = &self.backup_url {
+            let key = self.backup_key.as_ref().unwrap_or(&self.key);
+            let backup = Endpoint::with_key_apart(url, key).map_err(InvalidOutput::at("backupUrl", "backupKey"))?;
+            spec = spec.with_backup(backup);
+        }
         match (&self.username, &self.password) {
-            (Some(user), Some(password)) => {
-                let password = resolve("password", password)?;
-                Ok(spec.with_credentials(Credentials::new(user, password)?))
-            }
+            (Some(user), Some(password)) => Ok(spec.with_credentials(Credentials::new(user, password.clone())?)),
             (None, None) => Ok(spec),
             (Some(_), None) => Err(InvalidOutput::Incomplete { given: "username", missing: "password" }),
             (None, Some(_)) => Err(InvalidOutput::Incomplete { given: "password", missing: "username" }),
@@ -111,61 +164,75 @@ impl Output {
     }
 }
 
+/// An address and the key at its end.
+fn key_inside(url: &str) -> Result<(String, Secret), rtmp::url::Error> {
+    Endpoint::with_key_inside(url).map(|inside| (inside.tc_url, inside.stream_key))
+}
+
+/// A backup address and the key apart from it; one that is given without a key and has none at its end is for the first
+/// address's key.
+fn read_backup(url: Option<String>, key: Option<Secret>) -> Result<(Option<String>, Option<Secret>), InvalidOutput> {
+    match (url, key) {
+        (Some(url), None) => match key_inside(&url) {
+            Ok((url, key)) => Ok((Some(url), Some(key))),
+            Err(rtmp::url::Error::NoKey) => Ok((Some(url), None)),
+            Err(error) => Err(InvalidOutput::at("backupUrl", "backupKey")(error)),
+        },
+        (None, Some(_)) => Err(InvalidOutput::Incomplete { given: "backupKey", missing: "backupUrl" }),
+        given => Ok(given),
+    }
+}
+
 /// Why an output cannot be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidOutput {
-    /// The address is wrong.
-    #[error(transparent)]
-    Address(#[from] rtmp::url::Error),
+    /// An address or its key is wrong.
+    #[error("{source}")]
+    Address {
+        /// Which field it is.
+        field: &'static str,
+        /// What is wrong.
+        source: rtmp::url::Error,
+    },
     /// The user name is none.
     #[error(transparent)]
     User(#[from] rtmp::auth::InvalidUser),
-    /// Half of what authentication takes.
-    #[error("{given} without {missing}: a server that asks wants both")]
+    /// Half of what belongs together.
+    #[error("{given} without {missing}: they go together")]
     Incomplete {
         /// What there is.
         given: &'static str,
         /// What there is not.
         missing: &'static str,
     },
-    /// The variable is not one that such a secret may come from.
-    #[error("env:{name} is refused: the name of a variable with a {field} ends with {}", field.to_uppercase())]
-    VariableName {
+    /// A reference leads to no secret.
+    #[error("{source}")]
+    Secret {
         /// Which secret.
         field: &'static str,
-        /// The refused name.
-        name: String,
-    },
-    /// The variable is not set.
-    #[error("env:{name}: this variable is not set in the daemon's environment")]
-    VariableMissing {
-        /// Which secret.
-        field: &'static str,
-        /// Its name.
-        name: String,
+        /// Why.
+        source: NoSecret,
     },
 }
 
 impl InvalidOutput {
-    fn pointer(&self) -> String {
+    /// What is wrong with an address in the field `url` or with its key in the field `key`.
+    fn at(url: &'static str, key: &'static str) -> impl Fn(rtmp::url::Error) -> Self {
+        move |source| Self::Address { field: if source.is_about_key() { key } else { url }, source }
+    }
+
+    fn field(&self) -> &'static str {
         match self {
-            Self::Address(_) => "/url".into(),
-            Self::User(_) => "/username".into(),
-            Self::Incomplete { given: field, .. }
-            | Self::VariableName { field, .. }
-            | Self::VariableMissing { field, .. } => format!("/{field}"),
+            Self::User(_) => "username",
+            Self::Address { field, .. } | Self::Incomplete { given: field, .. } | Self::Secret { field, .. } => field,
         }
     }
 }
 
-/// The secret itself, or what `env:NAME` refers to. Only variables whose name says that they hold such a secret can be
-/// named, so that a client of the API cannot have others of the daemon's sent to a server of its choice.
-fn resolve(field: &'static str, secret: &Secret) -> Result<Secret, InvalidOutput> {
-    let Some(name) = secret.expose().strip_prefix("env:") else { return Ok(secret.clone()) };
-    if !name.ends_with(&field.to_uppercase()) {
-        return Err(InvalidOutput::VariableName { field, name: name.into() });
+impl From<InvalidOutput> for Problems {
+    fn from(error: InvalidOutput) -> Self {
+        Problem { pointer: format!("/{}", error.field()), message: error.to_string() }.into()
     }
-    std::env::var(name).map(Secret::new).map_err(|_| InvalidOutput::VariableMissing { field, name: name.into() })
 }
 
 /// Reads and checks all outputs of a stream.
@@ -224,11 +291,66 @@ mod tests {
     }
 
     #[test]
-    fn other_secrets_of_the_daemon_cannot_be_named() {
+    fn a_backup_has_its_own_key_or_the_first_ones() {
+        let backup = |url: &str, key: Option<&str>| {
+            let document = json!({ "id": "o", "url": "rtmp://host/app/one", "backupUrl": url, "backupKey": key });
+            let output = Output::read(document).unwrap();
+            (output.backup_url.unwrap(), output.backup_key.map(|key| key.expose().to_owned()))
+        };
+        let (one, two) = ("rtmp://b/app".to_owned(), Some("two".to_owned()));
+        assert_eq!(backup("rtmp://b/app/two", None), (one.clone(), two.clone()));
+        assert_eq!(backup("rtmp://b/app", Some("two")), (one.clone(), two.clone()));
+        assert_eq!(backup("rtmp://b/app/two", Some("two")), ("rtmp://b/app/two".into(), two));
+        assert_eq!(backup("rtmp://b/app", None), (one, None));
+        assert_eq!(backup("rtmp://b/live2?backup=1", None), ("rtmp://b/live2?backup=1".into(), None));
+        let refused = |fields: Value| {
+            let mut document = json!({ "id": "o", "url": "rtmp://host/app/one" });
+            json_patch::merge(&mut document, &fields);
+            Output::read(document).unwrap_err().0.remove(0)
+        };
+        assert_eq!(refused(json!({ "backupKey": "two" })).pointer, "/backupKey");
+        assert_eq!(refused(json!({ "backupUrl": "http://b/app" })).pointer, "/backupUrl");
+        assert_eq!(refused(json!({ "backupUrl": "rtmp://b" })).pointer, "/backupUrl");
+        assert_eq!(refused(json!({ "backupUrl": "rtmp://b/app", "backupKey": "t o" })).pointer, "/backupKey");
+        assert_eq!(refused(json!({ "backupUrl": "rtmp://b/app", "backupKey": "env:PATH" })).pointer, "/backupKey");
+    }
+
+    #[test]
+    fn a_patch_keeps_the_backups_key_unless_it_names_it_or_takes_the_address_away() {
+        let document = json!({ "id": "o", "url": "rtmp://host/app/one", "backupUrl": "rtmp://b/app/two" });
+        let output = Output::read(document).unwrap();
+        let shown = serde_json::to_string(&output).unwrap();
+        assert!(shown.contains("rtmp://b/app") && !shown.contains("two"), "{shown}");
+        assert_eq!(output.patched(&serde_json::from_str(&shown).unwrap()).unwrap(), output);
+        let key = |patch: Value| {
+            let patched = output.patched(&patch).unwrap();
+            assert_eq!(patched.key.expose(), "one");
+            (patched.backup_url, patched.backup_key.map(|key| key.expose().to_owned()))
+        };
+        assert_eq!(key(json!({ "enabled": false })), (Some("rtmp://b/app".into()), Some("two".into())));
+        assert_eq!(key(json!({ "backupUrl": "rtmp://c/app" })), (Some("rtmp://c/app".into()), Some("two".into())));
+        assert_eq!(key(json!({ "backupKey": "three" })).1, Some("three".into()));
+        assert_eq!(key(json!({ "backupUrl": null })), (None, None));
+        let ambiguous = output.patched(&json!({ "backupUrl": "rtmp://c/app/three" })).unwrap_err();
+        assert_eq!(ambiguous.0[0].pointer, "/backupUrl");
+        assert!(!ambiguous.to_string().contains("three"), "{ambiguous}");
+        let bare = output.patched(&json!({ "backupUrl": null })).unwrap();
+        let again = bare.patched(&json!({ "backupUrl": "rtmp://c/app/three" })).unwrap();
+        assert_eq!(again.backup_key.unwrap().expose(), "three", "where there was none, it is read as at first");
+    }
+
+    #[test]
+    fn references_are_kept_as_they_are_and_looked_up_later() {
         let output = |key: &str| Output::read(json!({ "id": "o", "url": "rtmp://host/app", "key": key }));
         assert!(output("env:PATH").unwrap_err().to_string().contains("ends with KEY"));
-        let missing = output("env:NO_SUCH_STREAM_KEY").unwrap_err();
-        assert_eq!(missing.0[0].pointer, "/key");
-        assert!(missing.to_string().contains("not set"), "{missing}");
+        assert_eq!(output("file:../token").unwrap_err().0[0].pointer, "/key");
+        for reference in ["env:NO_SUCH_STREAM_KEY", "file:no-such-file"] {
+            let output = output(reference).unwrap();
+            assert_eq!(output.key.expose(), reference);
+            let missing = Problems::from(output.check_secrets(&Secrets::default()).unwrap_err());
+            assert_eq!(missing.0[0].pointer, "/key");
+            assert!(missing.to_string().contains(reference), "{missing}");
+        }
+        assert_eq!(output("live").unwrap().check_secrets(&Secrets::default()), Ok(()));
     }
 }

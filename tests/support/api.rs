@@ -23,7 +23,7 @@ use stream_manager::{
     output::{Network, tls::Tls},
     pipeline::{Devices, metrics::Families},
     state::{
-        Services, Streams,
+        Secrets, Services, Streams,
         assets::{Assets, Limits, Unrecorded},
     },
     telemetry::metrics::Metrics,
@@ -51,6 +51,13 @@ fn open_machine() -> Machine {
     let library = Library::new(config).unwrap();
     let options = gpu::Options { adapter: String::new(), allow_software: true };
     (Arc::new(Devices::open(options, library).unwrap()), vault, Arc::new(dir))
+}
+
+/// The directory of all tests' secrets; names must differ from test to test.
+pub(crate) fn secrets() -> PathBuf {
+    let secrets = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("api/secrets");
+    fs::create_dir_all(&secrets).unwrap();
+    secrets
 }
 
 /// Opened once: lavapipe takes its time, and one GPU for all streams is what a daemon has.
@@ -86,7 +93,8 @@ impl Api {
         let families = Families::new(&registry).unwrap();
         let network = Network { runtime: Handle::current(), tls: Tls::open(&[]).unwrap() };
         let library = devices.library.clone();
-        let services = Services { devices, clock: Arc::new(SystemClock::new()), families, network };
+        let (clock, secrets) = (Arc::new(SystemClock::new()), Secrets::new(Some(secrets())));
+        let services = Services { devices, clock, families, network, secrets };
         let streams = Arc::new(Streams::new(services));
         let metrics = Arc::new(Metrics::new(registry, streams.clone()).unwrap());
         let assets = Assets::open(vault.clone(), library, limits, Vec::new(), Arc::new(Unrecorded)).unwrap();

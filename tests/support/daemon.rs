@@ -27,9 +27,14 @@ impl Daemon {
 
     /// Starts the daemon with a show, or the built-in one, and further arguments; waits until it listens.
     pub(crate) fn serve_with(show: Option<&Value>, arguments: &[&str]) -> Self {
+        Self::serve_in(&[], show, arguments)
+    }
+
+    /// The same, with these variables in its environment.
+    pub(crate) fn serve_in(environment: &[(&str, &str)], show: Option<&Value>, arguments: &[&str]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let mut command = program::command(directory.path(), &["serve", "--listen", "127.0.0.1:0"]);
-        command.args(arguments);
+        command.args(arguments).envs(environment.iter().copied());
         if let Some(show) = show {
             let path = directory.path().join("show.json");
             fs::write(&path, show.to_string()).unwrap();
@@ -45,6 +50,19 @@ impl Daemon {
     /// Its address, `http://127.0.0.1:PORT`.
     pub(crate) fn base(&self) -> &str {
         &self.base
+    }
+
+    /// What it logged so far.
+    pub(crate) fn log(&self) -> String {
+        self.program.log()
+    }
+
+    /// Status and body of the answer to a document that may be refused.
+    pub(crate) fn try_post(&self, path: &str, document: &Value) -> String {
+        let mut command = Command::new("curl");
+        command.args(["--silent", "--include", "--max-time", "30", "--json", &document.to_string()]);
+        let output = command.arg(format!("{}{path}", self.base)).output().expect("apt-get install curl");
+        String::from_utf8(output.stdout).unwrap()
     }
 
     /// Its process.
