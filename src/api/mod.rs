@@ -6,6 +6,7 @@
 
 mod assets;
 mod body;
+mod by;
 mod events;
 mod overlay;
 mod parts;
@@ -139,6 +140,8 @@ fn receipt<T>(done: &Receipt<T>) -> Value {
         "revision": done.revision,
         "appliedFrame": done.applied.map(|applied| applied.frame),
         "ptsMs": done.applied.map(|applied| applied.pts_ms),
+        "actor": done.actor,
+        "atUtcMs": done.at_utc_ms,
     })
 }
 

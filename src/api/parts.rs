@@ -12,11 +12,12 @@ use serde_json::{Value, json};
 use super::{
     Answer, App,
     body::{Arguments, Body},
+    by::By,
     path::Path,
     problem::Problem,
     receipt,
 };
-use crate::state::{Change, LayersOf, Receipt};
+use crate::state::{Edit, LayersOf, Receipt};
 
 /// What stands in the path of layers, of a scene or, without one, of the scene on air.
 #[derive(Debug, Deserialize)]
@@ -61,11 +62,12 @@ pub(super) async fn list_layers(State(app): State<App>, Path(path): Path<LayersP
 /// `POST .../layers`
 pub(super) async fn create_layer(
     State(app): State<App>,
+    By(by): By,
     Path(path): Path<LayersPath>,
     OriginalUri(uri): OriginalUri,
     Body(value): Body,
 ) -> Answer {
-    let done = app.streams.create_layer(path.of(), value).await?;
+    let done = app.streams.create_layer(&by, path.of(), value).await?;
     let location = format!("{}/{}", uri.path(), done.item.id);
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], answer("layer", &done)?).into_response())
 }
@@ -79,20 +81,30 @@ pub(super) async fn get_layer(State(app): State<App>, Path(path): Path<LayerPath
 }
 
 /// `PUT .../layers/{layerId}`
-pub(super) async fn put_layer(State(app): State<App>, Path(path): Path<LayerPath>, Body(value): Body) -> Answer {
-    let done = app.streams.change_layer(path.of(), &path.layer_id, Change::Replace(value)).await?;
+pub(super) async fn put_layer(
+    State(app): State<App>,
+    By(by): By,
+    Path(path): Path<LayerPath>,
+    Body(value): Body,
+) -> Answer {
+    let done = app.streams.change_layer(&by, path.of(), &path.layer_id, Edit::Replace(value)).await?;
     Ok(answer("layer", &done)?.into_response())
 }
 
 /// `PATCH .../layers/{layerId}`
-pub(super) async fn patch_layer(State(app): State<App>, Path(path): Path<LayerPath>, Body(patch): Body) -> Answer {
-    let done = app.streams.change_layer(path.of(), &path.layer_id, Change::Merge(patch)).await?;
+pub(super) async fn patch_layer(
+    State(app): State<App>,
+    By(by): By,
+    Path(path): Path<LayerPath>,
+    Body(patch): Body,
+) -> Answer {
+    let done = app.streams.change_layer(&by, path.of(), &path.layer_id, Edit::Merge(patch)).await?;
     Ok(answer("layer", &done)?.into_response())
 }
 
 /// `DELETE .../layers/{layerId}`
-pub(super) async fn delete_layer(State(app): State<App>, Path(path): Path<LayerPath>) -> Answer {
-    Ok(Json(receipt(&app.streams.delete_layer(path.of(), &path.layer_id).await?)).into_response())
+pub(super) async fn delete_layer(State(app): State<App>, By(by): By, Path(path): Path<LayerPath>) -> Answer {
+    Ok(Json(receipt(&app.streams.delete_layer(&by, path.of(), &path.layer_id).await?)).into_response())
 }
 
 /// What stands in the path of an action.
@@ -107,11 +119,12 @@ pub(super) struct ActionPath {
 /// `POST .../layers/{layerId}/actions/{action}`: which there are is the affair of each type of content.
 pub(super) async fn act_on_layer(
     State(app): State<App>,
+    By(by): By,
     Path(path): Path<ActionPath>,
     Arguments(arguments): Arguments,
 ) -> Answer {
     let of = LayersOf { stream: &path.id, scene: path.scene_id.as_deref() };
-    let done = app.streams.act_on_layer(of, &path.layer_id, &path.action, arguments).await?;
+    let done = app.streams.act_on_layer(&by, of, &path.layer_id, &path.action, arguments).await?;
     Ok(answer("layer", &done)?.into_response())
 }
 
@@ -123,8 +136,13 @@ pub(super) async fn list_outputs(State(app): State<App>, Path(id): Path<String>)
 }
 
 /// `POST .../outputs`
-pub(super) async fn create_output(State(app): State<App>, Path(id): Path<String>, Body(value): Body) -> Answer {
-    let done = app.streams.create_output(&id, value).await?;
+pub(super) async fn create_output(
+    State(app): State<App>,
+    By(by): By,
+    Path(id): Path<String>,
+    Body(value): Body,
+) -> Answer {
+    let done = app.streams.create_output(&by, &id, value).await?;
     let location = format!("/api/v1/streams/{id}/outputs/{}", done.item.id);
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], answer("output", &done)?).into_response())
 }
@@ -140,21 +158,27 @@ pub(super) async fn get_output(State(app): State<App>, Path((id, output_id)): Pa
 /// `PATCH .../outputs/{outputId}`
 pub(super) async fn patch_output(
     State(app): State<App>,
+    By(by): By,
     Path((id, output_id)): Path<(String, String)>,
     Body(patch): Body,
 ) -> Answer {
-    let done = app.streams.patch_output(&id, &output_id, patch).await?;
+    let done = app.streams.patch_output(&by, &id, &output_id, patch).await?;
     Ok(answer("output", &done)?.into_response())
 }
 
 /// `DELETE .../outputs/{outputId}`
-pub(super) async fn delete_output(State(app): State<App>, Path((id, output_id)): Path<(String, String)>) -> Answer {
-    Ok(Json(receipt(&app.streams.delete_output(&id, &output_id).await?)).into_response())
+pub(super) async fn delete_output(
+    State(app): State<App>,
+    By(by): By,
+    Path((id, output_id)): Path<(String, String)>,
+) -> Answer {
+    Ok(Json(receipt(&app.streams.delete_output(&by, &id, &output_id).await?)).into_response())
 }
 
 /// `POST .../outputs/{outputId}/start|stop`: the same as setting `enabled`.
 pub(super) async fn act_on_output(
     State(app): State<App>,
+    By(by): By,
     Path((id, output_id, action)): Path<(String, String, String)>,
 ) -> Answer {
     let enabled = match action.as_str() {
@@ -165,6 +189,6 @@ pub(super) async fn act_on_output(
             return Err(Problem::new(StatusCode::NOT_FOUND, "not_found", detail));
         }
     };
-    let done = app.streams.patch_output(&id, &output_id, json!({ "enabled": enabled })).await?;
+    let done = app.streams.patch_output(&by, &id, &output_id, json!({ "enabled": enabled })).await?;
     Ok(answer("output", &done)?.into_response())
 }

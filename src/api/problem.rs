@@ -49,6 +49,7 @@ impl From<state::Error> for Problem {
             Error::TooMany { .. } => (StatusCode::CONFLICT, "limit_reached"),
             Error::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_document"),
             Error::State { .. } | Error::NoPreview => (StatusCode::CONFLICT, "wrong_state"),
+            Error::Conflict { .. } => (StatusCode::PRECONDITION_FAILED, "revision_conflict"),
             Error::InUse { .. } => (StatusCode::CONFLICT, "in_use"),
             Error::Start { .. } => (StatusCode::SERVICE_UNAVAILABLE, "start_failed"),
             Error::Capture(CaptureError::Busy) => (StatusCode::TOO_MANY_REQUESTS, "busy"),

@@ -8,10 +8,10 @@ use axum::{
 };
 use serde_json::json;
 
-use super::{Answer, App, body::Body, path::Path, receipt, streams::png_answer};
+use super::{Answer, App, body::Body, by::By, path::Path, receipt, streams::png_answer};
 use crate::{
     scene::Scene,
-    state::{Change, Error, Preview, Receipt},
+    state::{Edit, Error, Preview, Receipt},
 };
 
 /// `GET .../scenes`: all scenes, what is on air and what is in preview.
@@ -26,8 +26,8 @@ pub(super) async fn list(State(app): State<App>, Path(id): Path<String>) -> Answ
 }
 
 /// `POST .../scenes`
-pub(super) async fn create(State(app): State<App>, Path(id): Path<String>, Body(value): Body) -> Answer {
-    let done = app.streams.create_scene(&id, value).await?;
+pub(super) async fn create(State(app): State<App>, By(by): By, Path(id): Path<String>, Body(value): Body) -> Answer {
+    let done = app.streams.create_scene(&by, &id, value).await?;
     let location = format!("/api/v1/streams/{id}/scenes/{}", done.item.id);
     let answer = answer(&done)?;
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], answer).into_response())
@@ -44,29 +44,31 @@ pub(super) async fn get(State(app): State<App>, Path((id, scene_id)): Path<(Stri
 /// `PUT .../scenes/{sceneId}`
 pub(super) async fn put(
     State(app): State<App>,
+    By(by): By,
     Path((id, scene_id)): Path<(String, String)>,
     Body(value): Body,
 ) -> Answer {
-    answer(&app.streams.change_scene(&id, &scene_id, Change::Replace(value)).await?)
+    answer(&app.streams.change_scene(&by, &id, &scene_id, Edit::Replace(value)).await?)
 }
 
 /// `PATCH .../scenes/{sceneId}`
 pub(super) async fn patch(
     State(app): State<App>,
+    By(by): By,
     Path((id, scene_id)): Path<(String, String)>,
     Body(patch): Body,
 ) -> Answer {
-    answer(&app.streams.change_scene(&id, &scene_id, Change::Merge(patch)).await?)
+    answer(&app.streams.change_scene(&by, &id, &scene_id, Edit::Merge(patch)).await?)
 }
 
 /// `DELETE .../scenes/{sceneId}`
-pub(super) async fn delete(State(app): State<App>, Path((id, scene_id)): Path<(String, String)>) -> Answer {
-    Ok(Json(receipt(&app.streams.delete_scene(&id, &scene_id).await?)).into_response())
+pub(super) async fn delete(State(app): State<App>, By(by): By, Path((id, scene_id)): Path<(String, String)>) -> Answer {
+    Ok(Json(receipt(&app.streams.delete_scene(&by, &id, &scene_id).await?)).into_response())
 }
 
 /// `POST .../take`: with the first frame that shows the scene alone.
-pub(super) async fn take(State(app): State<App>, Path(id): Path<String>, Body(value): Body) -> Answer {
-    let done = app.streams.take(&id, value).await?;
+pub(super) async fn take(State(app): State<App>, By(by): By, Path(id): Path<String>, Body(value): Body) -> Answer {
+    let done = app.streams.take(&by, &id, value).await?;
     let mut value = receipt(&done);
     value["endFrame"] = json!(done.item.end.map(|end| end.frame));
     value["endPtsMs"] = json!(done.item.end.map(|end| end.pts_ms));
@@ -82,8 +84,13 @@ pub(super) async fn get_preview(State(app): State<App>, Path(id): Path<String>) 
 }
 
 /// `PUT .../preview`
-pub(super) async fn put_preview(State(app): State<App>, Path(id): Path<String>, Body(value): Body) -> Answer {
-    let done = app.streams.set_preview(&id, value).await?;
+pub(super) async fn put_preview(
+    State(app): State<App>,
+    By(by): By,
+    Path(id): Path<String>,
+    Body(value): Body,
+) -> Answer {
+    let done = app.streams.set_preview(&by, &id, value).await?;
     let mut value = receipt(&done);
     value["scene"] = json!(done.item.scene);
     Ok(Json(value).into_response())

@@ -9,10 +9,10 @@ use axum::{
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{Answer, App, body::Body, path::Path, problem::Problem, receipt};
+use super::{Answer, App, body::Body, by::By, path::Path, problem::Problem, receipt};
 use crate::{
     audio::{Levels, Reading},
-    state::{Change, Mixed, Receipt},
+    state::{Edit, Mixed, Receipt},
 };
 
 fn answer<T: Serialize>(done: &Receipt<Mixed<T>>) -> Result<Json<Value>, Problem> {
@@ -28,8 +28,8 @@ pub(super) async fn get(State(app): State<App>, Path(id): Path<String>) -> Answe
 }
 
 /// `PATCH .../audio`
-pub(super) async fn patch(State(app): State<App>, Path(id): Path<String>, Body(patch): Body) -> Answer {
-    let done = app.streams.patch_audio(&id, patch).await?;
+pub(super) async fn patch(State(app): State<App>, By(by): By, Path(id): Path<String>, Body(patch): Body) -> Answer {
+    let done = app.streams.patch_audio(&by, &id, patch).await?;
     let mut value = receipt(&done);
     value["audio"] = super::to_value(&done.item.document.audio)?;
     Ok(Json(value).into_response())
@@ -55,8 +55,8 @@ pub(super) async fn list(State(app): State<App>, Path(id): Path<String>) -> Answ
 }
 
 /// `POST .../audio/sources`
-pub(super) async fn create(State(app): State<App>, Path(id): Path<String>, Body(value): Body) -> Answer {
-    let done = app.streams.create_source(&id, value).await?;
+pub(super) async fn create(State(app): State<App>, By(by): By, Path(id): Path<String>, Body(value): Body) -> Answer {
+    let done = app.streams.create_source(&by, &id, value).await?;
     let location = format!("/api/v1/streams/{id}/audio/sources/{}", done.item.item.id);
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], answer(&done)?).into_response())
 }
@@ -72,24 +72,30 @@ pub(super) async fn get_source(State(app): State<App>, Path((id, source_id)): Pa
 /// `PUT .../audio/sources/{sourceId}`
 pub(super) async fn put_source(
     State(app): State<App>,
+    By(by): By,
     Path((id, source_id)): Path<(String, String)>,
     Body(value): Body,
 ) -> Answer {
-    Ok(answer(&app.streams.change_source(&id, &source_id, Change::Replace(value)).await?)?.into_response())
+    Ok(answer(&app.streams.change_source(&by, &id, &source_id, Edit::Replace(value)).await?)?.into_response())
 }
 
 /// `PATCH .../audio/sources/{sourceId}`
 pub(super) async fn patch_source(
     State(app): State<App>,
+    By(by): By,
     Path((id, source_id)): Path<(String, String)>,
     Body(patch): Body,
 ) -> Answer {
-    Ok(answer(&app.streams.change_source(&id, &source_id, Change::Merge(patch)).await?)?.into_response())
+    Ok(answer(&app.streams.change_source(&by, &id, &source_id, Edit::Merge(patch)).await?)?.into_response())
 }
 
 /// `DELETE .../audio/sources/{sourceId}`
-pub(super) async fn delete_source(State(app): State<App>, Path((id, source_id)): Path<(String, String)>) -> Answer {
-    let done = app.streams.delete_source(&id, &source_id).await?;
+pub(super) async fn delete_source(
+    State(app): State<App>,
+    By(by): By,
+    Path((id, source_id)): Path<(String, String)>,
+) -> Answer {
+    let done = app.streams.delete_source(&by, &id, &source_id).await?;
     let mut value = receipt(&done);
     value["appliedSample"] = json!(done.item.sample);
     Ok(Json(value).into_response())

@@ -18,6 +18,7 @@ use serde_json::{Map, Value, json};
 use super::{
     Answer, App,
     body::Body,
+    by::By,
     overlay::Overlay,
     path::{Path, Query},
     problem::Problem,
@@ -38,11 +39,11 @@ pub(super) async fn list(State(app): State<App>) -> Answer {
 }
 
 /// `POST /streams`
-pub(super) async fn create(State(app): State<App>, Body(value): Body) -> Answer {
+pub(super) async fn create(State(app): State<App>, By(by): By, Body(value): Body) -> Answer {
     let document = Document::read(value).map_err(crate::state::Error::Invalid)?;
     app.streams.check_secrets(&document)?;
     let location = format!("/api/v1/streams/{}", document.id);
-    let created = app.streams.create(document).await?;
+    let created = app.streams.create(&by, document).await?;
     let body = answer(created)?;
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], body).into_response())
 }
@@ -53,24 +54,24 @@ pub(super) async fn get(State(app): State<App>, Path(id): Path<String>) -> Answe
 }
 
 /// `PATCH /streams/{id}`
-pub(super) async fn patch(State(app): State<App>, Path(id): Path<String>, Body(patch): Body) -> Answer {
-    Ok(answer(app.streams.patch(&id, &patch).await?)?.into_response())
+pub(super) async fn patch(State(app): State<App>, By(by): By, Path(id): Path<String>, Body(patch): Body) -> Answer {
+    Ok(answer(app.streams.patch(&by, &id, &patch).await?)?.into_response())
 }
 
 /// `DELETE /streams/{id}`
-pub(super) async fn delete(State(app): State<App>, Path(id): Path<String>) -> Answer {
-    app.streams.delete(&id).await?;
+pub(super) async fn delete(State(app): State<App>, By(by): By, Path(id): Path<String>) -> Answer {
+    app.streams.delete(&by, &id).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 /// `POST /streams/{id}/start|stop|pause|resume|reset`
-pub(super) async fn act(State(app): State<App>, Path((id, action)): Path<(String, String)>) -> Answer {
+pub(super) async fn act(State(app): State<App>, By(by): By, Path((id, action)): Path<(String, String)>) -> Answer {
     let done = match action.as_str() {
-        "start" => app.streams.start(&id).await,
-        "stop" => app.streams.stop(&id).await,
-        "pause" => app.streams.set_paused(&id, true).await,
-        "resume" => app.streams.set_paused(&id, false).await,
-        "reset" => app.streams.reset(&id).await,
+        "start" => app.streams.start(&by, &id).await,
+        "stop" => app.streams.stop(&by, &id).await,
+        "pause" => app.streams.set_paused(&by, &id, true).await,
+        "resume" => app.streams.set_paused(&by, &id, false).await,
+        "reset" => app.streams.reset(&by, &id).await,
         _ => {
             let detail = format!("there is no action `{action}`: use start, stop, pause, resume or reset");
             return Err(Problem::new(StatusCode::NOT_FOUND, "not_found", detail));

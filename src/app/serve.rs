@@ -17,7 +17,7 @@ use stream_manager::{
     output::{Network, tls::Tls},
     pipeline::metrics::Families,
     state::{
-        Document, Error, Secrets, Services, Streams,
+        Actor, By, Document, Error, Secrets, Services, Streams,
         assets::{Assets, Unrecorded},
         output,
     },
@@ -59,9 +59,10 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     // Bound before anything goes on air: a port that is taken ends the start, not the show.
     let listener = TcpListener::bind(config.listen).await.with_context(|| format!("listening on {}", config.listen))?;
 
+    let by = By::from(Actor::daemon());
     let stopping = tokio_util::sync::CancellationToken::new();
     tokio::select! {
-        started = streams.create(show) => report(started),
+        started = streams.create(&by, show) => report(started),
         reason = signals.next() => {
             tracing::info!(reason, "stopped while starting");
             streams.stop_all().await;

@@ -4,8 +4,10 @@
 //! ready, puts it on air and only then becomes the document, one revision later. Readers never wait for a writer.
 //! Documents live in memory; a store that survives the process is not here yet.
 
+mod actor;
 pub mod assets;
 pub mod document;
+mod feed;
 pub mod output;
 mod preview;
 pub mod rendition;
@@ -21,10 +23,13 @@ use std::{
 
 use serde::Serialize;
 use serde_json::Value;
-use tokio::sync::{Mutex as WriterLock, OwnedMutexGuard, Semaphore};
+use tokio::sync::{Mutex as WriterLock, OwnedMutexGuard, Semaphore, broadcast};
 
+use self::feed::Feed;
 pub use self::{
+    actor::{Actor, By},
     document::Document,
+    feed::{Change, What},
     scenes::{Preview, Taken},
     secrets::Secrets,
     sound::Mixed,
@@ -113,6 +118,14 @@ pub enum Error {
         /// What needs it, and what to do about it.
         by: String,
     },
+    /// Somebody else has changed it since it was read.
+    #[error("the stream is at revision {actual}, not {expected}: read it anew and decide again")]
+    Conflict {
+        /// The revision that was asked for.
+        expected: u64,
+        /// The one that it has.
+        actual: u64,
+    },
     /// There is no scene to show before it goes on air.
     #[error("no scene is in preview: put one there first")]
     NoPreview,
@@ -168,8 +181,20 @@ pub struct Receipt<T> {
     pub revision: u64,
     /// The first frame that shows it; none while the stream is stopped or paused.
     pub applied: Option<Applied>,
+    /// By whom.
+    pub actor: Actor,
+    /// When, in milliseconds since 1970 UTC.
+    pub at_utc_ms: i64,
     /// What was changed, as it is now.
     pub item: T,
+}
+
+impl<T> Receipt<T> {
+    /// The same of another item.
+    fn map<U>(self, with: impl FnOnce(T) -> U) -> Receipt<U> {
+        let Self { revision, applied, actor, at_utc_ms, item } = self;
+        Receipt { revision, applied, actor, at_utc_ms, item: with(item) }
+    }
 }
 
 /// A stream's document with what is known of its run.
@@ -229,6 +254,7 @@ pub struct Services {
 pub struct Streams {
     services: Services,
     entries: Mutex<BTreeMap<Id, Arc<Entry>>>,
+    feed: Feed,
     previews: Semaphore,
 }
 
@@ -245,6 +271,8 @@ struct Current {
     revision: u64,
     stream: Option<pipeline::Stream>,
     has_failed: bool,
+    feed: Feed,
+    clock: Arc<dyn Clock>,
 }
 
 impl Entry {
@@ -290,13 +318,40 @@ impl Current {
         Arc::new(document)
     }
 
-    fn receipt<T>(&self, item: T) -> Receipt<T> {
-        Receipt { revision: self.revision, applied: self.stream.as_ref().map(pipeline::Stream::next_frame), item }
+    /// Says that nothing was to be done.
+    fn unchanged(&self, by: &By) -> Receipt<Snapshot> {
+        let applied = self.stream.as_ref().map(pipeline::Stream::next_frame);
+        Receipt {
+            revision: self.revision,
+            applied,
+            actor: by.actor.clone(),
+            at_utc_ms: self.utc_ms(),
+            item: snapshot(self),
+        }
+    }
+
+    fn utc_ms(&self) -> i64 {
+        self.clock.utc_ms_at(self.clock.now())
+    }
+
+    /// Announces what has been done.
+    fn announce(&self, by: &By, what: What, applied: Option<Applied>) -> Receipt<Snapshot> {
+        let (snapshot, at_utc_ms) = (snapshot(self), self.utc_ms());
+        self.feed.announce(Change {
+            stream: self.document.id.clone(),
+            revision: self.revision,
+            what,
+            snapshot: snapshot.clone(),
+            applied,
+            actor: by.actor.clone(),
+            at_utc_ms,
+        });
+        Receipt { revision: self.revision, applied, actor: by.actor.clone(), at_utc_ms, item: snapshot }
     }
 
     /// Makes `document` the current one and puts its show on air.
-    fn commit<T>(&mut self, document: Document, item: T) -> Receipt<T> {
-        self.commit_with(|_| (document, item))
+    fn commit<T>(&mut self, by: &By, document: Document, item: T) -> Receipt<T> {
+        self.commit_with(by, None, |_| (document, item))
     }
 
     /// Puts the mix of `document` on air, with the times at which its fades begin, which are written into it; none where
@@ -314,7 +369,14 @@ impl Current {
 
     /// [`Self::commit`] of a document that is made, with what is answered, from the time elapsed of the first frame that
     /// shows it; a stream that does not run has no such time.
-    fn commit_with<T>(&mut self, make: impl FnOnce(Option<Duration>) -> (Document, T)) -> Receipt<T> {
+    ///
+    /// Where it was heard on air already, the change is there when both picture and sound are.
+    fn commit_with<T>(
+        &mut self,
+        by: &By,
+        heard: Option<Heard>,
+        make: impl FnOnce(Option<Duration>) -> (Document, T),
+    ) -> Receipt<T> {
         let ((document, item), applied) = match &self.stream {
             None => (make(None), None),
             Some(stream) => {
@@ -328,14 +390,16 @@ impl Current {
         };
         self.document = Arc::new(document);
         self.revision += 1;
-        Receipt { revision: self.revision, applied, item }
+        let heard = heard.map(|heard| heard.applied);
+        let applied = applied.into_iter().chain(heard).max_by_key(|applied| applied.frame);
+        self.announce(by, What::Document, applied).map(|_| item)
     }
 }
 
 impl Streams {
     /// No streams yet.
     pub fn new(services: Services) -> Self {
-        Self { services, entries: Mutex::default(), previews: Semaphore::new(PREVIEWS_MAX) }
+        Self { services, entries: Mutex::default(), feed: Feed::new(), previews: Semaphore::new(PREVIEWS_MAX) }
     }
 
     /// What streams are made with.
@@ -352,14 +416,23 @@ impl Streams {
     }
 
     /// A stream for its only writer, who may have to wait for the one before.
-    async fn write(&self, id: &str) -> Result<(Arc<Entry>, OwnedMutexGuard<()>), Error> {
+    async fn write(&self, by: &By, id: &str) -> Result<(Arc<Entry>, OwnedMutexGuard<()>), Error> {
         let entry = self.entry(id)?;
         let writing = entry.writer.clone().lock_owned().await;
         // The one before may have deleted it.
-        if Arc::ptr_eq(&self.entry(id)?, &entry) {
-            return Ok((entry, writing));
+        if !Arc::ptr_eq(&self.entry(id)?, &entry) {
+            return Err(not_found("stream", id));
         }
-        Err(not_found("stream", id))
+        let actual = entry.lock().revision;
+        match by.if_revision {
+            Some(expected) if expected != actual => Err(Error::Conflict { expected, actual }),
+            _ => Ok((entry, writing)),
+        }
+    }
+
+    /// What happens to streams from now on. Whoever falls behind is told so, and begins anew with [`Self::list`].
+    pub fn changes(&self) -> broadcast::Receiver<Change> {
+        self.feed.follow()
     }
 
     /// All streams, by id.
@@ -389,10 +462,17 @@ impl Streams {
     }
 
     /// Adds a stream and starts it if its document says so. A stream that does not start is there all the same.
-    pub async fn create(&self, document: Document) -> Result<Receipt<Snapshot>, Error> {
+    pub async fn create(&self, by: &By, document: Document) -> Result<Receipt<Snapshot>, Error> {
         let id = document.id.clone();
         let auto_start = document.auto_start;
-        let current = Current { document: Arc::new(document), revision: 1, stream: None, has_failed: false };
+        let current = Current {
+            document: Arc::new(document),
+            revision: 1,
+            stream: None,
+            has_failed: false,
+            feed: self.feed.clone(),
+            clock: self.services.clock.clone(),
+        };
         let entry = Arc::new(Entry { writer: Arc::default(), current: Mutex::new(current) });
         {
             let mut entries = self.entries();
@@ -404,17 +484,14 @@ impl Streams {
             }
             entries.insert(id.clone(), entry.clone());
         }
-        if auto_start {
-            self.start(id.as_str()).await?;
-        }
-        let current = entry.lock();
-        Ok(current.receipt(snapshot(&current)))
+        let created = entry.lock().announce(by, What::Created, None);
+        if auto_start { self.start(&by.actor.clone().into(), id.as_str()).await } else { Ok(created) }
     }
 
     /// Changes name, encoder, sound or canvas by a merge patch. Of a running stream only name, `layerErrors`, the
     /// canvas's background, the mix and the bitrate of the picture can be changed.
-    pub async fn patch(&self, id: &str, patch: &Value) -> Result<Receipt<Snapshot>, Error> {
-        let (entry, _writing) = self.write(id).await?;
+    pub async fn patch(&self, by: &By, id: &str, patch: &Value) -> Result<Receipt<Snapshot>, Error> {
+        let (entry, _writing) = self.write(by, id).await?;
         let before = entry.lock().document();
         let mut document = before.patched(patch)?;
         if document.id != before.id {
@@ -433,18 +510,18 @@ impl Streams {
         let gone: Vec<_> = before.encoders().filter(|(id, _)| !document.has_rendition(id)).collect();
         gone.iter().for_each(|(rendition, _)| self.services.families.forget_rendition(&document.id, rendition));
         let heard = is_mixed.then(|| current.put_mix(&mut document, opened)).flatten();
-        let Receipt { revision, applied, item: () } = current.commit(document, ());
-        // All of it is there when picture and sound are.
-        let applied = applied.into_iter().chain(heard.map(|heard| heard.applied)).max_by_key(|applied| applied.frame);
-        Ok(Receipt { revision, applied, item: snapshot(&current) })
+        let done = current.commit_with(by, heard, |_| (document, ()));
+        Ok(done.map(|()| snapshot(&current)))
     }
 
     /// Stops a stream and forgets it.
-    pub async fn delete(&self, id: &str) -> Result<(), Error> {
-        let (entry, _writing) = self.write(id).await?;
+    pub async fn delete(&self, by: &By, id: &str) -> Result<(), Error> {
+        let (entry, _writing) = self.write(by, id).await?;
         entry.end_run().await;
         self.entries().remove(id);
-        self.forget_metrics(&entry.lock().document);
+        let current = entry.lock();
+        self.forget_metrics(&current.document);
+        current.announce(by, What::Deleted, None);
         Ok(())
     }
 
@@ -455,13 +532,16 @@ impl Streams {
     }
 
     /// Starts a stream; one that runs stays as it is.
-    pub async fn start(&self, id: &str) -> Result<Receipt<Snapshot>, Error> {
-        let (entry, _writing) = self.write(id).await?;
-        if entry.lock().stream.is_none() {
-            self.run(&entry).await?;
+    pub async fn start(&self, by: &By, id: &str) -> Result<Receipt<Snapshot>, Error> {
+        let (entry, _writing) = self.write(by, id).await?;
+        if entry.lock().stream.is_some() {
+            return Ok(entry.lock().unchanged(by));
         }
+        let started = self.run(&entry).await;
         let current = entry.lock();
-        Ok(current.receipt(snapshot(&current)))
+        let applied = current.stream.as_ref().map(pipeline::Stream::next_frame);
+        let done = current.announce(by, What::Run, applied);
+        started.map(|()| done)
     }
 
     /// Opens the pipeline of a stream that does not run; the caller holds its writer's lock.
@@ -487,34 +567,40 @@ impl Streams {
     }
 
     /// Ends a stream's outputs properly and its threads; one that does not run stays as it is.
-    pub async fn stop(&self, id: &str) -> Result<Receipt<Snapshot>, Error> {
-        let (entry, _writing) = self.write(id).await?;
+    pub async fn stop(&self, by: &By, id: &str) -> Result<Receipt<Snapshot>, Error> {
+        let (entry, _writing) = self.write(by, id).await?;
+        if entry.lock().state() == RunState::Stopped {
+            return Ok(entry.lock().unchanged(by));
+        }
         entry.end_run().await;
         let mut current = entry.lock();
         current.has_failed = false;
-        Ok(current.receipt(snapshot(&current)))
+        Ok(current.announce(by, What::Run, None))
     }
 
     /// Freezes the picture of a running stream, or releases it.
-    pub async fn set_paused(&self, id: &str, is_paused: bool) -> Result<Receipt<Snapshot>, Error> {
-        let (entry, _writing) = self.write(id).await?;
+    pub async fn set_paused(&self, by: &By, id: &str, is_paused: bool) -> Result<Receipt<Snapshot>, Error> {
+        let (entry, _writing) = self.write(by, id).await?;
         let current = entry.lock();
         let Some(stream) = &current.stream else {
             let fix = "start it first";
             return Err(Error::State { id: current.document.id.clone(), state: current.state(), fix });
         };
-        let applied = Some(stream.set_paused(is_paused));
-        Ok(Receipt { revision: current.revision, applied, item: snapshot(&current) })
+        if stream.is_paused() == is_paused {
+            return Ok(current.unchanged(by));
+        }
+        let applied = stream.set_paused(is_paused);
+        Ok(current.announce(by, What::Run, Some(applied)))
     }
 
     /// Stops a stream, forgets its counters and starts it anew with the same document.
-    pub async fn reset(&self, id: &str) -> Result<Receipt<Snapshot>, Error> {
-        let stopped = self.stop(id).await?;
+    pub async fn reset(&self, by: &By, id: &str) -> Result<Receipt<Snapshot>, Error> {
+        let stopped = self.stop(by, id).await?;
         self.forget_metrics(&stopped.item.document);
-        self.start(id).await
+        self.start(&by.actor.clone().into(), id).await
     }
 
-    /// Stops all streams, at the same time.
+    /// Stops all streams, at the same time. That is the daemon's end and no change of theirs: it is not announced.
     pub async fn stop_all(&self) {
         let entries: Vec<_> = self.entries().values().cloned().collect();
         let streams: Vec<_> = entries.iter().filter_map(|entry| entry.lock().stream.take()).collect();
@@ -568,10 +654,11 @@ impl Streams {
     /// on air: on its way from the one it was.
     async fn edit_layers(
         &self,
+        by: &By,
         of: LayersOf<'_>,
         edit: impl FnOnce(&mut Vec<Layer>) -> Result<Option<Id>, Error>,
     ) -> Result<Receipt<Option<Layer>>, Error> {
-        let (entry, _writing) = self.write(of.stream).await?;
+        let (entry, _writing) = self.write(by, of.stream).await?;
         let mut document = (*entry.lock().document()).clone();
         let before = document.show.clone();
         let mut show = (*before).clone();
@@ -583,7 +670,7 @@ impl Streams {
         let moment = self.moment(&entry.lock());
         self.admit(&show, &scene_id, edited.as_ref(), moment).await?;
         let is_on_air = show.on_air().id == scene_id;
-        let receipt = entry.lock().commit_with(|elapsed| {
+        let receipt = entry.lock().commit_with(by, None, |elapsed| {
             let layer = edited.and_then(|id| {
                 let layers = &mut show.scene_mut(scene_id.as_str())?.layers;
                 let layer = layers.iter_mut().find(|layer| layer.id == id)?;
@@ -598,8 +685,8 @@ impl Streams {
     }
 
     /// Adds a layer. Without a `zIndex` it comes on top.
-    pub async fn create_layer(&self, of: LayersOf<'_>, mut value: Value) -> Result<Receipt<Layer>, Error> {
-        self.edit_layers(of, move |layers| {
+    pub async fn create_layer(&self, by: &By, of: LayersOf<'_>, mut value: Value) -> Result<Receipt<Layer>, Error> {
+        self.edit_layers(by, of, move |layers| {
             if let Some(fields) = value.as_object_mut()
                 && !fields.contains_key("zIndex")
             {
@@ -624,12 +711,13 @@ impl Streams {
     /// Replaces a layer's document, or merges a patch into it.
     pub async fn change_layer(
         &self,
+        by: &By,
         of: LayersOf<'_>,
         layer_id: &str,
-        change: Change,
+        change: Edit,
     ) -> Result<Receipt<Layer>, Error> {
         let layer_id = layer_id.to_owned();
-        self.edit_layers(of, move |layers| {
+        self.edit_layers(by, of, move |layers| {
             let layer = find_layer(layers, &layer_id)?;
             let changed = Layer::read(change.apply(layer, &layer.id)?)?;
             if changed.id != layer.id {
@@ -646,12 +734,13 @@ impl Streams {
     /// shows it, which the content writes into its document.
     pub async fn act_on_layer(
         &self,
+        by: &By,
         of: LayersOf<'_>,
         layer_id: &str,
         name: &str,
         arguments: Value,
     ) -> Result<Receipt<Layer>, Error> {
-        let (entry, _writing) = self.write(of.stream).await?;
+        let (entry, _writing) = self.write(by, of.stream).await?;
         let (before, moment) = {
             let current = entry.lock();
             (current.document(), self.moment(&current))
@@ -663,7 +752,7 @@ impl Streams {
         let written = Moment { elapsed: Duration::from_millis(action.elapsed_ms()), ..moment };
         self.admit(&draft.0.show, &scene_id, Some(&draft.1.id), written).await?;
         let mut current = entry.lock();
-        Ok(current.commit_with(|elapsed| {
+        Ok(current.commit_with(by, None, |elapsed| {
             action.moment.elapsed = elapsed.unwrap_or_default();
             // What was good at the moment before is taken where the time has gone over it.
             before.acted(&scene_id, layer_id, &action).unwrap_or(draft)
@@ -671,15 +760,15 @@ impl Streams {
     }
 
     /// Takes a layer away.
-    pub async fn delete_layer(&self, of: LayersOf<'_>, layer_id: &str) -> Result<Receipt<()>, Error> {
+    pub async fn delete_layer(&self, by: &By, of: LayersOf<'_>, layer_id: &str) -> Result<Receipt<()>, Error> {
         let layer_id = layer_id.to_owned();
-        self.edit_layers(of, move |layers| {
+        self.edit_layers(by, of, move |layers| {
             find_layer(layers, &layer_id)?;
             layers.retain(|layer| layer.id.as_str() != layer_id);
             Ok(None)
         })
         .await
-        .map(|Receipt { revision, applied, .. }| Receipt { revision, applied, item: () })
+        .map(|done| done.map(|_| ()))
     }
 
     /// Whether all that the references of a document's enabled outputs lead to is there now.
@@ -694,10 +783,11 @@ impl Streams {
     /// Changes a stream's outputs: `edit` makes the new ones and names the output it is about.
     async fn edit_outputs<T>(
         &self,
+        by: &By,
         id: &str,
         edit: impl FnOnce(&mut Vec<output::Output>) -> Result<(Id, T), Error>,
     ) -> Result<Receipt<T>, Error> {
-        let (entry, _writing) = self.write(id).await?;
+        let (entry, _writing) = self.write(by, id).await?;
         let mut document = (*entry.lock().document()).clone();
         let (edited, item) = edit(&mut document.outputs)?;
         let output = document.outputs.iter().find(|output| output.id == edited && output.enabled);
@@ -717,13 +807,13 @@ impl Streams {
                 None => drop(self.services.network.runtime.spawn(stream.remove_output(&edited))),
             }
         }
-        Ok(current.commit(document, item))
+        Ok(current.commit(by, document, item))
     }
 
     /// Adds an output, and publishes to it if it is enabled and the stream runs.
-    pub async fn create_output(&self, id: &str, value: Value) -> Result<Receipt<output::Output>, Error> {
+    pub async fn create_output(&self, by: &By, id: &str, value: Value) -> Result<Receipt<output::Output>, Error> {
         let output = output::Output::read(value)?;
-        self.edit_outputs(id, move |outputs| {
+        self.edit_outputs(by, id, move |outputs| {
             if outputs.iter().any(|other| other.id == output.id) {
                 return Err(Error::Exists { what: "output", id: output.id });
             }
@@ -739,12 +829,13 @@ impl Streams {
     /// Merges a patch into an output's document; it is published to anew.
     pub async fn patch_output(
         &self,
+        by: &By,
         id: &str,
         output_id: &str,
         patch: Value,
     ) -> Result<Receipt<output::Output>, Error> {
         let output_id = output_id.to_owned();
-        self.edit_outputs(id, move |outputs| {
+        self.edit_outputs(by, id, move |outputs| {
             let output = find_output(outputs, &output_id)?;
             let patched = output.patched(&patch)?;
             if patched.id != output.id {
@@ -757,9 +848,9 @@ impl Streams {
     }
 
     /// Takes an output away, with a proper end.
-    pub async fn delete_output(&self, id: &str, output_id: &str) -> Result<Receipt<()>, Error> {
+    pub async fn delete_output(&self, by: &By, id: &str, output_id: &str) -> Result<Receipt<()>, Error> {
         let output_id = output_id.to_owned();
-        self.edit_outputs(id, move |outputs| {
+        self.edit_outputs(by, id, move |outputs| {
             let id = find_output(outputs, &output_id)?.id.clone();
             outputs.retain(|output| output.id != id);
             Ok((id, ()))
@@ -808,14 +899,14 @@ impl Document {
 
 /// How a document is changed.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Change {
+pub enum Edit {
     /// By another one (PUT).
     Replace(Value),
     /// By a merge patch, RFC 7396 (PATCH).
     Merge(Value),
 }
 
-impl Change {
+impl Edit {
     fn apply(self, item: &impl Serialize, id: &Id) -> Result<Value, Error> {
         match self {
             Self::Replace(mut value) => {
@@ -840,9 +931,12 @@ fn snapshot(current: &Current) -> Snapshot {
 
 /// The receipt of a change that was about a layer.
 fn edited(receipt: Receipt<Option<Layer>>) -> Result<Receipt<Layer>, Error> {
-    let Receipt { revision, applied, item } = receipt;
-    let item = item.ok_or_else(|| Error::Internal("the layer that was changed is not there".into()))?;
-    Ok(Receipt { revision, applied, item })
+    match receipt {
+        Receipt { item: None, .. } => Err(Error::Internal("the layer that was changed is not there".into())),
+        Receipt { revision, applied, actor, at_utc_ms, item: Some(item) } => {
+            Ok(Receipt { revision, applied, actor, at_utc_ms, item })
+        }
+    }
 }
 
 fn find_layer<'a>(layers: &'a mut [Layer], id: &str) -> Result<&'a mut Layer, Error> {

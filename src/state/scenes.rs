@@ -9,7 +9,7 @@ use image::RgbaImage;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Change, Document, Error, MEDIA_TIMEOUT, Receipt, Streams, fixed, not_found};
+use super::{By, Document, Edit, Error, MEDIA_TIMEOUT, Receipt, Streams, fixed, not_found};
 use crate::{
     base::id::Id,
     pipeline::{Applied, CaptureError, offline, prepare::missing_fonts},
@@ -53,10 +53,11 @@ impl Streams {
     /// shown whole is refused.
     async fn edit_scenes<T>(
         &self,
+        by: &By,
         id: &str,
         edit: impl FnOnce(&mut Document) -> Result<(Option<Id>, T), Error>,
     ) -> Result<Receipt<T>, Error> {
-        let (entry, _writing) = self.write(id).await?;
+        let (entry, _writing) = self.write(by, id).await?;
         let mut document = (*entry.lock().document()).clone();
         let (edited, item) = edit(&mut document)?;
         document.show.check()?;
@@ -64,7 +65,7 @@ impl Streams {
             let moment = self.moment(&entry.lock());
             self.expect_whole(&document.show, scene, moment).await?;
         }
-        let receipt = entry.lock().commit(document, item);
+        let receipt = entry.lock().commit(by, document, item);
         Ok(receipt)
     }
 
@@ -83,9 +84,9 @@ impl Streams {
     }
 
     /// Adds a scene.
-    pub async fn create_scene(&self, id: &str, value: Value) -> Result<Receipt<Scene>, Error> {
+    pub async fn create_scene(&self, by: &By, id: &str, value: Value) -> Result<Receipt<Scene>, Error> {
         let scene = Scene::read(value)?;
-        self.edit_scenes(id, move |document| {
+        self.edit_scenes(by, id, move |document| {
             if document.show.scene(scene.id.as_str()).is_some() {
                 return Err(Error::Exists { what: "scene", id: scene.id });
             }
@@ -99,9 +100,9 @@ impl Streams {
     }
 
     /// Replaces a scene's document, or merges a patch into it.
-    pub async fn change_scene(&self, id: &str, scene_id: &str, change: Change) -> Result<Receipt<Scene>, Error> {
+    pub async fn change_scene(&self, by: &By, id: &str, scene_id: &str, change: Edit) -> Result<Receipt<Scene>, Error> {
         let scene_id = scene_id.to_owned();
-        self.edit_scenes(id, move |document| {
+        self.edit_scenes(by, id, move |document| {
             let scene = document.show.scene(&scene_id).ok_or_else(|| not_found("scene", &scene_id))?;
             let changed = Scene::read(change.apply(&**scene, &scene.id)?)?;
             if changed.id != scene.id {
@@ -114,9 +115,9 @@ impl Streams {
     }
 
     /// Takes a scene away that nobody sees. If it is in preview, nothing is afterwards.
-    pub async fn delete_scene(&self, id: &str, scene_id: &str) -> Result<Receipt<()>, Error> {
+    pub async fn delete_scene(&self, by: &By, id: &str, scene_id: &str) -> Result<Receipt<()>, Error> {
         let scene_id = scene_id.to_owned();
-        self.edit_scenes(id, move |document| {
+        self.edit_scenes(by, id, move |document| {
             let scene = document.show.scene(&scene_id).ok_or_else(|| not_found("scene", &scene_id))?;
             let id = scene.id.clone();
             if document.show.program().scenes().contains(&&id) {
@@ -137,9 +138,9 @@ impl Streams {
     }
 
     /// Puts a scene in preview, or none.
-    pub async fn set_preview(&self, id: &str, value: Value) -> Result<Receipt<Preview>, Error> {
+    pub async fn set_preview(&self, by: &By, id: &str, value: Value) -> Result<Receipt<Preview>, Error> {
         let preview: Preview = check::read(value)?;
-        self.edit_scenes(id, move |document| {
+        self.edit_scenes(by, id, move |document| {
             if let Some(scene) = &preview.scene {
                 expect_scene(&document.show, scene)?;
             }
@@ -152,11 +153,11 @@ impl Streams {
 
     /// Takes a scene on air: `scene`, or the one in preview, by `transition`, or the stream's own; with `swap` the scene
     /// that was on air is in preview afterwards.
-    pub async fn take(&self, id: &str, value: Value) -> Result<Receipt<Taken>, Error> {
+    pub async fn take(&self, by: &By, id: &str, value: Value) -> Result<Receipt<Taken>, Error> {
         let TakeDocument { scene, transition, swap } = check::read(value)?;
         let transition = transition.map(Transition::read).transpose();
         let transition = transition.map_err(|problems| problems.under("/transition"))?;
-        let (entry, _writing) = self.write(id).await?;
+        let (entry, _writing) = self.write(by, id).await?;
         let (document, moment) = {
             let current = entry.lock();
             (current.document(), self.moment(&current))
@@ -169,7 +170,7 @@ impl Streams {
 
         let was_on_air = document.show.on_air().id.clone();
         let rate = document.show.canvas.fps;
-        let Receipt { revision, applied, item: (preview, frames) } = entry.lock().commit_with(|elapsed| {
+        let done = entry.lock().commit_with(by, None, |elapsed| {
             let show = match elapsed {
                 Some(elapsed) => document.show.taking(&scene, transition, elapsed),
                 None => document.show.showing(&scene),
@@ -182,9 +183,11 @@ impl Streams {
             let taken = Document { show: Arc::new(show), preview: preview.clone(), ..(*document).clone() };
             (taken, (preview, frames))
         });
-        let end = applied.map(|first| first.frame + frames);
-        let end = end.map(|frame| Applied { frame, pts_ms: rate.ms_of(frame) });
-        Ok(Receipt { revision, applied, item: Taken { scene, preview, end } })
+        let first = done.applied;
+        Ok(done.map(|(preview, frames)| {
+            let end = first.map(|first| first.frame + frames);
+            Taken { scene, preview, end: end.map(|frame| Applied { frame, pts_ms: rate.ms_of(frame) }) }
+        }))
     }
 
     /// Waits for what a take shows. A broken layer of the scene does not hold it up; a broken transition is refused.

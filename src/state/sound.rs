@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::{Change, Document, Entry, Error, Receipt, Streams, fixed, not_found};
+use super::{By, Document, Edit, Entry, Error, Receipt, Streams, fixed, not_found};
 use crate::{
     audio::{Mix, Opened, Reading, SOURCES_MAX, Strip},
     base::id::Id,
@@ -29,10 +29,11 @@ impl Streams {
     /// at which its fade begins.
     async fn edit_mix(
         &self,
+        by: &By,
         id: &str,
         edit: impl FnOnce(&Document, &mut Mix) -> Result<Option<Id>, Error>,
     ) -> Result<Receipt<Mixed<Option<Strip>>>, Error> {
-        let (entry, _writing) = self.write(id).await?;
+        let (entry, _writing) = self.write(by, id).await?;
         let mut document = (*entry.lock().document()).clone();
         let mut mix = (*document.audio.mix).clone();
         let edited = edit(&document, &mut mix)?;
@@ -42,8 +43,8 @@ impl Streams {
         let mut current = entry.lock();
         let heard = current.put_mix(&mut document, opened);
         let strip = edited.and_then(|id| document.audio.mix.source(id.as_str()).cloned());
-        let receipt = current.commit(document, Mixed { item: strip, sample: heard.map(|Heard { sample, .. }| sample) });
-        Ok(Receipt { applied: heard.map(|heard| heard.applied), ..receipt })
+        let item = Mixed { item: strip, sample: heard.map(|Heard { sample, .. }| sample) };
+        Ok(current.commit_with(by, heard, |_| (document, item)))
     }
 
     /// Opens the sources that a mix needs beside those that are heard, away from the network's threads and with nothing
@@ -61,9 +62,9 @@ impl Streams {
     }
 
     /// Adds a source.
-    pub async fn create_source(&self, id: &str, value: Value) -> Result<Receipt<Mixed<Strip>>, Error> {
+    pub async fn create_source(&self, by: &By, id: &str, value: Value) -> Result<Receipt<Mixed<Strip>>, Error> {
         let strip = Strip::read(value)?;
-        self.edit_mix(id, move |document, mix| {
+        self.edit_mix(by, id, move |document, mix| {
             if mix.source(strip.id.as_str()).is_some() {
                 return Err(Error::Exists { what: "source", id: strip.id });
             }
@@ -81,14 +82,15 @@ impl Streams {
     /// Replaces a source's document, or merges a patch into it. A fade that is given is a new one.
     pub async fn change_source(
         &self,
+        by: &By,
         id: &str,
         source_id: &str,
-        change: Change,
+        change: Edit,
     ) -> Result<Receipt<Mixed<Strip>>, Error> {
         let source_id = source_id.to_owned();
-        self.edit_mix(id, move |document, mix| {
+        self.edit_mix(by, id, move |document, mix| {
             let strip = find_source(mix, &source_id)?;
-            let is_refaded = matches!(&change, Change::Merge(patch) if patch.get("fade").is_some());
+            let is_refaded = matches!(&change, Edit::Merge(patch) if patch.get("fade").is_some());
             let base = Strip { fade: strip.fade.clone().filter(|_| !is_refaded), ..strip.clone() };
             let changed = Strip::read(change.apply(&base, &base.id)?)?;
             if changed.id != base.id {
@@ -106,9 +108,9 @@ impl Streams {
     }
 
     /// Takes a source away that no other one makes room for.
-    pub async fn delete_source(&self, id: &str, source_id: &str) -> Result<Receipt<Mixed<()>>, Error> {
+    pub async fn delete_source(&self, by: &By, id: &str, source_id: &str) -> Result<Receipt<Mixed<()>>, Error> {
         let source_id = source_id.to_owned();
-        let receipt = self.edit_mix(id, move |_, mix| {
+        let receipt = self.edit_mix(by, id, move |_, mix| {
             let id = find_source(mix, &source_id)?.id.clone();
             mix.sources.retain(|strip| strip.id != id);
             match mix.sources.iter().find(|strip| strip.duck.as_ref().is_some_and(|duck| duck.under == id)) {
@@ -119,12 +121,11 @@ impl Streams {
                 None => Ok(None),
             }
         });
-        let Receipt { revision, applied, item } = receipt.await?;
-        Ok(Receipt { revision, applied, item: Mixed { item: (), sample: item.sample } })
+        Ok(receipt.await?.map(|Mixed { sample, .. }| Mixed { item: (), sample }))
     }
 
     /// Merges a patch into what is not a source's in the sound's document.
-    pub async fn patch_audio(&self, id: &str, patch: Value) -> Result<Receipt<super::Snapshot>, Error> {
+    pub async fn patch_audio(&self, by: &By, id: &str, patch: Value) -> Result<Receipt<super::Snapshot>, Error> {
         let within = |error| match error {
             Error::Invalid(problems) => Error::Invalid(problems.within("/audio")),
             other => other,
@@ -132,7 +133,7 @@ impl Streams {
         if !patch.is_object() {
             return Err(fixed("", "expected an object"));
         }
-        self.patch(id, &json!({ "audio": patch })).await.map_err(within)
+        self.patch(by, id, &json!({ "audio": patch })).await.map_err(within)
     }
 
     /// Integrated loudness, its range and the highest true peak start anew.
@@ -188,7 +189,8 @@ fn seen_from(mix: &Mix, edited: Option<&Id>, problems: Problems) -> Error {
 
 /// The receipt of a change that was about a source.
 fn edited(receipt: Receipt<Mixed<Option<Strip>>>) -> Result<Receipt<Mixed<Strip>>, Error> {
-    let Receipt { revision, applied, item: Mixed { item, sample } } = receipt;
-    let item = item.ok_or_else(|| Error::Internal("the source that was changed is not there".into()))?;
-    Ok(Receipt { revision, applied, item: Mixed { item, sample } })
+    let Some(strip) = receipt.item.item.clone() else {
+        return Err(Error::Internal("the source that was changed is not there".into()));
+    };
+    Ok(receipt.map(|Mixed { sample, .. }| Mixed { item: strip, sample }))
 }

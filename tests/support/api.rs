@@ -70,6 +70,8 @@ fn machine() -> Machine {
 #[derive(Debug)]
 pub(crate) struct Api {
     router: Router,
+    /// Its streams.
+    pub(crate) streams: Arc<Streams>,
     /// Where its uploads lie.
     pub(crate) vault: Arc<Vault>,
     _uploads: Arc<TempDir>,
@@ -98,8 +100,8 @@ impl Api {
         let streams = Arc::new(Streams::new(services));
         let metrics = Arc::new(Metrics::new(registry, streams.clone()).unwrap());
         let assets = Assets::open(vault.clone(), library, limits, Vec::new(), Arc::new(Unrecorded)).unwrap();
-        let app = App { streams, metrics, assets: Arc::new(assets) };
-        Self { router: router(app), vault, _uploads: uploads, said: Mutex::default() }
+        let app = App { streams: streams.clone(), metrics, assets: Arc::new(assets) };
+        Self { router: router(app), streams, vault, _uploads: uploads, said: Mutex::default() }
     }
 
     /// Lets the router answer any request.

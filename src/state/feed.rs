@@ -1,0 +1,65 @@
+//! The feed of changes: what happened to which stream, by whom, when.
+//!
+//! Every change of a document, of a run, and of which streams there are is announced once, in the order of the stream's
+//! revisions, while the stream is locked; announcing never waits. The feed keeps [`CAPACITY`] changes. Whoever falls
+//! further behind is told how many were lost, and reads all streams anew; that loses nothing but what was in between.
+
+use tokio::sync::broadcast;
+
+use super::{Actor, Snapshot};
+use crate::{base::id::Id, pipeline::Applied};
+
+/// Changes that are kept for the slowest follower.
+const CAPACITY: usize = 256;
+
+/// Something that happened to a stream.
+#[derive(Debug, Clone)]
+pub struct Change {
+    /// Which stream.
+    pub stream: Id,
+    /// Its revision after it; a change of the run has that of the document.
+    pub revision: u64,
+    /// What happened.
+    pub what: What,
+    /// The stream after it; of one that was deleted, as it was last.
+    pub snapshot: Snapshot,
+    /// The first frame that shows it; none while the stream is stopped or paused.
+    pub applied: Option<Applied>,
+    /// By whom.
+    pub actor: Actor,
+    /// When, in milliseconds since 1970 UTC.
+    pub at_utc_ms: i64,
+}
+
+/// What happened to a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum What {
+    /// Its document changed, by one revision.
+    Document,
+    /// It was started, stopped, paused or released, or it failed to start.
+    Run,
+    /// It is new.
+    Created,
+    /// It is gone.
+    Deleted,
+}
+
+/// Where changes are announced.
+#[derive(Debug, Clone)]
+pub(super) struct Feed(broadcast::Sender<Change>);
+
+impl Feed {
+    pub(super) fn new() -> Self {
+        Self(broadcast::Sender::new(CAPACITY))
+    }
+
+    /// Tells whoever follows; that may be nobody.
+    pub(super) fn announce(&self, change: Change) {
+        let _ = self.0.send(change);
+    }
+
+    /// What is announced from now on.
+    pub(super) fn follow(&self) -> broadcast::Receiver<Change> {
+        self.0.subscribe()
+    }
+}
