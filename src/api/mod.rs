@@ -9,6 +9,7 @@ mod body;
 mod by;
 mod events;
 mod overlay;
+mod pace;
 mod parts;
 mod path;
 mod preview;

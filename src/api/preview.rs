@@ -21,20 +21,18 @@ use axum::{
 use serde::Deserialize;
 use tokio::{
     io::{AsyncWriteExt, DuplexStream, duplex},
-    time::{Instant, Interval, MissedTickBehavior, interval_at, timeout},
+    time::{Instant, sleep_until, timeout},
 };
 use tokio_util::codec::{BytesCodec, FramedRead};
 
 use super::{
     Answer, App,
+    pace::Pace,
     path::{Path, Query},
     problem::Problem,
 };
 use crate::{
-    base::{
-        clock::Clock,
-        size::{LONG_SIDE_MAX, SIDE_MIN},
-    },
+    base::size::{LONG_SIDE_MAX, SIDE_MIN},
     pipeline::{Look, NoShot, Shot, Unseen, Watch},
     scene::check::{Check, Problems},
 };
@@ -113,30 +111,21 @@ pub(super) async fn program_mjpeg(
     let (look, fps) = viewing.check().map_err(bad_query)?;
     let watch = app.streams.watch(&id, look)?;
     let (pipe, out) = duplex(PIPE_LEN);
-    let ticks = ticks(&*app.streams.services().clock, fps);
+    let pace = Pace::new(&*app.streams.services().clock, Duration::from_secs_f64(1.0 / fps));
     // Ends with the client, with the stream, or when the client takes nothing.
-    tokio::spawn(film(watch, ticks, pipe));
+    tokio::spawn(film(watch, pace, pipe));
     let kind = format!("multipart/x-mixed-replace; boundary={BOUNDARY}");
     let body = Body::from_stream(FramedRead::new(out, BytesCodec::new()));
     Ok(([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "no-store".into())], body).into_response())
 }
 
-/// So many times a second, at the same moments for all who want the same rate: they share each picture.
-pub(super) fn ticks(clock: &dyn Clock, fps: f64) -> Interval {
-    let period = Duration::from_secs_f64(1.0 / fps);
-    let into_period = clock.now().as_nanos() % period.as_nanos();
-    let rest = period.saturating_sub(Duration::from_nanos(into_period as u64));
-    let mut ticks = interval_at(Instant::now() + rest, period);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    ticks
-}
-
 /// Sends pictures until the stream ends or the client does; an end is all that there is to be told.
-async fn film(mut watch: Watch, mut ticks: Interval, mut pipe: DuplexStream) -> std::io::Result<()> {
+async fn film(mut watch: Watch, mut pace: Pace, mut pipe: DuplexStream) -> std::io::Result<()> {
     let (mut last, mut sent_at) = (None, Instant::now());
     send(&mut pipe, format!("--{BOUNDARY}\r\n").as_bytes()).await?;
     loop {
-        ticks.tick().await;
+        sleep_until(pace.due()).await;
+        pace.is_due();
         match watch.next().await {
             Ok(Some(shot)) => last = Some(shot),
             Ok(None) if sent_at.elapsed() < STILL_INTERVAL => continue,
@@ -175,7 +164,6 @@ fn no_picture(error: NoShot) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::clock::ManualClock;
 
     #[test]
     fn what_is_said_is_in_range_and_the_rest_is_the_default() {
@@ -192,17 +180,5 @@ mod tests {
         ] {
             assert_eq!(wrong.unwrap_err().0[0].pointer, pointer);
         }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn who_wants_the_same_rate_is_served_at_the_same_moments() {
-        let clock = ManualClock::default();
-        let mut early = ticks(&clock, 10.0);
-        clock.advance(Duration::from_millis(30));
-        tokio::time::advance(Duration::from_millis(30)).await;
-        let mut late = ticks(&clock, 10.0);
-        let begin = Instant::now();
-        assert_eq!(early.tick().await, late.tick().await);
-        assert_eq!(begin.elapsed().as_millis(), 70);
     }
 }

@@ -37,6 +37,12 @@ impl Problem {
         let title = status.canonical_reason().unwrap_or("Error");
         Self { kind: "about:blank", title, status, code, detail: detail.into(), errors: Vec::new() }
     }
+
+    /// What is wrong with a message over the WebSocket.
+    pub(super) fn of_message(problems: check::Problems) -> Self {
+        let problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_message", problems.to_string());
+        Self { errors: problems.0, ..problem }
+    }
 }
 
 impl From<state::Error> for Problem {

@@ -82,8 +82,13 @@ pub(super) async fn act(State(app): State<App>, By(by): By, Path((id, action)): 
 
 /// `GET /streams/{id}/status`
 pub(super) async fn status(State(app): State<App>, Path(id): Path<String>) -> Answer {
-    let snapshot = app.streams.get(&id)?;
-    let mut status = match app.streams.live(&id)? {
+    Ok(Json(status_of(&app, &id)?).into_response())
+}
+
+/// What a stream shows of itself.
+pub(super) fn status_of(app: &App, id: &str) -> Result<Value, Problem> {
+    let snapshot = app.streams.get(id)?;
+    let mut status = match app.streams.live(id)? {
         Some(live) => live_status(&live),
         None => json!({ "uptimeMs": 0, "activeFps": 0.0, "outputs": [], "layerErrors": [], "layerWarnings": [] }),
     };
@@ -91,7 +96,7 @@ pub(super) async fn status(State(app): State<App>, Path(id): Path<String>) -> An
     status["state"] = json!(snapshot.state);
     status["revision"] = json!(snapshot.revision);
     status["gpu"] = json!({ "adapter": gpu.name, "driver": gpu.driver, "software": gpu.is_software });
-    Ok(Json(status).into_response())
+    Ok(status)
 }
 
 /// Names follow OBS's statistics, so that dashboards port over. What there is of each rendition is said of the main one.
@@ -189,7 +194,8 @@ fn png_of(image: &RgbaImage) -> image::ImageResult<Vec<u8>> {
     Ok(png.into_inner())
 }
 
-fn shown(snapshot: &Snapshot) -> Result<Value, Problem> {
+/// What GET of a stream answers.
+pub(super) fn shown(snapshot: &Snapshot) -> Result<Value, Problem> {
     let mut value = super::to_value(&*snapshot.document)?;
     value["state"] = json!(snapshot.state);
     value["revision"] = json!(snapshot.revision);

@@ -317,7 +317,7 @@ impl Stream {
         let (producers, consumers) = frame_stores(&config.renditions, &pictures);
         let (to_mux, packets) = mpsc::sync_channel(mux::QUEUE * (1 + running.len()));
         // The main rendition is the first, and so its picture, the canvas itself.
-        let preview = Preview::new(producers[0].window(), metrics.clone());
+        let preview = Preview::new(producers[0].window(), fps, metrics.clone());
         let started_at = clock.now();
         let timeline = Timeline::new(started_at, fps);
 
@@ -527,6 +527,11 @@ impl Stream {
     /// What animations told last, oldest first.
     pub fn animation_events(&self) -> Vec<Event> {
         self.program.events()
+    }
+
+    /// What they told since there were `seen` events, as far as it is kept, and how many there are now.
+    pub fn animation_events_since(&self, seen: u64) -> (Vec<Event>, u64) {
+        self.program.events_since(seen)
     }
 
     /// Layers that are shown, but not as they should be.

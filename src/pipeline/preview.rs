@@ -24,7 +24,7 @@ use super::{
     metrics::StreamMetrics,
 };
 use crate::{
-    base::size::Size,
+    base::{rate::FrameRate, size::Size},
     encode::jpeg::{jpeg, shown_size},
 };
 
@@ -47,6 +47,8 @@ pub struct Look {
 pub struct Shot {
     /// The first frame that showed it.
     pub frame: u64,
+    /// Its presentation time in milliseconds.
+    pub pts_ms: u64,
     /// Its size.
     pub size: Size,
     /// Its file.
@@ -77,6 +79,7 @@ pub struct Full {
 #[derive(Debug, Clone)]
 pub(super) struct Preview {
     window: Window,
+    rate: FrameRate,
     metrics: StreamMetrics,
     looks: Arc<Mutex<BTreeMap<Look, Weak<Newest>>>>,
     seats: Arc<Semaphore>,
@@ -87,8 +90,8 @@ pub(super) struct Preview {
 struct Newest(AsyncMutex<Option<Arc<Shot>>>);
 
 impl Preview {
-    pub(super) fn new(window: Window, metrics: StreamMetrics) -> Self {
-        Self { window, metrics, looks: Arc::default(), seats: Arc::new(Semaphore::new(WATCHERS_MAX)) }
+    pub(super) fn new(window: Window, rate: FrameRate, metrics: StreamMetrics) -> Self {
+        Self { window, rate, metrics, looks: Arc::default(), seats: Arc::new(Semaphore::new(WATCHERS_MAX)) }
     }
 
     fn looks(&self) -> MutexGuard<'_, BTreeMap<Look, Weak<Newest>>> {
@@ -150,14 +153,14 @@ impl Watch {
     }
 
     async fn make(&self) -> Result<Arc<Shot>, NoShot> {
-        let (window, Look { width, quality }) = (self.preview.window.clone(), self.look);
+        let (window, rate, Look { width, quality }) = (self.preview.window.clone(), self.preview.rate, self.look);
         let made = self.preview.metrics.preview_pictures.clone();
         let work = move || {
             window.look(|frame, picture| {
                 made.inc();
                 let size = shown_size(picture.layout().size, width);
                 let file = jpeg(picture, COLOUR, size, quality).map_err(|error| NoShot::Failed(error.to_string()))?;
-                Ok(Arc::new(Shot { frame, size, jpeg: file.into() }))
+                Ok(Arc::new(Shot { frame, pts_ms: rate.ms_of(frame), size, jpeg: file.into() }))
             })
         };
         let shot = tokio::task::spawn_blocking(work).await.map_err(|error| NoShot::Failed(error.to_string()))?;
@@ -184,7 +187,7 @@ mod tests {
     fn preview() -> (Producer, Preview) {
         let (producer, _) = frame_store(Size::new(32, 16).unwrap(), &[1]);
         let metrics = Families::new(&Registry::new()).unwrap().of(&Id::new("main").unwrap());
-        let preview = Preview::new(producer.window(), metrics);
+        let preview = Preview::new(producer.window(), FrameRate::new(25, 1).unwrap(), metrics);
         (producer, preview)
     }
 
@@ -208,7 +211,7 @@ mod tests {
         }
         assert_eq!(made(), 1);
         assert!(shots.iter().all(|shot| Arc::ptr_eq(shot, &shots[0])));
-        assert_eq!((shots[0].frame, shots[0].size.sides()), (19, [16, 16]));
+        assert_eq!((shots[0].frame, shots[0].pts_ms, shots[0].size.sides()), (19, 760, [16, 16]));
 
         producer.publish_unchanged(20);
         assert_eq!(watches[0].next().await, Ok(None), "it stands still");

@@ -35,6 +35,8 @@ struct State {
     captures: Vec<CaptureReply>,
     layer_errors: Vec<LayerError>,
     events: VecDeque<Event>,
+    /// How many there have been.
+    events_count: u64,
     layer_warnings: Vec<LayerError>,
 }
 
@@ -67,6 +69,7 @@ impl Program {
             captures: Vec::new(),
             layer_errors: Vec::new(),
             events: VecDeque::new(),
+            events_count: 0,
             layer_warnings: Vec::new(),
         }))
     }
@@ -161,6 +164,7 @@ impl Program {
     /// Keeps what animations told, for whoever asks.
     pub(super) fn tell(&self, events: Vec<Event>) {
         let mut state = self.lock();
+        state.events_count += events.len() as u64;
         state.events.extend(events);
         let surplus = state.events.len().saturating_sub(EVENTS_MAX);
         state.events.drain(..surplus);
@@ -168,7 +172,15 @@ impl Program {
 
     /// What animations told last, oldest first.
     pub(super) fn events(&self) -> Vec<Event> {
-        self.lock().events.iter().cloned().collect()
+        self.events_since(0).0
+    }
+
+    /// What they told since there were `seen` events, as far as it is kept, and how many there are now.
+    pub(super) fn events_since(&self, seen: u64) -> (Vec<Event>, u64) {
+        let state = self.lock();
+        let new = usize::try_from(state.events_count.saturating_sub(seen)).unwrap_or(usize::MAX);
+        let old = state.events.len().saturating_sub(new);
+        (state.events.iter().skip(old).cloned().collect(), state.events_count)
     }
 }
 
@@ -194,6 +206,8 @@ mod tests {
         program.tell((0..60).map(event).collect());
         program.tell((60..100).map(event).collect());
         assert_eq!(program.events(), (36..100).map(event).collect::<Vec<_>>());
+        assert_eq!(program.events_since(98), (vec![event(98), event(99)], 100));
+        assert_eq!(program.events_since(100), (Vec::new(), 100));
     }
 
     #[test]

@@ -8,8 +8,8 @@ mod actor;
 pub mod assets;
 pub mod document;
 mod feed;
+mod following;
 pub mod output;
-mod preview;
 pub mod rendition;
 mod scenes;
 pub mod secrets;
@@ -30,6 +30,7 @@ pub use self::{
     actor::{Actor, By},
     document::Document,
     feed::{Change, What},
+    following::Happenings,
     scenes::{Preview, Taken},
     secrets::Secrets,
     sound::Mixed,

@@ -1,12 +1,43 @@
 //! Logs: to standard error, as lines for people or as JSON for machines.
 //!
 //! What is lost is an error, what recovered is a warning; nothing is logged per frame at `info`. Stream keys are redacted
-//! by their type.
+//! by their type. The newest records are kept for those who follow them over the API (`recent`).
 
 use std::io::IsTerminal;
 
 use serde::{Deserialize, Serialize};
-use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
+use tracing_subscriber::{EnvFilter, Layer, fmt::MakeWriter, layer::SubscriberExt};
+
+use super::recent::{RECENT, Recorder};
+use crate::base::clock::SystemClock;
+
+/// How grave a record is, the gravest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// Something is lost.
+    Error,
+    /// Something went wrong and was mended.
+    Warn,
+    /// What operators want to know.
+    Info,
+    /// What developers want to know.
+    Debug,
+    /// Each frame.
+    Trace,
+}
+
+impl From<tracing::Level> for Level {
+    fn from(level: tracing::Level) -> Self {
+        match level {
+            tracing::Level::ERROR => Self::Error,
+            tracing::Level::WARN => Self::Warn,
+            tracing::Level::INFO => Self::Info,
+            tracing::Level::DEBUG => Self::Debug,
+            tracing::Level::TRACE => Self::Trace,
+        }
+    }
+}
 
 /// How a log line looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -74,12 +105,13 @@ where
     let quiet = "wgpu_core=warn,wgpu_hal=warn,naga=warn,cosmic_text=warn";
     let filter = EnvFilter::try_new(format!("{quiet},{level}"));
     let filter = filter.map_err(|source| Error::Level { level: level.into(), source })?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
-    Ok(if is_json {
-        Box::new(builder.json().flatten_event(true).with_thread_names(true).finish())
-    } else {
-        Box::new(builder.with_target(false).finish())
-    })
+    let lines = tracing_subscriber::fmt::layer().with_writer(writer);
+    let lines = match is_json {
+        true => lines.json().flatten_event(true).with_thread_names(true).boxed(),
+        false => lines.with_target(false).boxed(),
+    };
+    let recorder = Recorder::new(&RECENT, SystemClock::new());
+    Ok(Box::new(tracing_subscriber::registry().with(filter).with(lines).with(recorder)))
 }
 
 #[cfg(test)]

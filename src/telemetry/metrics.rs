@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use prometheus::{
-    GaugeVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+    GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
     core::{Collector, Desc},
     proto::MetricFamily,
 };
@@ -20,6 +20,41 @@ use crate::{
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
+    /// Those of the WebSocket.
+    pub events: Events,
+}
+
+/// What the WebSocket counts.
+#[derive(Debug, Clone)]
+pub struct Events {
+    /// Who is connected.
+    pub clients: IntGauge,
+    /// Who was cut off.
+    pub dropped: IntCounter,
+    /// Full states sent to who had one before.
+    pub resyncs: IntCounter,
+    /// Messages to all of them.
+    pub messages: IntCounter,
+}
+
+impl Events {
+    fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let counter = |what: &str, help: &str| IntCounter::new(format!("stream_manager_events_{what}"), help);
+        let events = Self {
+            clients: IntGauge::new("stream_manager_events_clients", "Clients of the WebSocket.")?,
+            dropped: counter("dropped_clients_total", "Clients cut off because they took nothing for 10 seconds.")?,
+            resyncs: counter(
+                "resyncs_total",
+                "Full states sent in place of patches, asked for or because a client was too slow.",
+            )?,
+            messages: counter("messages_total", "Messages sent to all clients.")?,
+        };
+        registry.register(Box::new(events.clients.clone()))?;
+        for counter in [&events.dropped, &events.resyncs, &events.messages] {
+            registry.register(Box::new(counter.clone()))?;
+        }
+        Ok(events)
+    }
 }
 
 impl Metrics {
@@ -31,7 +66,8 @@ impl Metrics {
         registry.register(Box::new(build))?;
         registry.register(Box::new(Shared::new(streams.clone())?))?;
         registry.register(Box::new(Outputs::new(streams)?))?;
-        Ok(Self { registry })
+        let events = Events::new(&registry)?;
+        Ok(Self { registry, events })
     }
 
     /// The text exposition format, version 0.0.4.

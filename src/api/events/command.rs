@@ -1,0 +1,53 @@
+//! Commands: what REST does, asked for over the WebSocket, and answered with the same documents.
+//!
+//! Each goes through the handler that REST has for it, so that there is one way to change a stream.
+
+use axum::{
+    body::{Body as HttpBody, to_bytes},
+    extract::State,
+    http::StatusCode,
+    response::Response,
+};
+use serde_json::Value;
+
+use super::message::Command;
+use crate::api::{Answer, App, body::Body, path::Path, problem::Problem, scenes, streams};
+
+/// Longest answer, in bytes; a stream's document is shorter.
+const ANSWER_LEN_MAX: usize = 64 << 20;
+
+/// What there is, for who asks for something else.
+const COMMANDS: [&str; 6] = ["start", "stop", "pause", "resume", "reset", "take"];
+
+/// Does it; gives what REST answers.
+pub(super) async fn run(app: App, command: Command) -> Result<Value, Problem> {
+    let Command { name, stream, arguments } = command;
+    let answer: Answer = match name.as_str() {
+        "start" | "stop" | "pause" | "resume" | "reset" => {
+            expect_none(&name, &arguments)?;
+            streams::act(State(app), Path((stream, name))).await
+        }
+        "take" => scenes::take(State(app), Path(stream), Body(arguments.into())).await,
+        _ => {
+            let detail = format!("there is no command `{name}`: use {}", COMMANDS.join(", "));
+            Err(Problem::new(StatusCode::NOT_FOUND, "not_found", detail))
+        }
+    };
+    body_of(answer?).await
+}
+
+fn expect_none(name: &str, arguments: &serde_json::Map<String, Value>) -> Result<(), Problem> {
+    match arguments.keys().next() {
+        None => Ok(()),
+        Some(field) => {
+            let detail = format!("unknown field `{field}`: {name} takes none but `stream`");
+            Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_document", detail))
+        }
+    }
+}
+
+async fn body_of(response: Response<HttpBody>) -> Result<Value, Problem> {
+    let internal = |error: String| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", error);
+    let bytes = to_bytes(response.into_body(), ANSWER_LEN_MAX).await.map_err(|error| internal(error.to_string()))?;
+    serde_json::from_slice(&bytes).map_err(|error| internal(error.to_string()))
+}

@@ -1,0 +1,130 @@
+//! `GET /api/v1/events`: a WebSocket on which the daemon tells what happens, and takes commands.
+//!
+//! ```text
+//!  client                                                    daemon
+//!  {"subscribe": "state"} ─────────────────────────────────►
+//!      ◄─ {"type": "subscribed", "topics": ["state"]}
+//!      ◄─ {"type": "state", "stream": "main", "revision": 41, "document": {…}}          what GET of the stream shows
+//!      ◄─ {"type": "patch", "stream": "main", "fromRevision": 41, "revision": 42, "patch": [{"op": "replace", …}],
+//!          "actor": "anonymous", "appliedFrame": 9123, "ptsMs": 304100, "changes": [{"revision": 42, …}]}
+//!      ◄─ {"type": "deleted", "stream": "main"}
+//!  {"resync": "main"} ───────────────────────────────────────►     whose `fromRevision` is not the revision that it has
+//!      ◄─ {"type": "state", …}
+//!  {"subscribe": ["meters", "silence"], "intervalMs": 100, "streams": ["main"]} ─►
+//!      ◄─ {"type": "meters", "stream": "main", "peakDbfs": […], …}
+//!      ◄─ {"type": "silence", "stream": "main", "isSilent": true}
+//!  {"subscribe": "stats", "intervalMs": 1000} ─────────────►       the status of each stream
+//!  {"subscribe": "events"} ─────────────────────────────────►       animations, outputs that come and go
+//!  {"subscribe": "logs", "level": "warn"} ──────────────────►       what is logged from now on
+//!  {"subscribe": "preview", "stream": "main", "width": 640, "quality": 70, "fps": 10} ─►     binary messages, see below
+//!  {"unsubscribe": ["meters"]} ─────────────────────────────►
+//!  {"id": "c1", "command": "take", "stream": "main", "scene": "break"} ─►
+//!      ◄─ {"type": "done", "id": "c1", "result": {"revision": 43, …}}                    what REST answers
+//!      ◄─ {"type": "error", "id": "c1", "problem": {"status": 409, "code": …}}           the problem document of REST
+//! ```
+//!
+//! Each subscription has its own rate; who subscribes to a topic again replaces what was said of it before. A patch is one
+//! of RFC 6902, made once for all clients, at most one for each frame of its stream; one that leads over several revisions
+//! names each in `changes`. A client that applies them always has what GET shows. A message that is wrong changes nothing.
+//!
+//! A picture of a preview is a binary message, numbers with their highest byte first:
+//!
+//! ```text
+//!  0      1 for a picture           2 + n    frame that showed it first, 8 bytes
+//!  1      n, length of the id      10 + n    its time in the stream in milliseconds, 8 bytes
+//!  2      the stream's id, n bytes 18 + n    width and height, 2 bytes each, and then the JPEG
+//! ```
+//!
+//! Nothing queues: what is told is read when it is sent. So a slow client gets fewer messages, each of a longer time: a
+//! patch over more revisions or, where those are forgotten, the full state. One that takes none for 10 s is cut off.
+//! Clients are limited in number, their messages in length; a browser is let in from the daemon's own pages alone.
+
+mod command;
+mod hub;
+mod keeper;
+mod message;
+mod session;
+mod topics;
+
+use axum::{
+    extract::{
+        State,
+        ws::{WebSocketUpgrade, rejection::WebSocketUpgradeRejection},
+    },
+    http::{HeaderMap, StatusCode, header},
+    response::Response,
+};
+use tokio::sync::OwnedSemaphorePermit;
+
+pub(super) use self::hub::Hub;
+use self::session::Session;
+use super::{Answer, problem::Problem};
+
+/// Most clients at the same time.
+const CLIENTS_MAX: usize = 2048;
+/// Longest message of a client, in bytes: a transaction of a few hundred operations.
+const MESSAGE_LEN_MAX: usize = 256 << 10;
+/// What is read at once; the default of the library would take more than all else that a client needs.
+const READ_BUFFER_LEN: usize = 8 << 10;
+
+/// `GET /api/v1/events`
+pub(super) async fn open(
+    State(hub): State<Hub>,
+    headers: HeaderMap,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Answer {
+    if !is_same_origin(&headers) {
+        let detail = "a page of another origin may not listen here";
+        return Err(Problem::new(StatusCode::FORBIDDEN, "foreign_origin", detail));
+    }
+    let no_upgrade = |rejection: WebSocketUpgradeRejection| {
+        Problem::new(rejection.status(), "not_a_websocket", rejection.body_text())
+    };
+    let upgrade = upgrade.map_err(no_upgrade)?;
+    let seat = hub.seat().ok_or_else(|| {
+        let detail = format!("{CLIENTS_MAX} clients are the most there may be");
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "limit_reached", detail)
+    })?;
+    Ok(upgraded(upgrade, hub, seat))
+}
+
+fn upgraded(upgrade: WebSocketUpgrade, hub: Hub, seat: OwnedSemaphorePermit) -> Response {
+    let upgrade = upgrade.max_message_size(MESSAGE_LEN_MAX).max_frame_size(MESSAGE_LEN_MAX);
+    upgrade.read_buffer_size(READ_BUFFER_LEN).on_upgrade(move |socket| async move {
+        let clients = hub.metrics().clients.clone();
+        clients.inc();
+        Session::new(hub).run(socket).await;
+        clients.dec();
+        drop(seat);
+    })
+}
+
+/// Browsers say where a page comes from, and it is here if its address is the one that was asked; others say nothing.
+fn is_same_origin(headers: &HeaderMap) -> bool {
+    let Some(origin) = headers.get(header::ORIGIN) else { return true };
+    let authority = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, authority)| authority);
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    authority.zip(host).is_some_and(|(authority, host)| authority.eq_ignore_ascii_case(host))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_of_another_origin_is_not_let_in() {
+        let is_let_in = |origin: Option<&str>, host: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, host.parse().unwrap());
+            origin.map(|origin| headers.insert(header::ORIGIN, origin.parse().unwrap()));
+            is_same_origin(&headers)
+        };
+        assert!(is_let_in(None, "127.0.0.1:8080"), "who is no browser");
+        assert!(is_let_in(Some("http://127.0.0.1:8080"), "127.0.0.1:8080"));
+        assert!(is_let_in(Some("https://Studio.example"), "studio.example"));
+        for origin in ["http://evil.example", "http://127.0.0.1:8081", "null", "http://127.0.0.1:8080.evil.example", ""]
+        {
+            assert!(!is_let_in(Some(origin), "127.0.0.1:8080"), "{origin}");
+        }
+    }
+}
