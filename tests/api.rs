@@ -6,12 +6,7 @@
 
 mod support;
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    net::{SocketAddr, TcpListener, TcpStream},
-    os::unix::fs::symlink,
-};
+use std::{collections::BTreeMap, fs, net::TcpListener, os::unix::fs::symlink};
 
 use serde_json::{Value, json};
 use stream_manager::scene::Content;

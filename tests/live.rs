@@ -1,6 +1,6 @@
-//! What is seen of a running daemon: the JPEGs of what is on air.
+//! What a running daemon shows and tells: the JPEGs of what is on air, and all that its WebSocket tells and takes.
 //!
-//! The streams are real ones on the machine's Vulkan; what is looked at are pixels and counters, not times.
+//! The streams are real ones on the machine's Vulkan; what is looked at are pixels, documents and counters, not times.
 
 mod support;
 
@@ -9,8 +9,15 @@ use std::{future::poll_fn, pin::Pin};
 use axum::body::{Body, HttpBody};
 use image::RgbImage;
 use serde_json::{Value, json};
-use support::{api::Api, eventually};
+use stream_manager::{ffi::files, telemetry::log};
+use support::{
+    api::Api,
+    clients::{Crowd, Documents, Known, Socket, request},
+    eventually, until,
+};
+use tokio_tungstenite::tungstenite::{self, Message};
 
+const STREAMS: &str = "/api/v1/streams";
 const MAIN: &str = "/api/v1/streams/main";
 const SQUARE: &str = "/api/v1/streams/main/layers/square";
 
@@ -135,4 +142,294 @@ async fn what_cannot_be_watched_is_refused() {
     for (_, body) in open {
         axum::body::to_bytes(body, usize::MAX).await.unwrap();
     }
+}
+
+/// What GET of a stream answers, as a client would have it.
+async fn shown(api: &Api, stream: &str) -> Known {
+    let document = api.get(&format!("{STREAMS}/{stream}")).await.expect(200);
+    Known { revision: document["revision"].as_u64().unwrap(), document }
+}
+
+/// Follows until the client knows what GET shows.
+async fn until_known(api: &Api, socket: &mut Socket, documents: &mut Documents, stream: &str) -> Value {
+    let wanted = shown(api, stream).await;
+    loop {
+        let message = socket.told(|value| value["type"] == "state" || value["type"] == "patch");
+        documents.follow(&message);
+        if documents.0.get(stream) == Some(&wanted) {
+            return message;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn documents_are_told_whole_and_then_by_patches() {
+    let api = Api::with(stream("#ff0000")).await;
+    let address = api.serve().await;
+    let (mut socket, mut documents) = (Socket::connect(address), Documents::default());
+    let answer = socket.ask(&json!({ "id": "s", "subscribe": "state" }));
+    assert_eq!(
+        (&answer["type"], &answer["id"], &answer["topics"]),
+        (&json!("subscribed"), &json!("s"), &json!(["state"]))
+    );
+    // No patch may come before the state.
+    until_known(&api, &mut socket, &mut documents, "main").await;
+
+    let changed = api.patch(SQUARE, json!({ "name": "Square", "content": { "color": "#0000ff" } })).await.expect(200);
+    let message = until_known(&api, &mut socket, &mut documents, "main").await;
+    assert_eq!((&message["type"], &message["revision"]), (&json!("patch"), &changed["revision"]));
+    assert!(
+        message["patch"]
+            .as_array()
+            .unwrap()
+            .contains(&json!({ "op": "replace", "path": "/layers/0/content/color", "value": "#0000ff" })),
+        "{message}"
+    );
+
+    // What a run does to the document is told, too: the end of a take comes by itself.
+    let scene = json!({ "id": "break", "layers": [] });
+    api.post(&format!("{MAIN}/scenes"), scene).await.expect(201);
+    let take = json!({ "scene": "break", "transition": { "type": "fade", "durationMs": 200 } });
+    api.post(&format!("{MAIN}/take"), take).await.expect(200);
+    loop {
+        documents.follow(&socket.told(|value| value["type"] == "patch"));
+        let program = &documents.0["main"].document["program"];
+        if *program == "break" || program["scene"] == "break" && program.get("transition").is_none() {
+            break;
+        }
+    }
+    assert_eq!(documents.0["main"], shown(&api, "main").await);
+    api.act("main", "pause").await.expect(200);
+    until_known(&api, &mut socket, &mut documents, "main").await;
+    assert_eq!(documents.0["main"].document["state"], "paused");
+    api.act("main", "stop").await.expect(200);
+    until_known(&api, &mut socket, &mut documents, "main").await;
+
+    // Who fears a gap is told all of it again.
+    let resyncs = api.metric("stream_manager_events_resyncs_total").await;
+    socket.say(&json!({ "resync": "main" }));
+    let message = until_known(&api, &mut socket, &mut documents, "main").await;
+    assert_eq!(message["type"], "state");
+    assert_eq!(api.metric("stream_manager_events_resyncs_total").await, resyncs + 1.0);
+
+    let mut other = stream("#00ff00");
+    (other["id"], other["autoStart"]) = (json!("other"), json!(false));
+    api.post(STREAMS, other).await.expect(201);
+    until_known(&api, &mut socket, &mut documents, "other").await;
+    api.delete(&format!("{STREAMS}/other")).await.expect(204);
+    assert_eq!(socket.told(|value| value["type"] == "deleted")["stream"], "other");
+
+    // Who asks for one stream hears of no other.
+    socket.ask(&json!({ "subscribe": "state", "streams": ["third"], "intervalMs": 50 }));
+    api.patch(MAIN, json!({ "name": "unheard" })).await.expect(200);
+    let mut third = stream("#00ff00");
+    (third["id"], third["autoStart"]) = (json!("third"), json!(false));
+    api.post(STREAMS, third).await.expect(201);
+    let message = socket.told(|value| value.get("stream").is_some());
+    assert_eq!((&message["type"], &message["stream"]), (&json!("state"), &json!("third")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_do_what_rest_does_and_are_answered_by_their_ids() {
+    let api = Api::with(stream("#ff0000")).await;
+    let mut socket = Socket::connect(api.serve().await);
+    let command = |name: &str, id: &str| json!({ "id": id, "command": name, "stream": "main" });
+    for (name, state) in [("pause", "paused"), ("resume", "running"), ("stop", "stopped"), ("start", "running")] {
+        let done = socket.ask(&command(name, name));
+        assert_eq!(
+            (&done["type"], &done["id"], &done["result"]["state"]),
+            (&json!("done"), &json!(name), &json!(state))
+        );
+        assert_eq!(shown(&api, "main").await.document["state"], state);
+    }
+    api.post(&format!("{MAIN}/scenes"), json!({ "id": "break", "layers": [] })).await.expect(201);
+    let mut take = command("take", "t");
+    (take["scene"], take["transition"]) = (json!("break"), json!({ "type": "cut" }));
+    let done = socket.ask(&take);
+    assert!(done["result"]["appliedFrame"].is_u64() && done["result"]["scene"] == "break", "{done}");
+
+    // Several at once are done in their order.
+    ["stop", "start", "pause"].iter().for_each(|name| socket.say(&command(name, name)));
+    for name in ["stop", "start", "pause"] {
+        assert_eq!(socket.told(|value| value["type"] == "done")["id"], name);
+    }
+
+    take["scene"] = json!("none");
+    let refused = socket.ask(&take);
+    let rest = api.post(&format!("{MAIN}/take"), json!({ "scene": "none" })).await.problem(422, "invalid_document");
+    assert_eq!((&refused["type"], &refused["id"], &refused["problem"]), (&json!("error"), &json!("t"), &rest));
+    let refused = socket.ask(&json!({ "id": "x", "command": "explode", "stream": "main" }));
+    assert_eq!((&refused["id"], &refused["problem"]["code"]), (&json!("x"), &json!("not_found")));
+    let refused = socket.ask(&json!({ "command": "start", "stream": "main", "now": true }));
+    assert!(refused["problem"]["detail"].as_str().unwrap().contains("`now`"), "{refused}");
+    let refused = socket.ask(&json!({ "command": "start", "stream": "none" }));
+    assert_eq!(refused["problem"], api.act("none", "start").await.problem(404, "not_found"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn meters_are_told_over_a_websocket() {
+    let api = Api::with(stream("#ff0000")).await;
+    api.patch(&format!("{MAIN}/audio"), json!({ "silence": { "durationMs": 100 } })).await.expect(200);
+    let mut socket = Socket::connect(api.serve().await);
+    let answer = socket.ask(&json!({ "subscribe": ["meters", "silence"], "intervalMs": 50 }));
+    assert_eq!((&answer["topics"], &answer["intervalMs"]), (&json!(["meters", "silence"]), &json!(50.0)));
+    let silent = socket.told(|value| value["isSilent"] == true && value["type"] == "silence");
+    assert_eq!(silent, json!({ "type": "silence", "stream": "main", "isSilent": true }));
+
+    let tone = json!({ "id": "voice", "type": "tone", "pan": -1 });
+    api.post(&format!("{MAIN}/audio/sources"), tone).await.expect(201);
+    let is_heard = |value: &Value| value["peakDbfs"][0].as_f64().is_some_and(|db| (db + 18.0).abs() < 0.05);
+    let meters = socket.told(|value| value["type"] == "meters" && is_heard(value));
+    assert_eq!((&meters["stream"], &meters["sources"][0]["id"]), (&json!("main"), &json!("voice")));
+    assert_eq!(meters["peakDbfs"][1], -100.0, "nothing is on the right");
+    assert!(meters["momentaryLufs"].is_f64() && meters["truePeakDbtp"][0].is_f64(), "{meters}");
+    socket.told(|value| value["type"] == "silence" && value["isSilent"] == false);
+
+    // What is wrong changes nothing.
+    let error = socket.ask(&json!({ "id": 7, "subscribe": ["metres"] }));
+    assert_eq!(
+        (&error["problem"]["code"], &error["problem"]["errors"][0]["pointer"]),
+        (&json!("invalid_message"), &json!("/id"))
+    );
+    socket.send(Message::binary(vec![1]));
+    assert_eq!(socket.told(|value| value["type"] == "error")["problem"]["code"], "not_text");
+    socket.told(|value| value["type"] == "meters");
+
+    // Nothing is told any more once nothing is listened to: what was under way comes before the answer.
+    socket.ask(&json!({ "unsubscribe": ["meters", "silence"] }));
+    socket.send(Message::Ping(b"still there".as_slice().into()));
+    assert_eq!(socket.read().unwrap(), Message::Pong(b"still there".as_slice().into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn status_events_and_logs_are_told_by_subscription() {
+    // Of the process; this is the only one of these tests that wants it.
+    log::init(&log::Config { format: log::Format::Json, level: "info".into() }).unwrap();
+    let api = Api::with(stream("#ff0000")).await;
+    let mut socket = Socket::connect(api.serve().await);
+    socket.ask(&json!({ "subscribe": "stats", "intervalMs": 40 }));
+    let stats = socket.told(|value| value["type"] == "stats");
+    assert_eq!((&stats["stream"], &stats["status"]["state"]), (&json!("main"), &json!("running")));
+    assert!(stats["status"]["activeFps"].is_f64(), "{stats}");
+    socket.ask(&json!({ "unsubscribe": "stats" }));
+
+    socket.ask(&json!({ "subscribe": "events", "intervalMs": 40 }));
+    socket.ask(&json!({ "subscribe": "logs", "level": "warn", "intervalMs": 40 }));
+    // Nobody listens there.
+    let output = json!({ "id": "out", "url": "rtmp://127.0.0.1:1/live", "key": "live_secret" });
+    api.post(&format!("{MAIN}/outputs"), output).await.expect(201);
+    let blink = json!([{ "property": "opacity", "name": "blink", "keyframes": [{ "atMs": 0, "value": 0 }, { "atMs": 100, "value": 1 }] }]);
+    api.patch(SQUARE, json!({ "animations": blink })).await.expect(200);
+    let (mut seen, mut logged) = (Vec::new(), None);
+    while seen.len() < 2 || logged.is_none() {
+        let news = socket.told(|value| value["type"] == "event" || value["type"] == "logs");
+        assert!(!news.to_string().contains("live_secret"), "{news}");
+        if news["event"] == "output" && news["state"] == "backingOff"
+            || news["animation"] == "blink" && news["kind"] == "end"
+        {
+            seen.push(news["event"].clone());
+        }
+        let is_it = |record: &&Value| record["spans"]["output"]["id"] == "out" || record["fields"]["output"] == "out";
+        logged = logged.or_else(|| news["records"].as_array()?.iter().find(is_it).cloned());
+    }
+    assert_eq!(logged.unwrap()["level"], "warn");
+    seen.sort_by_key(Value::to_string);
+    assert_eq!(seen, ["animation", "output"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pictures_are_told_as_binary_messages() {
+    let api = Api::with(stream("#ff0000")).await;
+    let mut socket = Socket::connect(api.serve().await);
+    let view = json!({ "subscribe": "preview", "stream": "main", "width": 64, "quality": 80, "fps": 30 });
+    socket.ask(&view);
+    let read = |message: &[u8]| {
+        assert_eq!(message[..6], *b"\x01\x04main");
+        let number = |at: usize, len: usize| message[at..at + len].iter().fold(0, |n, byte| n << 8 | u64::from(*byte));
+        let (frame, pts_ms, picture) = (number(6, 8), number(14, 8), jpeg(&message[26..]));
+        assert_eq!((number(22, 2), number(24, 2)), (64, 36));
+        assert_eq!((picture.dimensions(), pts_ms), ((64, 36), frame * 40));
+        (frame, picture)
+    };
+    assert!(shows(&read(&socket.picture()).1, [255, 0, 0]));
+    let changed = api.patch(SQUARE, json!({ "content": { "color": "#0000ff" } })).await.expect(200);
+    let (frame, picture) = read(&socket.picture());
+    assert!(shows(&picture, [0, 0, 255]) && frame >= changed["appliedFrame"].as_u64().unwrap());
+
+    // The view outlives the run.
+    api.act("main", "stop").await.expect(200);
+    api.patch(SQUARE, json!({ "content": { "color": "#00ff00" } })).await.expect(200);
+    api.act("main", "start").await.expect(200);
+    loop {
+        if shows(&read(&socket.picture()).1, [0, 255, 0]) {
+            break;
+        }
+    }
+    socket.ask(&json!({ "unsubscribe": "preview" }));
+    eventually("nobody watches", async || (api.metric(WATCHERS).await == 0.0).then_some(())).await;
+    let refused = socket.ask(&json!({ "subscribe": "preview", "stream": "none" }));
+    assert_eq!(refused["problem"]["code"], "not_found");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_websocket_is_bounded_and_for_its_own_pages() {
+    let api = Api::for_clients(5);
+    let address = api.serve().await;
+    api.get("/api/v1/events").await.problem(400, "not_a_websocket");
+    let from = |origin: &str| {
+        let mut request = request(address);
+        request.headers_mut().insert("origin", origin.parse().unwrap());
+        request
+    };
+    assert!(Socket::open(from(&format!("http://{address}"))).is_ok());
+    let Err(tungstenite::Error::Http(refused)) = Socket::open(from("http://evil.example")) else {
+        panic!("a foreign page is let in")
+    };
+    assert_eq!(refused.status(), 403);
+
+    let mut long = Socket::connect(address);
+    long.send(Message::text(" ".repeat(300_000)));
+    // It may be cut off before it has read that it is.
+    while let Ok(message) = long.read() {
+        assert!(message.is_close() || message.is_ping(), "{message:?}");
+    }
+
+    let clients = "stream_manager_events_clients";
+    eventually("all have gone", async || (api.metric(clients).await == 0.0).then_some(())).await;
+    let sockets: Vec<_> = (0..5).map(|_| Socket::connect(address)).collect();
+    let Err(tungstenite::Error::Http(refused)) = Socket::open(request(address)) else { panic!("one more is let in") };
+    let problem: Value = serde_json::from_slice(refused.body().as_ref().unwrap()).unwrap();
+    assert_eq!((refused.status().as_u16(), &problem["code"]), (503, &json!("limit_reached")));
+    // Whoever goes makes room.
+    drop(sockets);
+    eventually("there is room again", async || Socket::open(request(address)).ok()).await;
+}
+
+/// A thousand clients while the document changes all the time: each ends with what GET shows, by the patches alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_clients_have_the_same_document() {
+    const CLIENTS: usize = 1000;
+    files::raise_open_max().unwrap();
+    let api = Api::with(stream("#ff0000")).await;
+    let address = api.serve().await;
+    let mut crowd = tokio::task::spawn_blocking(move || Crowd::gather(address, CLIENTS)).await.unwrap();
+    assert_eq!(api.metric("stream_manager_events_clients").await, CLIENTS as f64);
+    for change in 0..100 {
+        let color = format!("#{change:02x}0000");
+        api.patch(SQUARE, json!({ "name": format!("{change}"), "content": { "color": color } })).await.expect(200);
+        if change % 10 == 0 {
+            crowd.sweep();
+        }
+    }
+    let wanted = shown(&api, "main").await;
+    let have_all = || {
+        crowd.sweep();
+        let knows = |documents: &Documents| documents.0.get("main") == Some(&wanted);
+        crowd.followers().iter().all(|follower| knows(&follower.documents)).then_some(())
+    };
+    tokio::task::block_in_place(|| until(have_all)).expect("all know the document");
+    // At most one message a frame: fewer than there were changes, for they came faster.
+    let told = crowd.followers().iter().map(|follower| follower.messages);
+    assert!(told.clone().max() <= Some(102), "{:?}", told.max());
+    assert_eq!(api.metric("stream_manager_events_dropped_clients_total").await, 0.0);
 }

@@ -1,7 +1,7 @@
 //! The HTTP interface: REST under `/api/v1`, health, metrics, and a page for a first look.
 //!
 //! JSON in camelCase; errors are problem documents (RFC 9457) with a stable code; mutations answer with the revision
-//! and, while the stream runs, the first frame that shows them. A WebSocket tells what the meters show (`events`).
+//! and, while the stream runs, the first frame that shows them. A WebSocket tells what happens and takes commands (`events`).
 //! OpenAPI, authentication, assets and transactions are not here yet.
 
 mod assets;
@@ -17,6 +17,8 @@ mod problem;
 mod scenes;
 mod sound;
 mod streams;
+
+pub use self::events::CLIENTS_MAX_DEFAULT;
 
 use std::sync::Arc;
 
@@ -47,6 +49,8 @@ pub struct App {
     pub metrics: Arc<Metrics>,
     /// What was uploaded.
     pub assets: Arc<Assets>,
+    /// Most clients of the WebSocket at the same time.
+    pub clients_max: usize,
 }
 
 type Answer = Result<Response, Problem>;

@@ -15,7 +15,7 @@ use figment::{
 };
 use serde::{Deserialize, Serialize};
 
-use stream_manager::{gpu, media, state::assets::Limits, telemetry::log};
+use stream_manager::{api, gpu, media, state::assets::Limits, telemetry::log};
 
 /// Prefix of environment variables; `__` separates a section from its key.
 const ENV_PREFIX: &str = "STREAM_MANAGER_";
@@ -41,6 +41,20 @@ pub(crate) struct Config {
     pub(crate) media: Media,
     pub(crate) tls: Tls,
     pub(crate) assets: Assets,
+    pub(crate) events: Events,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Events {
+    /// Most clients of the WebSocket at the same time.
+    pub(crate) clients_max: usize,
+}
+
+impl Default for Events {
+    fn default() -> Self {
+        Self { clients_max: api::CLIENTS_MAX_DEFAULT }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -98,6 +112,7 @@ impl Default for Config {
             media: Media::default(),
             tls: Tls::default(),
             assets: Assets::default(),
+            events: Events::default(),
         }
     }
 }
@@ -144,6 +159,11 @@ impl Config {
         anyhow::ensure!(
             (1..=64).contains(&workers),
             "configuration: media.workers = {workers} is out of range: 1 to 64"
+        );
+        let clients_max = config.events.clients_max;
+        anyhow::ensure!(
+            (1..=65_536).contains(&clients_max),
+            "configuration: events.clients_max = {clients_max} is out of range: 1 to 65536"
         );
         Ok(config)
     }

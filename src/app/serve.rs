@@ -13,6 +13,7 @@ use super::{config::Config, open_devices, read_show, say, try_nvenc_apart};
 use stream_manager::{
     api::{self, App},
     base::{clock::SystemClock, id::Id},
+    ffi::files,
     media::Vault,
     output::{Network, tls::Tls},
     pipeline::metrics::Families,
@@ -24,6 +25,8 @@ use stream_manager::{
     telemetry::metrics::Metrics,
 };
 
+/// Files that are open beside the connections of clients.
+const FILES_BESIDE: u64 = 512;
 /// How long requests in progress may take once the end has been asked for.
 const GRACE: Duration = Duration::from_secs(3);
 
@@ -40,6 +43,7 @@ pub(super) fn run(config: Config) -> anyhow::Result<()> {
 async fn serve(config: Config) -> anyhow::Result<()> {
     tracing::info!(version = env!("CARGO_PKG_VERSION"), listen = %config.listen, "starting");
     let mut signals = Signals::new().context("signals")?;
+    allow_connections(config.events.clients_max);
     let show = with_outputs(read_show(&config)?, &config.outputs)?;
 
     try_nvenc_apart();
@@ -71,8 +75,11 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     }
 
     let address = listener.local_addr().context("listening")?;
-    let server = axum::serve(listener, api::router(App { streams: streams.clone(), metrics, assets }))
-        .with_graceful_shutdown(stopping.clone().cancelled_owned());
+    let server = axum::serve(
+        listener,
+        api::router(App { streams: streams.clone(), metrics, assets, clients_max: config.events.clients_max }),
+    )
+    .with_graceful_shutdown(stopping.clone().cancelled_owned());
     let server = tokio::spawn(server.into_future());
     announce(address)?;
     tracing::info!(%address, "ready");
@@ -90,6 +97,17 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         reason = signals.next() => tracing::warn!(reason, "ended without saying goodbye"),
     }
     Ok(())
+}
+
+/// Each client of the WebSocket is an open file; shells and init systems allow few unless they are asked.
+fn allow_connections(clients_max: usize) {
+    match files::raise_open_max() {
+        Ok(limit) if limit < clients_max as u64 + FILES_BESIDE => {
+            tracing::warn!(limit, clients_max, "too few open files are allowed (ulimit -n) for so many clients");
+        }
+        Ok(_) => {}
+        Err(error) => tracing::warn!(%error, "the limit of open files is as it was"),
+    }
 }
 
 /// The signals that end the daemon.

@@ -5,6 +5,7 @@
 //! control, which group of pictures) belongs to the floor that uses the wrapper.
 
 pub mod cuda;
+pub mod files;
 pub mod nvenc;
 pub mod openh264;
 pub mod tcp;

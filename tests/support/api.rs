@@ -16,7 +16,7 @@ use image::RgbaImage;
 use prometheus::Registry;
 use serde_json::Value;
 use stream_manager::{
-    api::{App, router},
+    api::{App, CLIENTS_MAX_DEFAULT, router},
     base::clock::SystemClock,
     gpu,
     media::{self, Library, Vault},
@@ -82,15 +82,20 @@ pub(crate) struct Api {
 impl Api {
     /// A daemon without streams. Needs a runtime.
     pub(crate) fn new() -> Self {
-        Self::over(machine(), Limits::default())
+        Self::over(machine(), Limits::default(), CLIENTS_MAX_DEFAULT)
+    }
+
+    /// The same, with room for so many clients of the WebSocket.
+    pub(crate) fn for_clients(clients_max: usize) -> Self {
+        Self::over(machine(), Limits::default(), clients_max)
     }
 
     /// The same, with a library and uploads of its own, and room for so many of them.
     pub(crate) fn apart(limits: Limits) -> Self {
-        Self::over(open_machine(), limits)
+        Self::over(open_machine(), limits, CLIENTS_MAX_DEFAULT)
     }
 
-    fn over((devices, vault, uploads): Machine, limits: Limits) -> Self {
+    fn over((devices, vault, uploads): Machine, limits: Limits, clients_max: usize) -> Self {
         let registry = Registry::new();
         let families = Families::new(&registry).unwrap();
         let network = Network { runtime: Handle::current(), tls: Tls::open(&[]).unwrap() };
@@ -100,7 +105,7 @@ impl Api {
         let streams = Arc::new(Streams::new(services));
         let metrics = Arc::new(Metrics::new(registry, streams.clone()).unwrap());
         let assets = Assets::open(vault.clone(), library, limits, Vec::new(), Arc::new(Unrecorded)).unwrap();
-        let app = App { streams: streams.clone(), metrics, assets: Arc::new(assets) };
+        let app = App { streams: streams.clone(), metrics, assets: Arc::new(assets), clients_max };
         Self { router: router(app), streams, vault, _uploads: uploads, said: Mutex::default() }
     }
 

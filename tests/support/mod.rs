@@ -8,6 +8,7 @@
 
 pub(crate) mod api;
 pub(crate) mod chromium;
+pub(crate) mod clients;
 pub(crate) mod daemon;
 pub(crate) mod pictures;
 pub(crate) mod program;

@@ -24,7 +24,6 @@ use tokio::{
     time::Instant,
 };
 
-use super::CLIENTS_MAX;
 use crate::{
     api::{App, problem::Problem, streams},
     base::id::Id,
@@ -72,8 +71,9 @@ impl Hub {
             news: watch::Sender::new(()),
             statuses: Mutex::default(),
         });
+        let seats = Arc::new(Semaphore::new(shared.app.clients_max.min(Semaphore::MAX_PERMITS)));
         let keeper = runtime.spawn(super::keeper::keep(shared.clone())).abort_handle();
-        Self(Arc::new(Kept { shared, seats: Arc::new(Semaphore::new(CLIENTS_MAX)), keeper }))
+        Self(Arc::new(Kept { shared, seats, keeper }))
     }
 
     /// Room for one more client.
@@ -261,7 +261,7 @@ mod tests {
     use super::*;
 
     fn value(revision: u64) -> Value {
-        json!({ "id": "main", "revision": revision, "layers": [{ "text": format!("score {revision}") }], "name": "n".repeat(500) })
+        json!({ "id": "main", "revision": revision, "layers": [{ "text": format!("score {revision}") }], "name": "n".repeat(2000) })
     }
 
     fn changes(revision: u64) -> Vec<Value> {

@@ -294,7 +294,7 @@ mod tests {
             (r#"{"subscribe": "stats", "intervalMs": 60001}"#, "/intervalMs", "40 to 60000"),
             (r#"{"subscribe": "stats", "level": "warn"}"#, "/level", "only logs"),
             (r#"{"subscribe": "logs", "level": "loud"}"#, "/level", "`warn`"),
-            (r#"{"subscribe": "preview"}"#, "/stream", "missing"),
+            (r#"{"subscribe": "preview"}"#, "", "missing field `stream`"),
             (r#"{"subscribe": "preview", "stream": "main", "quality": 0}"#, "/quality", "1 to 100"),
             (r#"{"resync": "main", "why": 1}"#, "/why", "unknown field"),
             (r#"{"command": "start"}"#, "/stream", "missing"),

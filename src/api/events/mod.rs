@@ -60,8 +60,8 @@ pub(super) use self::hub::Hub;
 use self::session::Session;
 use super::{Answer, problem::Problem};
 
-/// Most clients at the same time.
-const CLIENTS_MAX: usize = 2048;
+/// Most clients at the same time, where the configuration does not say.
+pub const CLIENTS_MAX_DEFAULT: usize = 2048;
 /// Longest message of a client, in bytes: a transaction of a few hundred operations.
 const MESSAGE_LEN_MAX: usize = 256 << 10;
 /// What is read at once; the default of the library would take more than all else that a client needs.
@@ -82,7 +82,7 @@ pub(super) async fn open(
     };
     let upgrade = upgrade.map_err(no_upgrade)?;
     let seat = hub.seat().ok_or_else(|| {
-        let detail = format!("{CLIENTS_MAX} clients are the most there may be");
+        let detail = format!("{} clients are the most there may be", hub.app().clients_max);
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "limit_reached", detail)
     })?;
     Ok(upgraded(upgrade, hub, seat))

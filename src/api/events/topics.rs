@@ -199,17 +199,17 @@ fn events(app: &App, id: &Id, seen: Option<Scene>) -> Option<(Scene, Vec<Value>)
     };
     let mut news: Vec<_> = now.animations.iter().map(|animation| event(json!(animation), "animation")).collect();
     if let Some(seen) = seen {
-        for (output, state) in &now.outputs {
+        let outputs = &now.outputs;
+        let told = |output: &Id, state: Option<&State>| {
             let was = seen.outputs.get(output);
-            if was != Some(state) {
-                let was = was.map(State::as_str);
-                news.push(event(json!({ "output": output, "state": state.as_str(), "was": was }), "output"));
-            }
-        }
-        let is_gone = |output: &&Id| !now.outputs.iter().any(|(known, _)| known == *output);
-        for (output, was) in seen.outputs.iter().filter(|(output, _)| is_gone(output)) {
-            news.push(event(json!({ "output": output, "state": null, "was": was.as_str() }), "output"));
-        }
+            let mut news = state.map_or_else(|| json!({ "state": null }), |state| json!(state));
+            news["output"] = json!(output);
+            news["was"] = json!(was)["state"].take();
+            (was != state).then(|| event(news, "output"))
+        };
+        news.extend(outputs.iter().filter_map(|(output, state)| told(output, Some(state))));
+        let gone = seen.outputs.keys().filter(|output| !outputs.iter().any(|(there, _)| there == *output));
+        news.extend(gone.filter_map(|output| told(output, None)));
     }
     Some((Scene { animations: now.animations_count, outputs: now.outputs.into_iter().collect() }, news))
 }
