@@ -32,7 +32,6 @@ impl Socket {
         Self::open(request(address)).unwrap()
     }
 
-    #[expect(clippy::result_large_err, reason = "the library's error")]
     pub(crate) fn open(request: Request<()>) -> Result<Self, tungstenite::Error> {
         let (socket, _response): (_, Response) = tungstenite::connect(request)?;
         let socket = Self(socket);
@@ -48,7 +47,6 @@ impl Socket {
         self.0.send(message).unwrap();
     }
 
-    #[expect(clippy::result_large_err, reason = "the library's error")]
     pub(crate) fn read(&mut self) -> Result<Message, tungstenite::Error> {
         self.0.read()
     }
