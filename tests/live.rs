@@ -177,7 +177,10 @@ async fn documents_are_told_whole_and_then_by_patches() {
 
     let changed = api.patch(SQUARE, json!({ "name": "Square", "content": { "color": "#0000ff" } })).await.expect(200);
     let message = until_known(&api, &mut socket, &mut documents, "main").await;
-    assert_eq!((&message["type"], &message["revision"]), (&json!("patch"), &changed["revision"]));
+    for fact in ["revision", "appliedFrame", "ptsMs", "atUtcMs", "actor"] {
+        assert_eq!((fact, &message[fact], &message["changes"][0][fact]), (fact, &changed[fact], &changed[fact]));
+    }
+    assert_eq!((&message["type"], &message["actor"]), (&json!("patch"), &json!("anonymous")));
     assert!(
         message["patch"]
             .as_array()
@@ -254,6 +257,11 @@ async fn commands_do_what_rest_does_and_are_answered_by_their_ids() {
         assert_eq!(socket.told(|value| value["type"] == "done")["id"], name);
     }
 
+    take["ifRevision"] = json!(1);
+    assert_eq!(socket.ask(&take)["problem"]["code"], "revision_conflict");
+    take["ifRevision"] = json!("new");
+    assert_eq!(socket.ask(&take)["problem"]["errors"][0]["pointer"], "/ifRevision");
+    take.as_object_mut().unwrap().remove("ifRevision");
     take["scene"] = json!("none");
     let refused = socket.ask(&take);
     let rest = api.post(&format!("{MAIN}/take"), json!({ "scene": "none" })).await.problem(422, "invalid_document");

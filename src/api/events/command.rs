@@ -1,6 +1,7 @@
 //! Commands: what REST does, asked for over the WebSocket, and answered with the same documents.
 //!
-//! Each goes through the handler that REST has for it, so that there is one way to change a stream.
+//! Each goes through the handler that REST has for it, so that there is one way to change a stream. `ifRevision` is what
+//! `If-Match` is there.
 
 use axum::{
     body::{Body as HttpBody, to_bytes},
@@ -8,10 +9,14 @@ use axum::{
     http::StatusCode,
     response::Response,
 };
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::message::Command;
-use crate::api::{Answer, App, body::Body, path::Path, problem::Problem, scenes, streams};
+use crate::{
+    api::{Answer, App, body::Body, by::By, path::Path, problem::Problem, scenes, streams},
+    scene::check,
+    state::{self, Actor},
+};
 
 /// Longest answer, in bytes; a stream's document is shorter.
 const ANSWER_LEN_MAX: usize = 64 << 20;
@@ -20,14 +25,15 @@ const ANSWER_LEN_MAX: usize = 64 << 20;
 const COMMANDS: [&str; 6] = ["start", "stop", "pause", "resume", "reset", "take"];
 
 /// Does it; gives what REST answers.
-pub(super) async fn run(app: App, command: Command) -> Result<Value, Problem> {
-    let Command { name, stream, arguments } = command;
+pub(super) async fn run(app: App, actor: Actor, command: Command) -> Result<Value, Problem> {
+    let Command { name, stream, mut arguments } = command;
+    let by = By(state::By { actor, if_revision: if_revision(&mut arguments)? });
     let answer: Answer = match name.as_str() {
         "start" | "stop" | "pause" | "resume" | "reset" => {
             expect_none(&name, &arguments)?;
-            streams::act(State(app), Path((stream, name))).await
+            streams::act(State(app), by, Path((stream, name))).await
         }
-        "take" => scenes::take(State(app), Path(stream), Body(arguments.into())).await,
+        "take" => scenes::take(State(app), by, Path(stream), Body(arguments.into())).await,
         _ => {
             let detail = format!("there is no command `{name}`: use {}", COMMANDS.join(", "));
             Err(Problem::new(StatusCode::NOT_FOUND, "not_found", detail))
@@ -36,7 +42,13 @@ pub(super) async fn run(app: App, command: Command) -> Result<Value, Problem> {
     body_of(answer?).await
 }
 
-fn expect_none(name: &str, arguments: &serde_json::Map<String, Value>) -> Result<(), Problem> {
+/// The revision that the stream must have, where the command says so.
+fn if_revision(arguments: &mut Map<String, Value>) -> Result<Option<u64>, Problem> {
+    let read = |value| check::read(value).map_err(|problems| Problem::of_message(problems.under("/ifRevision")));
+    arguments.remove("ifRevision").map(read).transpose()
+}
+
+fn expect_none(name: &str, arguments: &Map<String, Value>) -> Result<(), Problem> {
     match arguments.keys().next() {
         None => Ok(()),
         Some(field) => {

@@ -248,9 +248,9 @@ impl Line {
 impl Patch {
     /// `operations` and `changes` are JSON already, without their brackets.
     fn new(stream: &Id, [from_revision, revision]: [u64; 2], operations: String, changes: String, last: Value) -> Self {
-        let [actor, frame, pts_ms] = ["actor", "appliedFrame", "ptsMs"].map(|name| &last[name]);
+        let [actor, frame, pts_ms, at] = ["actor", "appliedFrame", "ptsMs", "atUtcMs"].map(|name| &last[name]);
         let message = format!(
-            r#"{{"type":"patch","stream":"{stream}","fromRevision":{from_revision},"revision":{revision},"patch":[{operations}],"actor":{actor},"appliedFrame":{frame},"ptsMs":{pts_ms},"changes":[{changes}]}}"#
+            r#"{{"type":"patch","stream":"{stream}","fromRevision":{from_revision},"revision":{revision},"patch":[{operations}],"actor":{actor},"appliedFrame":{frame},"ptsMs":{pts_ms},"atUtcMs":{at},"changes":[{changes}]}}"#
         );
         Self { from_revision, revision, operations, changes, last, message: message.into() }
     }

@@ -6,7 +6,7 @@
 //!      ◄─ {"type": "subscribed", "topics": ["state"]}
 //!      ◄─ {"type": "state", "stream": "main", "revision": 41, "document": {…}}          what GET of the stream shows
 //!      ◄─ {"type": "patch", "stream": "main", "fromRevision": 41, "revision": 42, "patch": [{"op": "replace", …}],
-//!          "actor": "anonymous", "appliedFrame": 9123, "ptsMs": 304100, "changes": [{"revision": 42, …}]}
+//!          "actor": "anonymous", "appliedFrame": 9123, "ptsMs": 304100, "atUtcMs": …, "changes": [{"revision": 42, …}]}
 //!      ◄─ {"type": "deleted", "stream": "main"}
 //!  {"resync": "main"} ───────────────────────────────────────►     whose `fromRevision` is not the revision that it has
 //!      ◄─ {"type": "state", …}
@@ -58,7 +58,8 @@ use tokio::sync::OwnedSemaphorePermit;
 
 pub(super) use self::hub::Hub;
 use self::session::Session;
-use super::{Answer, problem::Problem};
+use super::{Answer, by::By, problem::Problem};
+use crate::state::Actor;
 
 /// Most clients at the same time, where the configuration does not say.
 pub const CLIENTS_MAX_DEFAULT: usize = 2048;
@@ -70,6 +71,7 @@ const READ_BUFFER_LEN: usize = 8 << 10;
 /// `GET /api/v1/events`
 pub(super) async fn open(
     State(hub): State<Hub>,
+    By(by): By,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Answer {
@@ -85,15 +87,15 @@ pub(super) async fn open(
         let detail = format!("{} clients are the most there may be", hub.app().clients_max);
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "limit_reached", detail)
     })?;
-    Ok(upgraded(upgrade, hub, seat))
+    Ok(upgraded(upgrade, hub, by.actor, seat))
 }
 
-fn upgraded(upgrade: WebSocketUpgrade, hub: Hub, seat: OwnedSemaphorePermit) -> Response {
+fn upgraded(upgrade: WebSocketUpgrade, hub: Hub, actor: Actor, seat: OwnedSemaphorePermit) -> Response {
     let upgrade = upgrade.max_message_size(MESSAGE_LEN_MAX).max_frame_size(MESSAGE_LEN_MAX);
     upgrade.read_buffer_size(READ_BUFFER_LEN).on_upgrade(move |socket| async move {
         let clients = hub.metrics().clients.clone();
         clients.inc();
-        Session::new(hub).run(socket).await;
+        Session::new(hub, actor).run(socket).await;
         clients.dec();
         drop(seat);
     })

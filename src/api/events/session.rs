@@ -22,7 +22,7 @@ use super::{
 use crate::{
     api::{pace::Pace, problem::Problem},
     base::id::Id,
-    state::Error,
+    state::{Actor, Error},
     telemetry::metrics::Events,
 };
 
@@ -40,6 +40,7 @@ type Running = Pin<Box<dyn Future<Output = Value> + Send>>;
 /// One client.
 pub(super) struct Session {
     hub: Hub,
+    actor: Actor,
     states: Option<States>,
     timed: Vec<Timed>,
     views: Vec<View>,
@@ -55,8 +56,8 @@ enum Step {
 }
 
 impl Session {
-    pub(super) fn new(hub: Hub) -> Self {
-        Self { hub, states: None, timed: Vec::new(), views: Vec::new(), running: None, waiting: VecDeque::new() }
+    pub(super) fn new(hub: Hub, actor: Actor) -> Self {
+        Self { hub, actor, states: None, timed: Vec::new(), views: Vec::new(), running: None, waiting: VecDeque::new() }
     }
 
     pub(super) async fn run(mut self, mut socket: WebSocket) {
@@ -228,9 +229,9 @@ impl Session {
             return;
         }
         let Some((id, command)) = self.waiting.pop_front() else { return };
-        let app = self.hub.app().clone();
+        let (app, actor) = (self.hub.app().clone(), self.actor.clone());
         self.running = Some(Box::pin(async move {
-            match command::run(app, command).await {
+            match command::run(app, actor, command).await {
                 Ok(result) => json!({ "type": "done", "id": id, "result": result }),
                 Err(problem) => failed(id.as_deref(), &problem),
             }
