@@ -2,6 +2,7 @@
 
 use image::{Rgba, RgbaImage};
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use crate::{pipeline::Still, scene::damage::PixelRect};
 
@@ -11,7 +12,7 @@ const LINE: u32 = 2;
 const COLOUR: [u8; 3] = [255, 0, 200];
 
 /// What is drawn over a still.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) enum Overlay {
     /// An outline around each rectangle that was drawn anew in the last second, the older the fainter.

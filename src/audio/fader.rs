@@ -9,6 +9,7 @@
 use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::SAMPLE_RATE;
 use crate::scene::{Easing, check::Check};
@@ -33,7 +34,7 @@ pub fn decibels(amplitude: f64) -> f64 {
 }
 
 /// A gain on its way to the one that stands beside it in the document.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Fade {
     /// Where it was at the start; none: silence. Written by whoever changes a gain on air.

@@ -13,6 +13,7 @@ use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use utoipa::{PartialSchema, ToSchema};
 
 use super::{
     fader::{self, Fade, GAINS_DB, SILENT_DB},
@@ -20,7 +21,10 @@ use super::{
     source::{Opener, SourceKind},
 };
 use crate::{
-    base::id::Id,
+    base::{
+        id::Id,
+        schema::{self, Named},
+    },
     scene::check::{self, Check, Problem, Problems},
 };
 
@@ -81,7 +85,7 @@ pub struct Strip {
 }
 
 /// Getting quieter while another source is heard.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Duck {
     /// The other source.
@@ -114,7 +118,7 @@ fn default_release_ms() -> f64 {
 }
 
 /// What keeps peaks below full scale, those between samples included.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Limiter {
     /// Whether it works. It takes its time anyway, so that switching it moves nothing.
@@ -132,8 +136,9 @@ impl Default for Limiter {
 }
 
 /// When silence is said to be.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[schema(as = SilenceDetection)]
 pub struct Silence {
     /// Peaks below this are silent.
     pub threshold_dbfs: f64,
@@ -148,16 +153,20 @@ impl Default for Silence {
 }
 
 /// A mix as it is written, without what encodes it.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[schema(as = Mix)]
 struct MixDocument {
     // Read apart, each by its type.
+    #[schema(value_type = Vec<Strip>)]
     sources: Vec<Value>,
     gain_db: f64,
     fade: Option<Fade>,
     limiter: Limiter,
     silence: Silence,
 }
+
+schema::written_as!(Mix as "Mix" = MixDocument);
 
 impl Mix {
     /// Reads and checks a mix's document.
@@ -279,7 +288,7 @@ impl Fader<'_> {
     }
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct StripDocument {
     id: Id,
@@ -298,6 +307,24 @@ struct StripDocument {
     delay_ms: f64,
     follow_layer: Option<Id>,
     duck: Option<Duck>,
+}
+
+impl PartialSchema for Strip {
+    fn schema() -> schema::Written {
+        let types = SourceKind::TYPES;
+        let types = types.iter().map(|type_name| (schema::type_schema_name(type_name, "Source"), *type_name));
+        schema::one_of("A source of sound, and its place on the mixer.", &types.collect::<Vec<_>>())
+    }
+}
+
+impl ToSchema for Strip {
+    fn name() -> std::borrow::Cow<'static, str> {
+        "AudioSource".into()
+    }
+    fn schemas(schemas: &mut Named) {
+        SourceKind::push_schemas(schemas, &StripDocument::schema());
+        StripDocument::schemas(schemas);
+    }
 }
 
 /// The fields that all sources have; the others are those of the type.

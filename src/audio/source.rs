@@ -11,13 +11,14 @@ use std::{f64::consts::TAU, fmt, ops::RangeInclusive, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::{
     Block, SAMPLE_RATE,
     fader::{self, SILENT_DB},
     file::File,
 };
-use crate::base::id::Id;
+use crate::base::{id::Id, schema};
 use crate::media::SoundFiles;
 use crate::scene::check::{self, Check, Problem, Problems};
 
@@ -86,6 +87,22 @@ impl SourceKind {
     /// The names of all types, as documents write them.
     pub const TYPES: &[&str] = &["silence", "tone", "syncBeep", "file"];
 
+    /// The schemas of all types, each with the fields that all have.
+    pub(super) fn push_schemas(schemas: &mut schema::Named, common: &schema::Written) {
+        fn push<T: ToSchema>(schemas: &mut schema::Named, common: &schema::Written, type_name: &str) {
+            let object = schema::with_common(schema::tagged(type_name, T::schema()), common.clone());
+            schema::push_type::<T>(schemas, schema::type_schema_name(type_name, "Source"), object);
+        }
+        for type_name in Self::TYPES {
+            match *type_name {
+                "tone" => push::<Tone>(schemas, common, type_name),
+                "syncBeep" => push::<SyncBeep>(schemas, common, type_name),
+                "file" => push::<File>(schemas, common, type_name),
+                _ => push::<Silence>(schemas, common, type_name),
+            }
+        }
+    }
+
     /// Reads and checks `type` and the fields of that type.
     pub fn read(mut value: Value) -> Result<Self, Problems> {
         let at = |message: String| Problems::from(Problem { pointer: "/type".into(), message });
@@ -144,7 +161,7 @@ impl SourceKind {
 }
 
 /// Nothing.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Silence {}
 
@@ -153,7 +170,7 @@ impl Source for Silence {
 }
 
 /// A sine, the same left and right, that is at phase zero at sample 0.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Tone {
     /// Whole periods per second.
@@ -204,7 +221,7 @@ fn add(pair: &mut [f32; 2], value: f64) {
 
 /// A beep that begins at sample 0 and at each interval after it: what the flashes of a picture are held against, to see
 /// whether sound and picture arrive together. At 30000/1001 frames a second, 30 of them are an interval of 1001 ms.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct SyncBeep {
     /// From the start of one to the start of the next.

@@ -8,6 +8,8 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
+use super::schema::written;
+
 /// A straight sRGB colour with alpha, 8 bits each; `#rrggbb` or `#rrggbbaa` in documents.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -29,6 +31,13 @@ pub struct InvalidColour {
     /// The refused text.
     pub text: String,
 }
+
+written!(Rgba as "Color" = {
+    "type": "string",
+    "description": "A straight sRGB colour, `#rrggbb` or `#rrggbbaa`.",
+    "pattern": "^#([0-9A-Fa-f]{6}|[0-9A-Fa-f]{8})$",
+    "examples": ["#ff8800"]
+});
 
 impl Rgba {
     /// Opaque black.

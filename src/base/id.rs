@@ -7,6 +7,8 @@ use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
+use super::schema::written;
+
 /// Longest id, in bytes.
 pub const LEN_MAX: usize = 64;
 
@@ -22,6 +24,13 @@ pub struct InvalidId {
     /// The refused text, shortened to what fits a message.
     pub text: String,
 }
+
+written!(Id as "Id" = {
+    "type": "string",
+    "description": "A name: 1 to 64 characters of `A-Z a-z 0-9 . _ -` that do not start with a dot.",
+    "pattern": "^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$",
+    "examples": ["main"]
+});
 
 impl Id {
     /// Checks `text` and keeps it.

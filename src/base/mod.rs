@@ -1,4 +1,4 @@
-//! What every floor shares: ids, sizes, rational time, colour, the clock, secrets, names of contents,
+//! What every floor shares: ids, sizes, rational time, colour, the clock, secrets, names of contents, schemas,
 //! the picture that leaves the GPU.
 //!
 //! Nothing here knows wgpu, tokio, files or the environment.
@@ -9,5 +9,6 @@ pub mod digest;
 pub mod id;
 pub mod nv12;
 pub mod rate;
+pub mod schema;
 pub mod secret;
 pub mod size;

@@ -7,6 +7,8 @@ use std::{fmt, str::FromStr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+use super::schema::written;
+
 const NANOS_PER_SECOND: u128 = 1_000_000_000;
 /// Highest frame rate, frames per second.
 pub const FPS_MAX: u32 = 60;
@@ -36,6 +38,14 @@ enum Text {
     Text(String),
     Number(f64),
 }
+
+written!(FrameRate as "FrameRate" = {
+    "description": "Frames per second, 1 to 60: a number, its digits, or a fraction such as `30000/1001`.",
+    "oneOf": [
+        { "type": "string", "pattern": "^[0-9]+(\\.[0-9]+|/[0-9]+)?$", "examples": ["30", "29.97", "30000/1001"] },
+        { "type": "number", "minimum": 1, "maximum": 60 }
+    ]
+});
 
 impl FrameRate {
     /// `num / den` frames per second.

@@ -5,12 +5,19 @@
 
 use std::fmt;
 
+use crate::base::schema::written;
 use serde::Deserialize;
 
 /// A redacted text.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(String);
+
+written!(Secret as "Secret" = {
+    "description": "A text that is written and never read back; `env:NAME` or `file:PATH` for where it is kept.",
+    "type": "string",
+    "writeOnly": true
+});
 
 impl Secret {
     /// Takes the text into custody.

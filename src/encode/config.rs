@@ -6,8 +6,10 @@
 use std::{fmt, slice, str::FromStr};
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{CANDIDATES, Candidate};
+use crate::base::schema::written;
 use crate::base::{colour::VideoColour, rate::FrameRate, size::Size};
 
 /// Lowest target bitrate, in kilobits per second.
@@ -47,7 +49,7 @@ pub struct Config {
 }
 
 /// What becomes of the bits that a picture does not need.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub enum RateControl {
     /// They are saved: the bitrate is what hard pictures take, and easy ones less.
     #[default]
@@ -59,7 +61,7 @@ pub enum RateControl {
 }
 
 /// Codecs there are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Codec {
     /// H.264 High.
@@ -83,7 +85,7 @@ impl Codec {
 }
 
 /// What an encoder is tuned for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Tuning {
     /// No frame waits for another.
@@ -105,7 +107,7 @@ impl Tuning {
 }
 
 /// What NVENC alone is told. It is there whatever machine a document is read on.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Nvenc {
     /// How hard it searches.
@@ -113,7 +115,7 @@ pub struct Nvenc {
 }
 
 /// NVENC's presets, from the fastest to the finest.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 #[expect(missing_docs, reason = "the names are NVIDIA's")]
 pub enum NvencPreset {
@@ -129,7 +131,7 @@ pub enum NvencPreset {
 
 /// What x264 alone is told. It is there whether or not x264 is built in: a document does not become valid or invalid with
 /// the machine it is read on.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct X264 {
     /// How hard it searches.
@@ -137,7 +139,7 @@ pub struct X264 {
 }
 
 /// x264's presets, from the fastest to the slowest that a live stream has use for.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 #[expect(missing_docs, reason = "the names are x264's")]
 pub enum X264Preset {
@@ -209,6 +211,12 @@ pub struct UnknownBackend {
     /// The refused text.
     pub text: String,
 }
+
+written!(Backend as "EncoderBackend" = {
+    "description": "Which encoder is wanted: `auto` takes the first that opens.",
+    "type": "string",
+    "enum": (std::iter::once("auto").chain(CANDIDATES.iter().map(|candidate| candidate.name)).collect::<Vec<_>>())
+});
 
 impl Backend {
     /// The candidates that may be tried, in order.

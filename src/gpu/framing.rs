@@ -9,6 +9,7 @@
 use std::{f64::consts::PI, ops::Range};
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::{base::size::Size, scene::damage::PixelRect};
 
@@ -18,8 +19,9 @@ pub(crate) const ALONG: u32 = 4;
 const LOBES: f64 = 3.0;
 
 /// How a canvas fills a picture of another shape, centred.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = RenditionFit)]
 pub enum Fit {
     /// All of it, in proportion, with black bars beside it.
     #[default]

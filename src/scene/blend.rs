@@ -8,6 +8,7 @@
 
 use std::fmt;
 
+use crate::base::schema::written;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
 macro_rules! modes {
@@ -64,6 +65,14 @@ modes! {
     DarkerColor = "darker-color",
     LighterColor = "lighter-color",
 }
+
+written!(BlendMode as "BlendMode" = {
+    "description": "How a layer is mixed with what lies below it; what OBS and CasparCG call them is taken, too.",
+    "anyOf": [
+        { "type": "string", "enum": (Self::ALL.iter().map(|mode| mode.name()).collect::<Vec<_>>()) },
+        { "type": "string" }
+    ]
+});
 
 /// What neighbours call them.
 const ALIASES: &[(&str, BlendMode)] = &[

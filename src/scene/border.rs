@@ -8,6 +8,7 @@ use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
     de::{SeqAccess, Visitor},
 };
+use utoipa::ToSchema;
 
 use super::{
     SIDE_MAX,
@@ -16,6 +17,7 @@ use super::{
     geometry::Rect,
 };
 use crate::base::colour::Rgba;
+use crate::base::schema::written;
 
 /// CSS `border-radius`: one for all corners, or top left, top right, bottom right, bottom left.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -58,6 +60,14 @@ impl Radii {
         }
     }
 }
+
+written!(Radii as "CornerRadii" = {
+    "description": "A radius for all corners, or four: top left, top right, bottom right, bottom left.",
+    "oneOf": [
+        { "type": "number", "minimum": 0, "maximum": SIDE_MAX },
+        { "type": "array", "items": { "type": "number", "minimum": 0, "maximum": SIDE_MAX }, "minItems": 4, "maxItems": 4 }
+    ]
+});
 
 impl Serialize for Radii {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -102,7 +112,7 @@ impl<'de> Visitor<'de> for RadiiVisitor {
 }
 
 /// A line along the inner edge of the box.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Border {
     /// Pixels of the layer.

@@ -4,11 +4,13 @@
 //! anchor and rotation are those of the bounds. The names are OBS's, in CSS's words.
 
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
+use utoipa::ToSchema;
 
 use super::{SIDE_MAX, check::Check, geometry::Rect};
+use crate::base::schema::written;
 
 /// The document of a layer's bounds.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Bounds {
     /// How the box fills them.
@@ -27,7 +29,7 @@ pub struct Bounds {
 }
 
 /// How a box fills its bounds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum BoundsFit {
     /// Its own size.
@@ -94,6 +96,14 @@ impl<'de> Deserialize<'de> for Alignment {
         })
     }
 }
+
+written!(Alignment as "Alignment" = {
+    "description": "Where something lies in something larger: a name, or OBS's number.",
+    "oneOf": [
+        { "type": "string", "enum": (ALIGNMENTS.map(|(_, name, ..)| name)) },
+        { "type": "integer", "enum": (ALIGNMENTS.map(|(_, _, number, _)| number)) }
+    ]
+});
 
 impl Alignment {
     fn shares(self) -> [f32; 2] {

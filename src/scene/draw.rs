@@ -14,6 +14,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{
     BlendMode,
@@ -26,7 +27,7 @@ use super::{
 use crate::base::{colour::Rgba, id::Id, size::Size};
 
 /// In which space translucent colours are mixed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum BlendSpace {
     /// Encoded sRGB values, as CSS and CasparCG do.
@@ -152,7 +153,7 @@ pub struct Matte {
 }
 
 /// What of a matte counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Channel {
     /// How opaque it is.
@@ -502,7 +503,7 @@ pub struct TextShadow {
 }
 
 /// What a text can be taken apart into.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum TextUnit {
     /// Letters, each with its marks.
@@ -538,7 +539,7 @@ pub struct TextPart {
 pub const TEXTURE_SIDE_MAX: f32 = 4096.0;
 
 /// Horizontal alignment of lines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Align {
     /// Flush with the side on which reading starts.
@@ -555,8 +556,9 @@ pub enum Align {
 }
 
 /// In which direction the paragraphs of a text are read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = TextDirection)]
 pub enum Direction {
     /// As the first letter of each paragraph has it.
     #[default]

@@ -16,6 +16,7 @@
 
 use std::{f64::consts::PI, fmt, ops::RangeInclusive, str::FromStr};
 
+use crate::base::schema::written;
 use serde::{Deserialize, Serialize};
 
 /// Longest text of an easing, in bytes: room for [`POINTS_MAX`] points with every digit written out.
@@ -157,6 +158,12 @@ pub enum InvalidEasing {
         expected: &'static str,
     },
 }
+
+written!(Easing as "Easing" = {
+    "description": "How a value goes from one keyframe to the next: Penner's and CSS's names, `hold`, CSS's functions, `spring()`.",
+    "type": "string",
+    "examples": ["linear", "easeOutCubic", "cubic-bezier(0.25, 0.1, 0.25, 1)", "spring(1, 100, 10, 0)"]
+});
 
 impl Easing {
     /// The share of the way gone after the share `t` of the time; both 0 to 1, the result may overshoot and is finite.

@@ -13,6 +13,7 @@ use std::{collections::BTreeMap, ops::RangeInclusive, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::{PartialSchema, ToSchema};
 
 use super::{
     check::{self, Check, Problems},
@@ -21,7 +22,10 @@ use super::{
     geometry::{Affine, Rect},
     shader::{Program, Role},
 };
-use crate::base::colour::Rgba;
+use crate::base::{
+    colour::Rgba,
+    schema::{self, written_as},
+};
 
 /// Most effects of a layer.
 pub const EFFECTS_MAX: usize = 16;
@@ -91,6 +95,13 @@ macro_rules! registry {
                 match self { $(Self::$name(effect) => effect.plan(ground)),+ }
             }
 
+            fn push_schemas(schemas: &mut schema::Named) {
+                $({
+                    let object = schema::tagged($name::TYPE, $name::schema());
+                    schema::push_type::<$name>(schemas, schema::type_schema_name($name::TYPE, "Effect"), object);
+                })+
+            }
+
             fn read_as(type_name: &str, value: Value) -> Result<Self, Problems> {
                 match type_name {
                     $($name::TYPE => check::read(value).map(Self::$name),)+
@@ -116,8 +127,21 @@ impl Effect {
     }
 }
 
+impl PartialSchema for Effect {
+    fn schema() -> schema::Written {
+        let types = Self::TYPES.iter().map(|type_name| (schema::type_schema_name(type_name, "Effect"), *type_name));
+        schema::one_of("What is done to a layer's picture.", &types.collect::<Vec<_>>())
+    }
+}
+
+impl ToSchema for Effect {
+    fn schemas(schemas: &mut schema::Named) {
+        Self::push_schemas(schemas);
+    }
+}
+
 /// CSS `blur()`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Blur {
     /// Standard deviation in pixels.
@@ -141,7 +165,7 @@ impl Kind for Blur {
 }
 
 /// CSS `drop-shadow()`: the picture's outline in one colour, moved and blurred, under the picture.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Shadow {
     /// Pixels to the right.
@@ -184,7 +208,7 @@ impl Kind for Shadow {
 }
 
 /// Light around the picture: its blurred outline in one colour, made stronger, under the picture.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Glow {
     /// Standard deviation in pixels.
@@ -220,7 +244,7 @@ impl Kind for Glow {
 }
 
 /// Colours point by point, in the order of the fields; each step's result is cut off at black and white.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Grade {
     /// CSS `brightness()`: a factor.
@@ -254,7 +278,7 @@ impl Default for Grade {
 }
 
 /// Which input becomes which output; between, a curve.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Levels {
     /// Becomes `outBlack`.
@@ -276,7 +300,7 @@ impl Default for Levels {
 }
 
 /// The ASC's colour decision list: `(in * slope + offset) ^ power` for red, green and blue, then the saturation.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Cdl {
     /// Factors.
@@ -338,7 +362,7 @@ impl Cdl {
 }
 
 /// Colours by a three-dimensional table.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Lut {
     /// The name of a `.cube` file below the assets directory.
@@ -372,7 +396,7 @@ impl Kind for Lut {
 }
 
 /// OBS's chroma key: what is like the colour, however bright it is, becomes clear, and its shine is taken from the rest.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct ChromaKey {
     /// What becomes clear.
@@ -408,7 +432,7 @@ impl Kind for ChromaKey {
 }
 
 /// OBS's colour key: what is like the colour becomes clear.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct ColorKey {
     /// What becomes clear.
@@ -440,7 +464,7 @@ impl Kind for ColorKey {
 }
 
 /// OBS's luma key: what is darker or brighter than the range becomes clear.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct LumaKey {
     /// Below it is clear; 0 black to 1 white.
@@ -484,7 +508,7 @@ pub struct Shader {
 }
 
 /// The document of a shader effect.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct ShaderFields {
     /// WGSL with a `fn shade(in: ShadeInput) -> vec4f`.
@@ -493,6 +517,8 @@ struct ShaderFields {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     params: BTreeMap<String, Param>,
 }
+
+written_as!(Shader as "ShaderEffectFields" = ShaderFields);
 
 impl From<ShaderFields> for Shader {
     fn from(fields: ShaderFields) -> Self {

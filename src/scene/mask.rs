@@ -5,6 +5,7 @@
 //! layer and moves with it.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{check::Check, draw::Channel};
 use crate::base::id::Id;
@@ -13,7 +14,7 @@ use crate::base::id::Id;
 const NAME_LEN_MAX: usize = 256;
 
 /// The document of a layer's mask: `layer` or `asset`, not both.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Mask {
     /// The id of a layer in the same scene or group.

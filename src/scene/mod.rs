@@ -28,6 +28,7 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 pub use self::{
     animation::Animation,
@@ -49,7 +50,7 @@ use self::{
     check::{Check, Problem, Problems},
     effect::EFFECTS_MAX,
 };
-use crate::base::{colour::Rgba, id::Id, rate::FrameRate, size::Size};
+use crate::base::{colour::Rgba, id::Id, rate::FrameRate, schema::written_as, size::Size};
 
 /// Most layers of a scene, those within groups included.
 pub const LAYERS_MAX: usize = 256;
@@ -75,8 +76,9 @@ pub struct Canvas {
     pub background: Rgba,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(as = Canvas)]
 struct CanvasDocument {
     #[serde(default = "default_width")]
     width: u32,
@@ -116,6 +118,9 @@ impl Default for Canvas {
     }
 }
 
+written_as!(Canvas as "Canvas" = CanvasDocument);
+written_as!(Layer as "Layer" = LayerDocument);
+
 impl Serialize for Canvas {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let (width, height) = (self.size.width(), self.size.height());
@@ -133,7 +138,7 @@ impl<'de> Deserialize<'de> for Canvas {
 }
 
 /// What is drawn when a layer's media failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum LayerErrors {
     /// Nothing: viewers do not see what went wrong.
@@ -208,7 +213,7 @@ pub struct Layer {
 }
 
 /// Place, size, turn and crop of a layer; pixels and degrees clockwise.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Transform {
     /// Canvas x of the anchor.
@@ -271,8 +276,9 @@ impl Transform {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(as = Layer)]
 struct LayerDocument {
     id: Id,
     #[serde(default)]
@@ -289,6 +295,7 @@ struct LayerDocument {
     transform: Transform,
     // Read apart: against the layer that they move.
     #[serde(default)]
+    #[schema(value_type = Vec<Animation>)]
     animations: Vec<Value>,
     enter: Option<Passage>,
     exit: Option<Passage>,
@@ -299,6 +306,7 @@ struct LayerDocument {
     #[serde(default)]
     bounds: Option<Bounds>,
     #[serde(default)]
+    #[schema(value_type = Option<Vec<Vec<f64>>>, min_items = 4, max_items = 4)]
     corners: Option<Corners>,
     #[serde(default)]
     border_radius: Radii,
@@ -306,10 +314,12 @@ struct LayerDocument {
     border: Option<Border>,
     // Read apart, as contents are.
     #[serde(default)]
+    #[schema(value_type = Vec<Effect>)]
     effects: Vec<Value>,
     #[serde(default)]
     mask: Option<Mask>,
     // Read apart: serde loses the path of an error inside an internally tagged enum.
+    #[schema(value_type = Content)]
     content: Value,
 }
 

@@ -11,8 +11,10 @@
 use std::{num::NonZeroU32, time::Duration};
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::check::Check;
+use crate::base::schema::written;
 
 /// Slowest and fastest playback.
 const SPEEDS: std::ops::RangeInclusive<f64> = 0.01..=100.0;
@@ -103,7 +105,7 @@ fn micro(factor: f64) -> u128 {
 }
 
 /// How a moving picture plays.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Playback {
     /// How often.
@@ -151,6 +153,14 @@ enum LoopName {
     Infinite,
     Once,
 }
+
+written!(Loop as "Loop" = {
+    "description": "How often a moving picture plays: as its file says, for ever, once, or so many times.",
+    "oneOf": [
+        { "type": "string", "enum": ["file", "infinite", "once"] },
+        { "type": "integer", "minimum": 1, "maximum": PLAYS_MAX }
+    ]
+});
 
 impl From<WrittenLoop> for Loop {
     fn from(written: WrittenLoop) -> Self {

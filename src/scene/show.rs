@@ -12,6 +12,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::{
     Canvas, Layer, LayerErrors, OnAir,
@@ -20,6 +21,7 @@ use super::{
     transition::Transition,
 };
 use crate::base::id::Id;
+use crate::base::schema::written_as;
 
 /// Most scenes of a show.
 pub const SCENES_MAX: usize = 64;
@@ -70,15 +72,19 @@ pub struct ShowDocument {
     pub program: Option<Value>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(as = Scene)]
 struct SceneDocument {
     id: Id,
     #[serde(default)]
     name: String,
     #[serde(default)]
+    #[schema(value_type = Vec<Layer>)]
     layers: Vec<Value>,
 }
+
+written_as!(Scene as "Scene" = SceneDocument);
 
 impl Scene {
     /// Reads and checks a scene's document.

@@ -7,11 +7,13 @@ use std::{sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
+use utoipa::{PartialSchema, ToSchema};
 
 use super::{
     output::{self, Output},
     rendition::{self, Rendition},
 };
+use crate::base::schema::{self, Named, Written, written_as};
 use crate::{
     audio::{self, Mix},
     base::{id::Id, rate::FrameRate, size::Size},
@@ -19,7 +21,7 @@ use crate::{
     gpu::Fit,
     pipeline::{self, EncoderSettings, SoundSettings},
     scene::{
-        Canvas, LayerErrors, Show, ShowDocument,
+        Canvas, Layer, LayerErrors, OnAir, Scene, Show, ShowDocument,
         check::{self, Check, Problem, Problems},
         transition::Transition,
     },
@@ -58,7 +60,7 @@ pub struct Document {
 }
 
 /// How the picture is encoded.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Encoder {
     /// Which codec.
@@ -168,8 +170,9 @@ pub(super) fn default_true() -> bool {
     true
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(as = Stream)]
 struct Raw {
     id: Id,
     #[serde(default)]
@@ -179,19 +182,50 @@ struct Raw {
     #[serde(default)]
     encoder: Encoder,
     #[serde(default)]
+    #[schema(value_type = Vec<Rendition>)]
     renditions: Vec<Value>,
+    #[schema(value_type = Option<Audio>)]
     audio: Option<Value>,
     #[serde(default = "default_true")]
     auto_start: bool,
     #[serde(default)]
     layer_errors: LayerErrors,
+    #[schema(value_type = Option<Vec<Layer>>)]
     layers: Option<Vec<Value>>,
+    #[schema(value_type = Option<Vec<Scene>>)]
     scenes: Option<Vec<Value>>,
+    #[schema(value_type = Option<OnAir>)]
     program: Option<Value>,
     preview: Option<Id>,
+    #[schema(value_type = Option<Transition>)]
     default_transition: Option<Value>,
     #[serde(default)]
+    #[schema(value_type = Vec<Output>)]
     outputs: Vec<Value>,
+}
+
+written_as!(Document as "Stream" = Raw);
+
+impl PartialSchema for Audio {
+    fn schema() -> Written {
+        let mut mix = schema::object(Mix::schema());
+        mix.properties.insert(
+            "bitrateKbps".into(),
+            schema::of(serde_json::json!({
+                "description": "Kilobits per second of AAC-LC.",
+                "type": "integer",
+                "minimum": audio::BITRATE_KBPS_MIN,
+                "maximum": audio::BITRATE_KBPS_MAX
+            })),
+        );
+        Written::T(mix.into())
+    }
+}
+
+impl ToSchema for Audio {
+    fn schemas(schemas: &mut Named) {
+        Mix::schemas(schemas);
+    }
 }
 
 /// What a patch of a stream does not change, and where that is done.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::{
     document::default_true,
@@ -15,7 +16,7 @@ use super::{
     secrets::{self, NoSecret, Secrets},
 };
 use crate::{
-    base::{id::Id, secret::Secret},
+    base::{id::Id, schema::written_as, secret::Secret},
     output::{Limits, Spec, Use},
     rtmp::{self, Endpoint, auth::Credentials},
     scene::check::{self, Problem, Problems},
@@ -53,8 +54,9 @@ pub struct Output {
     pub enabled: bool,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(as = Output)]
 struct OutputDocument {
     id: Id,
     url: String,
@@ -68,6 +70,8 @@ struct OutputDocument {
     #[serde(default = "default_true")]
     enabled: bool,
 }
+
+written_as!(Output as "Output" = OutputDocument);
 
 impl Output {
     /// Reads and checks an output's document.

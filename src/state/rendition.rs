@@ -5,8 +5,10 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use super::document::Encoder;
+use crate::base::schema::written_as;
 use crate::{
     base::{id::Id, rate::FrameRate, size::Size},
     gpu::{self, Fit},
@@ -53,8 +55,9 @@ pub struct Rendition {
     pub encoder: Encoder,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(as = Rendition)]
 struct Raw {
     id: Id,
     width: Option<u32>,
@@ -63,8 +66,11 @@ struct Raw {
     #[serde(default)]
     fit: Fit,
     #[serde(default)]
+    #[schema(value_type = Encoder)]
     encoder: Map<String, Value>,
 }
+
+written_as!(Rendition as "Rendition" = Raw);
 
 /// The id of the rendition that is the canvas itself.
 pub fn main_id() -> Id {

@@ -8,6 +8,7 @@ use std::{sync::Arc, time::Duration};
 use image::RgbaImage;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::{By, Document, Edit, Error, MEDIA_TIMEOUT, Receipt, Streams, fixed, not_found};
 use crate::{
@@ -32,18 +33,23 @@ pub struct Taken {
 }
 
 /// Which scene is in preview.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Preview {
     /// Its id, if there is one.
     pub scene: Option<Id>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = TakeRequest)]
 struct TakeDocument {
+    /// The scene to take on air; none: the one in preview.
     scene: Option<Id>,
+    /// How; none: as the stream's `defaultTransition` says.
+    #[schema(value_type = Option<Transition>)]
     transition: Option<Value>,
+    /// Whether the scene that was on air is in preview afterwards.
     #[serde(default)]
     swap: bool,
 }

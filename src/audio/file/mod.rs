@@ -47,7 +47,7 @@ const TIMES_MS: std::ops::RangeInclusive<f64> = 0.0..=86_400_000.0;
 const STREAM_TIMES_MS: std::ops::RangeInclusive<f64> = 0.0..=3.2e12;
 
 /// A file, by its document.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct File {
     /// A name below the assets directory.

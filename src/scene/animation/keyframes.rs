@@ -5,8 +5,10 @@
 //! section 12): premultiplied, in encoded sRGB, so that a colour that fades in is not darkened by what was clear.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use utoipa::ToSchema;
 
 use super::timing::{SPAN_MAX_MS, Span, nanos_of_ms};
+use crate::base::schema::written;
 use crate::{
     base::colour::Rgba,
     scene::{check::Check, easing::Easing},
@@ -57,6 +59,11 @@ fn premultiplied(colour: Rgba) -> [f64; 4] {
     [r * a, g * a, b * a, a]
 }
 
+written!(Quantity as "Quantity" = {
+    "description": "A number or a colour.",
+    "oneOf": [{ "type": "number" }, { "$ref": "#/components/schemas/Color" }]
+});
+
 impl Serialize for Quantity {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
@@ -95,7 +102,7 @@ impl<'de> Deserialize<'de> for Quantity {
 }
 
 /// A value at a time.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Keyframe {
     /// Since the round's beginning, in milliseconds.
@@ -120,7 +127,7 @@ impl Keyframe {
 }
 
 /// 1 to [`KEYFRAMES_MAX`], in order of time.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
 pub struct Keyframes(pub Vec<Keyframe>);
 

@@ -25,6 +25,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 pub(in crate::scene) use self::target::Ground;
 pub use self::{
@@ -44,6 +45,7 @@ use super::{
     Layer, Transform,
     check::{self, Check, Problem, Problems},
 };
+use crate::base::schema::written_as;
 
 /// Most animations of a layer, those within timelines included.
 pub const ANIMATIONS_MAX: usize = 64;
@@ -92,8 +94,9 @@ pub enum Motion {
 }
 
 /// An animation as documents have it.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(as = Animation)]
 struct AnimationDocument {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     name: String,
@@ -108,6 +111,7 @@ struct AnimationDocument {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     keyframes: Option<Keyframes>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<Animation>>, no_recursion)]
     animations: Option<Vec<Value>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     stagger_ms: Option<i64>,
@@ -122,6 +126,8 @@ struct AnimationDocument {
     #[serde(default)]
     fill: Fill,
 }
+
+written_as!(Animation as "Animation" = AnimationDocument);
 
 impl Serialize for Animation {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -9,6 +9,7 @@ use std::{fmt, ops::RangeInclusive, sync::Arc};
 use kurbo::{BezPath, ParamCurve, ParamCurveArclen, ParamCurveDeriv, PathSeg, Point, Vec2};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use crate::base::schema::written;
 use crate::scene::COORDINATE_MAX;
 
 /// Longest text of a path, in bytes.
@@ -43,6 +44,12 @@ struct Leg {
 pub struct InvalidPath {
     reason: String,
 }
+
+written!(MotionPath as "MotionPath" = {
+    "description": "A path as SVG writes it.",
+    "type": "string",
+    "examples": ["M 100 200 C 200 100 400 100 500 200"]
+});
 
 impl MotionPath {
     /// Where the anchor is after the share `share` of the way, and in which direction it goes, in degrees clockwise from
@@ -160,6 +167,11 @@ impl Orient {
         }
     }
 }
+
+written!(Orient as "Orient" = {
+    "description": "Along the way, or so many degrees.",
+    "oneOf": [{ "type": "string", "enum": ["auto"] }, { "type": "number" }]
+});
 
 impl Serialize for Orient {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

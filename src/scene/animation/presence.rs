@@ -16,6 +16,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::timing::{SPAN_MAX_MS, START_MAX_MS, Span, nanos, nanos_of_ms, nanos_of_stamp, stamp_of};
 use crate::scene::{
@@ -26,7 +27,7 @@ use crate::scene::{
 };
 
 /// The way on or off the canvas.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Passage {
     /// What it looks like.
@@ -42,7 +43,7 @@ pub struct Passage {
 }
 
 /// What a layer that is gone looks like, and so what it comes from and leaves to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Preset {
     /// It is clear.
@@ -60,7 +61,7 @@ pub enum Preset {
 }
 
 /// When `enabled` became what it is.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Switched {
     /// The stream's time elapsed, in milliseconds.
@@ -74,7 +75,7 @@ pub struct Switched {
 }
 
 /// One of the two ways.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum Side {

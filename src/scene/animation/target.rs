@@ -14,6 +14,7 @@ use std::{cell::OnceCell, ops::RangeInclusive};
 
 use serde::{Deserialize, Serialize, de::IntoDeserializer};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::keyframes::{Keyframes, Quantity};
 use crate::{
@@ -33,7 +34,7 @@ const NAMED_MAX: usize = 32;
 const OWN_FIELDS: [&str; 6] = ["id", "name", "zIndex", "enabled", "opacity", "transform"];
 
 /// What can be animated by its name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[expect(missing_docs, reason = "each is documented in `Transform` and `Layer`")]
 pub enum Property {

@@ -11,7 +11,9 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+use utoipa::ToSchema;
 
+use crate::base::schema::written;
 use crate::scene::check::Check;
 
 /// Most rounds that are counted; beyond there is `infinite`.
@@ -46,8 +48,9 @@ pub enum Repeat {
 }
 
 /// Which way the rounds run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
+#[schema(as = AnimationDirection)]
 pub enum Direction {
     /// From the first keyframe to the last.
     #[default]
@@ -61,8 +64,9 @@ pub enum Direction {
 }
 
 /// Where an animation is in effect beside its rounds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = AnimationFill)]
 pub enum Fill {
     /// Nowhere: the layer's own value shows.
     None,
@@ -80,6 +84,11 @@ impl Default for Repeat {
         Self::Times(1)
     }
 }
+
+written!(Repeat as "Repeat" = {
+    "description": "How many rounds.",
+    "oneOf": [{ "type": "integer", "minimum": 1, "maximum": REPEAT_MAX }, { "type": "string", "enum": ["infinite"] }]
+});
 
 impl Serialize for Repeat {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

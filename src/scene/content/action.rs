@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use crate::scene::{
     Moment,
@@ -68,7 +69,7 @@ pub(super) fn wrong(pointer: &str, message: impl Into<String>) -> Refused {
 }
 
 /// An action that takes no arguments.
-#[derive(Debug, serde::Deserialize)]
+#[derive(Debug, serde::Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Nothing {}
 

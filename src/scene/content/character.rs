@@ -7,6 +7,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{Action, Image, Kind, Planner, Refused, Sequence, Sprite, Svg, film::Film, slides::cross_fade};
 use crate::scene::{
@@ -26,7 +27,7 @@ const FADE_MS_MAX: f64 = 10_000.0;
 const AMOUNT_MAX: f32 = 0.25;
 
 /// The document of a character layer.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Character {
     /// What it looks like in each state.
@@ -52,7 +53,7 @@ pub struct Character {
 }
 
 /// A state that was left.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PreviousState {
     /// Its name.
@@ -62,7 +63,7 @@ pub struct PreviousState {
 }
 
 /// A picture of a character: one of these types of content.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "type", rename_all = "camelCase")]
 #[expect(missing_docs, reason = "each is documented where it is defined")]
 pub enum Figure {
@@ -73,7 +74,7 @@ pub enum Figure {
 }
 
 /// A slow rise and fall, the feet standing still.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Breathing {
     /// From one breath to the next, in milliseconds.
@@ -89,7 +90,7 @@ impl Default for Breathing {
 }
 
 /// A picture that shows now and then, at moments that look random and are the same in every run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Blink {
     /// What shows, laid over the character's box.
@@ -168,7 +169,7 @@ impl Kind for Character {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Enter {
     state: String,

@@ -16,6 +16,7 @@
 use std::{ops::Range, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{
     Action, Fill, Kind, Planner, Refused, Style, TEXT_LEN_MAX,
@@ -49,7 +50,7 @@ const SINCE_MS_MAX: u64 = 10_000_000_000_000;
 const TICKS_MAX: f64 = 10.0;
 
 /// The document of a chart layer.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Chart {
     /// How values are drawn.
@@ -115,7 +116,7 @@ pub struct Chart {
 }
 
 /// How a chart draws values.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum ChartKind {
     /// A line through them.
@@ -127,7 +128,7 @@ pub enum ChartKind {
 }
 
 /// One row of values.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Series {
     /// For the legend.
@@ -250,7 +251,7 @@ impl Kind for Chart {
 /// How long values go to their places by an action that does not say it.
 const DURATION_MS: u64 = 800;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Set {
     values: Vec<Vec<f64>>,

@@ -19,6 +19,7 @@
 use std::{collections::HashSet, ops::Range, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{
     Action, Kind, Planner, Refused, Style,
@@ -124,7 +125,7 @@ styled! {
 }
 
 /// One message.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ChatMessage {
     /// Unique among the messages.
@@ -147,7 +148,7 @@ pub struct ChatMessage {
 }
 
 /// A mark beside a name.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ChatBadge {
     /// E.g. `MOD`.
@@ -158,7 +159,7 @@ pub struct ChatBadge {
 }
 
 /// Where the author of a message stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum ChatLayout {
     /// Above the text.
@@ -169,7 +170,7 @@ pub enum ChatLayout {
 }
 
 /// What becomes of a message with a banned word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum BanMode {
     /// Stars stand for the word's letters.
@@ -304,7 +305,7 @@ impl Kind for Chat {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Coming {
     id: Option<String>,
@@ -317,20 +318,20 @@ struct Coming {
     highlight: bool,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Delete {
     id: Option<String>,
     author: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Ban {
     word: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Highlight {
     id: String,

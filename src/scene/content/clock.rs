@@ -18,6 +18,7 @@ use super::{
     format::{Format, Tokens},
     text::styled,
 };
+use crate::base::schema::written;
 use crate::scene::check::Check;
 
 const MONTHS: [&str; 12] = [
@@ -44,6 +45,7 @@ styled! {
     pub struct Clock {
         /// Tokens and text, e.g. `HH:mm:ss` or `EEEE, d MMMM yyyy`.
         #[serde(default = "default_format")]
+        #[schema(value_type = String, min_length = 1, max_length = 128)]
         pub format: Format<Token>,
         /// IANA name, e.g. `Europe/Berlin`.
         #[serde(default)]
@@ -67,6 +69,12 @@ pub struct InvalidZone {
     /// The refused text, shortened.
     pub text: String,
 }
+
+written!(Zone as "TimeZone" = {
+    "description": "The IANA name of a time zone.",
+    "type": "string",
+    "examples": ["UTC", "Europe/Berlin"]
+});
 
 impl Default for Zone {
     fn default() -> Self {

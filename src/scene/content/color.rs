@@ -1,6 +1,7 @@
 //! `color`: the layer's box in one colour; without a size, the whole canvas.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{Kind, Planner};
 use crate::{
@@ -9,7 +10,7 @@ use crate::{
 };
 
 /// The document of a colour layer.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Color {
     /// Straight sRGB colour.

@@ -3,6 +3,7 @@
 //! Gradients follow CSS Images 3, sections 3.1 (linear) and 3.2 (radial, farthest-side, centred). Conic ones are not here.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::{
     base::colour::Rgba,
@@ -14,7 +15,7 @@ use crate::{
 };
 
 /// A colour or a gradient.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(untagged, expecting = "a colour (#rrggbb or #rrggbbaa) or a gradient { type: linear|radial, angle, stops }")]
 pub enum Fill {
     /// `"#rrggbb[aa]"`.
@@ -24,7 +25,7 @@ pub enum Fill {
 }
 
 /// A gradient.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Gradient {
     /// Along a line, or outwards.
@@ -38,7 +39,7 @@ pub struct Gradient {
 }
 
 /// The gradients there are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum GradientKind {
     /// Along a line through the centre.
@@ -48,7 +49,7 @@ pub enum GradientKind {
 }
 
 /// A colour at a place along a gradient.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Stop {
     /// 0 to 1, not smaller than the one before.

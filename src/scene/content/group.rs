@@ -9,8 +9,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::{Kind, Planner, Read};
+use crate::base::schema::written_as;
 use crate::scene::{
     Layer,
     check::{self, Check, Problems},
@@ -35,16 +37,19 @@ fn is_zero(ms: &u32) -> bool {
     *ms == 0
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Document {
     // Read apart, as every layer is.
+    #[schema(value_type = Vec<Layer>, no_recursion)]
     layers: Vec<Value>,
     #[serde(default)]
     clip: bool,
     #[serde(default)]
     stagger_ms: u32,
 }
+
+written_as!(Group as "Group" = Document);
 
 impl Read for Group {
     fn read(value: Value) -> Result<Self, Problems> {

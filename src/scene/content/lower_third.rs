@@ -21,6 +21,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{
     Action, Fill, Fit, Kind, Planner, Refused, Style,
@@ -49,7 +50,7 @@ const MARGIN: f32 = 0.26;
 const WAY: f32 = 0.16;
 
 /// The document of a lower third layer.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LowerThird {
     /// The larger text.
@@ -105,7 +106,7 @@ pub struct LowerThird {
 }
 
 /// How a lower third looks and moves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[expect(missing_docs, reason = "the table at the head of the file shows them")]
 pub enum LowerThirdDesign {
@@ -116,7 +117,7 @@ pub enum LowerThirdDesign {
 }
 
 /// Where a lower third stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum LowerThirdStep {
     /// Hidden.
@@ -131,7 +132,7 @@ pub enum LowerThirdStep {
 }
 
 /// What a lower third says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LowerThirdTexts {
     /// The larger text.
@@ -235,7 +236,7 @@ impl Kind for LowerThird {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Says {
     title: Option<String>,

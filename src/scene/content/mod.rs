@@ -37,6 +37,7 @@ mod visual_feed;
 
 use serde::{Serialize, de::DeserializeOwned, ser::SerializeMap};
 use serde_json::Value;
+use utoipa::{PartialSchema, ToSchema};
 
 pub use self::{
     action::{Action, Refused},
@@ -72,7 +73,7 @@ use super::{
     check::{self, Check, Problems},
     evaluate::Planner,
 };
-use crate::base::id::Id;
+use crate::base::{id::Id, schema};
 
 /// How a content's document, without `type`, is read. Whatever serde can read is read by it.
 pub trait Read: Sized {
@@ -87,7 +88,7 @@ impl<T: DeserializeOwned> Read for T {
 }
 
 /// A type of content.
-pub trait Kind: Read {
+pub trait Kind: Read + ToSchema {
     /// Its name in documents.
     const TYPE: &'static str;
     /// Notes every value that is out of range; pointers start at the content.
@@ -162,6 +163,14 @@ macro_rules! registry {
                 Ok(content)
             }
 
+            /// The schemas of all types.
+            fn push_schemas(schemas: &mut schema::Named) {
+                $({
+                    let object = schema::tagged($name::TYPE, $name::schema());
+                    schema::push_type::<$name>(schemas, schema::type_schema_name($name::TYPE, "Content"), object);
+                })+
+            }
+
             fn read_as(type_name: &str, value: Value) -> Result<Self, Problems> {
                 match type_name {
                     $($name::TYPE => $name::read(value).map(Self::$name),)+
@@ -186,6 +195,19 @@ impl Content {
     pub fn read(value: Value) -> Result<Self, Problems> {
         let (type_name, fields) = check::tagged(value, Self::TYPES)?;
         Self::read_as(&type_name, fields)
+    }
+}
+
+impl PartialSchema for Content {
+    fn schema() -> schema::Written {
+        let types = Self::TYPES.iter().map(|type_name| (schema::type_schema_name(type_name, "Content"), *type_name));
+        schema::one_of("What a layer shows.", &types.collect::<Vec<_>>())
+    }
+}
+
+impl ToSchema for Content {
+    fn schemas(schemas: &mut schema::Named) {
+        Self::push_schemas(schemas);
     }
 }
 

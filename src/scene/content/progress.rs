@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{Action, Fill, Kind, Planner, Refused, Style, TEXT_LEN_MAX, text::set};
 use crate::{
@@ -24,7 +25,7 @@ const SIZE: [f32; 2] = [400.0, 24.0];
 const ARC_PIECES: u8 = 15;
 
 /// The document of a progress layer.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Progress {
     /// 0 (empty) to 1 (full).
@@ -60,7 +61,7 @@ fn default_label_style() -> Style {
 }
 
 /// Where a bar grows to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum ProgressDirection {
@@ -109,7 +110,7 @@ impl Kind for Progress {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Value {
     value: f64,

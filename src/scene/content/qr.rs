@@ -9,8 +9,10 @@ use std::sync::Arc;
 
 use qrcode::{Color, EcLevel, QrCode};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{Kind, Planner};
+use crate::base::schema::written_as;
 use crate::{
     base::colour::Rgba,
     scene::{
@@ -37,7 +39,7 @@ pub struct Qr {
 }
 
 /// The document of a QR code layer.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Document {
     /// What it says, most often an address.
@@ -56,6 +58,8 @@ struct Document {
     error_correction: ErrorCorrection,
 }
 
+written_as!(Qr as "Qr" = Document);
+
 fn default_color() -> Rgba {
     Rgba::BLACK
 }
@@ -67,7 +71,7 @@ fn default_quiet_zone() -> u8 {
 }
 
 /// How much of a QR code may be unreadable.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub enum ErrorCorrection {
     /// 7 %.
     L,

@@ -5,12 +5,13 @@
 //! [`SCENES_DEEP_MAX`](crate::scene::SCENES_DEEP_MAX) deep: both are refused when a show is checked.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{Kind, Planner};
 use crate::{base::id::Id, scene::check::Check};
 
 /// The document of a scene layer.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Scene {
     /// The scene's id.

@@ -14,6 +14,7 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{Action, Kind, Planner, Refused, Style, text::set};
 use crate::{
@@ -40,7 +41,7 @@ const MIDDLE: f32 = 1.75;
 const MARGIN: f32 = 0.2;
 
 /// The document of a scoreboard layer.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Scoreboard {
     /// On the left.
@@ -68,7 +69,7 @@ pub struct Scoreboard {
 }
 
 /// One side of a scoreboard.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Team {
     /// E.g. `Borussia Dortmund`.
@@ -165,7 +166,7 @@ impl Kind for Scoreboard {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Set {
     home: Option<i32>,
@@ -174,7 +175,7 @@ struct Set {
     period: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Add {
     #[serde(default)]

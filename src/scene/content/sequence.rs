@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{
     Action, Fit, Kind, Planner, Refused,
@@ -27,7 +28,7 @@ const AHEAD: Duration = Duration::from_millis(400);
 const AHEAD_MAX: usize = 16;
 
 /// The document of a layer of numbered files.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Sequence {
     /// A name below the assets directory with the number's place in it: `%d`, or `%04d` for four digits at least.

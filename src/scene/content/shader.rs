@@ -7,8 +7,10 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::{Kind, Planner};
+use crate::base::schema::{written, written_as};
 use crate::{
     base::colour::Rgba,
     scene::{
@@ -31,7 +33,7 @@ pub struct Shader {
 }
 
 /// The document of a shader layer.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Document {
     /// WGSL with a `fn shade(in: ShadeInput) -> vec4f`.
@@ -60,6 +62,12 @@ pub enum Param {
     /// A `vec4f`: straight sRGB.
     Color(Rgba),
 }
+
+written!(Param as "ShaderParam" = {
+    "description": "A number, or a colour.",
+    "oneOf": [{ "type": "number", "minimum": (-NUMBER_MAX), "maximum": NUMBER_MAX }, { "$ref": "#/components/schemas/Color" }]
+});
+written_as!(Shader as "ShaderLayer" = Document);
 
 impl TryFrom<Value> for Param {
     type Error = String;

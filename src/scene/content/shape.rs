@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{Fill, Kind, Planner};
 use crate::{
@@ -18,7 +19,7 @@ use crate::{
 };
 
 /// The document of a shape layer.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Shape {
     /// Which outline.
@@ -44,7 +45,7 @@ pub struct Shape {
 }
 
 /// The outlines there are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Outline {
     /// With `cornerRadius`.
@@ -58,7 +59,7 @@ pub enum Outline {
 }
 
 /// A line along the outline.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Stroke {
     /// Straight sRGB colour.

@@ -12,6 +12,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{
     Action, Planner, Refused,
@@ -33,7 +34,7 @@ pub(super) const SLIDES_MAX: usize = 256;
 const FOCUS: [[f32; 2]; 4] = [[0.35, 0.35], [0.65, 0.6], [0.65, 0.35], [0.35, 0.6]];
 
 /// How a slide gives way to the next.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct SlideTransition {
     /// In which way.
@@ -48,7 +49,7 @@ pub struct SlideTransition {
 }
 
 /// The ways in which a slide gives way to the next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum SlideTransitionKind {
     /// At once.
@@ -60,7 +61,7 @@ pub enum SlideTransitionKind {
 }
 
 /// Where slides go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[expect(missing_docs, reason = "the four directions")]
 pub enum SlideDirection {
@@ -84,7 +85,7 @@ impl Default for SlideTransition {
 }
 
 /// A slow move of the camera over each picture, so that none stands still.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct KenBurns {
     /// How much larger the picture is at one end of the move than at the other: 1 to 2.
@@ -237,7 +238,7 @@ pub(super) fn cross_fade(share: f32) -> [f32; 2] {
 }
 
 /// What a series is asked to do: `next`, `previous`, `goTo` with an index.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct GoTo {
     index: usize,

@@ -3,16 +3,18 @@
 //! A picture that cannot be shown leaves its place empty; the show goes on. A moving picture starts when it comes in.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{
     Action, Fit, Image, KenBurns, Kind, Planner, Refused, SlideTransition,
     film::{Film, NAME_LEN_MAX},
     slides::{self, DWELLS_MS, SLIDES_MAX, Slides},
 };
+use crate::base::schema::written_as;
 use crate::scene::{Playback, check::Check, geometry::Rect, playback::SINCE_MS_MAX};
 
 /// The document of a slideshow layer.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Slideshow {
     /// 1 to 256 pictures in their order.
@@ -44,19 +46,22 @@ pub struct SlideshowItem {
     pub dwell_ms: Option<u64>,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, ToSchema)]
 #[serde(untagged, expecting = "an asset, or { asset, dwellMs }")]
 enum Written {
     Asset(String),
     Timed(Timed),
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(as = TimedSlideshowItem)]
 struct Timed {
     asset: String,
     dwell_ms: u64,
 }
+
+written_as!(SlideshowItem as "SlideshowItem" = Written);
 
 impl From<Written> for SlideshowItem {
     fn from(written: Written) -> Self {

@@ -5,6 +5,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{
     Action, Fit, Kind, Planner, Refused,
@@ -24,7 +25,7 @@ const SIDE_CELLS_MAX: u32 = 256;
 const ANIMATIONS_MAX: usize = 64;
 
 /// The document of a sprite layer.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Sprite {
     /// The sheet: a picture of at most 4096 pixels on a side.
@@ -54,7 +55,7 @@ pub struct Sprite {
 }
 
 /// A run of cells.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SpriteAnimation {
     /// Number of the first cell, from 0.

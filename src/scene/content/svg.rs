@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{
     Fit, Kind, Planner,
@@ -20,7 +21,7 @@ use crate::scene::{
 const SOURCE_LEN_MAX: usize = 64 << 10;
 
 /// The document of a vector layer.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Svg {
     /// `<svg xmlns="http://www.w3.org/2000/svg" …>…</svg>`, 1 byte to 64 KiB.

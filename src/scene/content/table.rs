@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{Kind, Planner, Style, TEXT_LEN_MAX, text::set};
 use crate::{
@@ -24,7 +25,7 @@ const COLUMNS_MAX: usize = 16;
 const ROWS_MAX: usize = 64;
 
 /// The document of a table layer.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Table {
     /// 1 to 16, from left to right.
@@ -50,7 +51,7 @@ pub struct Table {
 }
 
 /// A column of a table.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Column {
     /// What stands above it; there is a header when some column has a title.
@@ -65,7 +66,7 @@ pub struct Column {
 }
 
 /// A line between two rows.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TableLine {
     /// Straight sRGB colour.

@@ -7,6 +7,7 @@
 use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{
     Fill, Kind, Planner,
@@ -44,7 +45,7 @@ const ANIMATED_LEN_MAX: usize = 1000;
 macro_rules! styled {
     ($(#[$meta:meta])* pub struct $name:ident { $($(#[$field_meta:meta])* pub $field:ident: $type:ty,)* }) => {
         $(#[$meta])*
-        #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+        #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
         #[serde(rename_all = "camelCase", deny_unknown_fields)]
         pub struct $name {
             $($(#[$field_meta])* pub $field: $type,)*
@@ -168,7 +169,7 @@ styled! {
 }
 
 /// A part of a text; what it does not say is as the layer has it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TextRun {
     /// What is written; `\n` breaks lines.
@@ -194,8 +195,9 @@ pub struct TextRun {
 }
 
 /// A shadow under letters.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(as = TextShadow)]
 pub struct Shadow {
     /// Straight sRGB colour.
     pub color: Rgba,
@@ -211,7 +213,7 @@ pub struct Shadow {
 }
 
 /// What happens to lines that are too long or too many.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Overflow {
     /// They are cut off.
@@ -222,7 +224,7 @@ pub enum Overflow {
 }
 
 /// Whether a text follows its box.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum TextFit {
     /// It has its size.
@@ -233,7 +235,7 @@ pub enum TextFit {
 }
 
 /// Vertical place of a text in its box.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum VerticalAlign {
     /// At the upper edge.

@@ -12,6 +12,7 @@
 use std::{ops::RangeInclusive, time::Duration};
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::scene::{
     check::Check,
@@ -26,7 +27,7 @@ const DURATION_MS: RangeInclusive<f64> = 1.0..=600_000.0;
 const STAGGER_MS: RangeInclusive<f64> = 0.0..=60_000.0;
 
 /// An animation of the parts of a text.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TextAnimation {
     /// What the text is taken apart into.
@@ -56,7 +57,7 @@ pub struct TextAnimation {
 }
 
 /// Whether parts of a text come or go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum TextMotion {
     /// They come.
@@ -67,7 +68,7 @@ pub enum TextMotion {
 }
 
 /// Which part of a text begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum TextOrder {
     /// The one that is read first.
@@ -78,7 +79,7 @@ pub enum TextOrder {
 }
 
 /// How a part is that is not at its place.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Away {
     /// 0 to 1.

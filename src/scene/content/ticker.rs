@@ -25,6 +25,7 @@
 use std::{sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{
     Action, Kind, Planner, Refused, Style, TEXT_LEN_MAX,
@@ -32,6 +33,7 @@ use super::{
     label::Part,
     text::{styled, texture_rect},
 };
+use crate::base::schema::written_as;
 use crate::{
     base::colour::Rgba,
     scene::{
@@ -87,7 +89,7 @@ fn default_gap() -> f64 {
 }
 
 /// Where a ticker's texts go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum TickerDirection {
     /// From right to left, for texts that are read from left to right.
@@ -116,15 +118,16 @@ pub struct TickerItem {
 }
 
 /// An item as documents write it.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, ToSchema)]
 #[serde(untagged, expecting = "a text, or { text, sinceMs, untilMs, priority, repeat, color, background }")]
 enum Written {
     Text(String),
     Item(WrittenItem),
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(as = TimedTickerItem)]
 struct WrittenItem {
     text: String,
     #[serde(default)]
@@ -140,6 +143,8 @@ struct WrittenItem {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     background: Option<Rgba>,
 }
+
+written_as!(TickerItem as "TickerItem" = Written);
 
 fn once() -> u32 {
     1
@@ -243,7 +248,7 @@ impl Kind for Ticker {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Append {
     text: String,
@@ -255,7 +260,7 @@ struct Append {
     background: Option<Rgba>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Remove {
     text: String,

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{
     Action, Kind, Planner, Refused,
@@ -25,6 +26,7 @@ use super::{
     format::{Format, Tokens},
     text::styled,
 };
+use crate::base::schema::written;
 use crate::scene::check::Check;
 
 /// Farthest instant and longest time, in milliseconds: some 6300 years.
@@ -49,6 +51,7 @@ styled! {
         pub until: Option<UtcTime>,
         /// Tokens and text, e.g. `mm:ss`, `HH:mm:ss` or `mm:ss.S`.
         #[serde(default = "default_format")]
+        #[schema(value_type = String, min_length = 1, max_length = 128)]
         pub format: Format<Token>,
         /// What it does when nothing remains.
         #[serde(default)]
@@ -61,7 +64,7 @@ fn default_format() -> Format<Token> {
 }
 
 /// What a timer counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum TimerMode {
     /// What remains of `value`.
@@ -75,7 +78,7 @@ pub enum TimerMode {
 }
 
 /// What a countdown does when nothing remains.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum OnZero {
     /// Stands at 0.
@@ -116,6 +119,14 @@ pub struct InvalidUtcTime {
     /// The refused text, shortened.
     pub text: String,
 }
+
+written!(UtcTime as "UtcTime" = {
+    "description": "A point on the world's time: milliseconds since 1970, or RFC 3339 with an offset.",
+    "oneOf": [
+        { "type": "integer", "minimum": (-MS_MAX), "maximum": MS_MAX },
+        { "type": "string", "format": "date-time", "examples": ["2026-12-24T18:00:00Z"] }
+    ]
+});
 
 impl TryFrom<Written> for UtcTime {
     type Error = InvalidUtcTime;
@@ -227,13 +238,13 @@ impl Kind for Timer {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Reset {
     value: Option<i64>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Set {
     value: i64,

@@ -15,6 +15,7 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{
     Action, Fit, Image, KenBurns, Kind, Planner, Refused, SlideTransition, Style,
@@ -50,7 +51,7 @@ const BYLINE_ALPHA: f32 = 0.72;
 const TAG_ALPHA: f32 = 0.16;
 
 /// The document of a picture feed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct VisualFeed {
     /// 1 to 256 pictures in their order.
@@ -79,7 +80,7 @@ pub struct VisualFeed {
 }
 
 /// A picture and what it is.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct FeedEntry {
     /// As an `image` has it.
@@ -102,7 +103,7 @@ pub struct FeedEntry {
 }
 
 /// The strip of a feed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct FeedStrip {
     /// Where it is.
@@ -121,7 +122,7 @@ pub struct FeedStrip {
 }
 
 /// Where the strip of a feed is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum StripPosition {
     /// Below the pictures, which are that much lower.

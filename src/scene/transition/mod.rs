@@ -21,6 +21,7 @@ use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
 use serde_json::Value;
+use utoipa::{PartialSchema, ToSchema};
 
 pub(super) use self::plan::Studio;
 pub use self::{
@@ -31,7 +32,11 @@ use super::{
     Content, Easing, Layer,
     check::{self, Check, Problem, Problems},
 };
-use crate::base::{colour::Rgba, id::Id};
+use crate::base::{
+    colour::Rgba,
+    id::Id,
+    schema::{self, written_as},
+};
 
 /// How many takes may be under way within each other. Of one more, the innermost, of which least is seen, is over at once.
 pub const TAKES_MAX: usize = 4;
@@ -139,13 +144,35 @@ impl OnAir {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct TakeDocument {
+    /// What was on air when it began.
+    #[schema(value_type = OnAir, no_recursion)]
     from: Value,
+    /// The scene that follows.
     to: Id,
+    /// How.
+    #[schema(value_type = Transition)]
     transition: Value,
+    /// The stream's time elapsed at which it began, in milliseconds.
     start_ms: u64,
+}
+
+impl PartialSchema for OnAir {
+    fn schema() -> schema::Written {
+        schema::of(serde_json::json!({
+            "description": "What is on air: the id of a scene, or a take that is under way.",
+            "oneOf": [{ "$ref": "#/components/schemas/Id" }, { "$ref": "#/components/schemas/Take" }]
+        }))
+    }
+}
+
+impl ToSchema for OnAir {
+    fn schemas(schemas: &mut schema::Named) {
+        schemas.push(("Take".into(), TakeDocument::schema()));
+        TakeDocument::schemas(schemas);
+    }
 }
 
 impl OnAir {
@@ -210,7 +237,7 @@ impl Default for Transition {
 }
 
 /// How the kinds of transitions are read and written. What serde can read is read by it.
-trait Document: Sized {
+trait Document: Sized + ToSchema {
     const TYPE: &'static str;
     fn read(value: Value) -> Result<Self, Problems>;
     /// Notes every value that is out of range; pointers start at the transition.
@@ -230,6 +257,13 @@ macro_rules! registry {
 
             fn type_name(&self) -> &'static str {
                 match self { $(Self::$name(_) => $name::TYPE),+ }
+            }
+
+            fn push_schemas(schemas: &mut schema::Named) {
+                $({
+                    let object = schema::with_common(schema::tagged($name::TYPE, $name::schema()), Head::schema());
+                    schema::push_type::<$name>(schemas, schema::type_schema_name($name::TYPE, "Transition"), object);
+                })+
             }
 
             fn read_as(type_name: &str, value: Value) -> Result<Self, Problems> {
@@ -266,17 +300,17 @@ macro_rules! documents {
 documents!(Cut = "cut", Fade = "fade", Slide = "slide", Swipe = "swipe", Push = "push");
 
 /// The next scene at once.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Cut {}
 
 /// One scene becomes the other.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Fade {}
 
 /// To a colour and from it to the next scene, half of the way each.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct FadeColor {
     /// The colour; black unless it is given.
@@ -302,7 +336,7 @@ impl Document for FadeColor {
 }
 
 /// The next scene moves in over the last one.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Slide {
     /// Which way it moves.
@@ -310,7 +344,7 @@ pub struct Slide {
 }
 
 /// The last scene moves away and uncovers the next one.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Swipe {
     /// Which way it moves.
@@ -318,7 +352,7 @@ pub struct Swipe {
 }
 
 /// The next scene moves in and takes the place of the last one, which moves with it.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Push {
     /// Which way both move.
@@ -326,9 +360,10 @@ pub struct Push {
 }
 
 /// Which way a scene moves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[expect(missing_docs, reason = "the names say it")]
+#[schema(as = TransitionDirection)]
 pub enum Direction {
     #[default]
     Left,
@@ -361,14 +396,21 @@ pub struct Stinger {
     matte: Option<Box<Layer>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct StingerDocument {
+    /// What plays, as large as the canvas.
+    #[schema(value_type = Content, no_recursion)]
     content: Value,
+    /// When the next scene takes the place of the last one, in milliseconds from the beginning.
     trigger_ms: u32,
+    /// What plays beside it, unseen: a track matte.
     #[serde(default)]
+    #[schema(value_type = Option<Content>, no_recursion)]
     matte: Option<Value>,
 }
+
+written_as!(Stinger as "Stinger" = StingerDocument);
 
 impl Stinger {
     /// What plays.
@@ -412,12 +454,16 @@ impl Serialize for Stinger {
 }
 
 /// What all kinds have.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct Head {
     #[serde(rename = "type")]
+    #[schema(ignore)]
     kind: Option<String>,
+    /// How long it takes; a cut takes no time, a stinger must say.
+    #[schema(maximum = 60000)]
     duration_ms: Option<u32>,
+    /// How it goes; a cut has none.
     #[serde(default)]
     easing: Easing,
 }
@@ -460,6 +506,20 @@ impl Transition {
             Kind::LumaWipe(wipe) => vec![wipe.mask()],
             _ => Vec::new(),
         }
+    }
+}
+
+impl PartialSchema for Transition {
+    fn schema() -> schema::Written {
+        let types = Kind::TYPES.iter().map(|type_name| (schema::type_schema_name(type_name, "Transition"), *type_name));
+        schema::one_of("How one scene follows another.", &types.collect::<Vec<_>>())
+    }
+}
+
+impl ToSchema for Transition {
+    fn schemas(schemas: &mut schema::Named) {
+        Kind::push_schemas(schemas);
+        Head::schemas(schemas);
     }
 }
 

@@ -7,8 +7,10 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::Document;
+use crate::base::schema::written_as;
 use crate::scene::{
     check::{self, Check, Problems},
     content::shader::{Param, check_params, compile, values},
@@ -25,7 +27,7 @@ pub struct Shader {
     program: Result<Arc<Program>, String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Fields {
     /// WGSL with a `fn shade(in: ShadeInput) -> vec4f`.
@@ -34,6 +36,8 @@ struct Fields {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     params: BTreeMap<String, Param>,
 }
+
+written_as!(Shader as "ShaderTransitionFields" = Fields);
 
 impl From<Fields> for Shader {
     fn from(fields: Fields) -> Self {

@@ -11,6 +11,7 @@
 //! ```
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{Direction, Document};
 use crate::{
@@ -31,7 +32,7 @@ const NAME_LEN_MAX: usize = 256;
 const SHARES: std::ops::RangeInclusive<f64> = 0.0..=1.0;
 
 /// The next scene is uncovered along an edge.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Wipe {
     /// What the edge is.
@@ -43,7 +44,7 @@ pub struct Wipe {
 }
 
 /// What the edge of a wipe is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum WipeShape {
     /// A line that moves across.
@@ -56,7 +57,7 @@ pub enum WipeShape {
 }
 
 /// The next scene is uncovered where a picture is dark first, where it is bright last.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LumaWipe {
     /// The picture, stretched over the canvas.
