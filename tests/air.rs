@@ -219,15 +219,8 @@ fn outputs_on_bad_networks_do_not_touch_the_others() {
             { "id": "good", "url": nginx.address(), "key": "good" },
         ]),
     );
-    // Something that takes bits, so that what the kernel holds for a server that takes none is soon full.
-    show["encoder"]["bitrateKbps"] = json!(4000);
-    show["layers"].as_array_mut().unwrap().push(json!({
-        "id": "noise", "transform": { "width": 320, "height": 180 },
-        "content": { "type": "shader", "source": "fn shade(in: ShadeInput) -> vec4f {
-            let q = fract(in.position * vec2f(0.1031, 0.1030) + fract(in.time * 7.31));
-            return vec4f(vec3f(fract((q.x + q.y) * dot(q, q + 33.33) * 97.0)), 1.0);
-        }" },
-    }));
+    // What the kernel holds for a server that takes nothing is soon full.
+    make_noisy(&mut show, 4000);
     let daemon = Daemon::serve(&show);
     for output in ["good", "stalls", "resets", "delays"] {
         daemon.until_sent(output, 2_000);
@@ -267,7 +260,8 @@ fn a_backup_stands_in_and_gives_way() {
     });
     let shown = daemon.post("/api/v1/streams/main/outputs", &output)["output"].take();
     let written = json!({
-        "id": "out", "url": first.address(), "backupUrl": second.address(), "rendition": "main", "enabled": true,
+        "id": "out", "url": first.address(), "backupUrl": second.address(), "rendition": "main", "primary": false,
+        "enabled": true,
     });
     assert_eq!(shown, written);
     daemon.until_sent("out", 2_500);
@@ -371,6 +365,65 @@ fn no_secret_is_told() {
     for key in ["configured", "literal", "variable", "file", "later"] {
         assert!(nginx.recording(&secret(key)).exists(), "{key} was published with its secret");
     }
+}
+
+/// A network that takes a third for some seconds, before one output of two: both get less meanwhile, no picture is lost on
+/// the good one and few on the slow one, and then all is as it was configured. Where the bitrate follows primary outputs
+/// alone, the slow one is left to itself.
+#[test]
+fn the_bitrate_follows_the_slowest_output_and_comes_back() {
+    let nginx = Nginx::start();
+    let network = Proxy::start(nginx.port(), Fault::None);
+    let slow = format!("rtmp://127.0.0.1:{}/live", network.port());
+    let outputs = json!([
+        { "id": "slow", "url": slow, "key": "slow" },
+        { "id": "good", "url": nginx.address(), "key": "good", "primary": true },
+    ]);
+    let mut show = show("25", &outputs);
+    make_noisy(&mut show, 3000);
+    show["encoder"]["adaptiveBitrate"] = json!({ "policy": "lowest", "minKbps": 400 });
+    let daemon = Daemon::serve(&show);
+    let status = || daemon.get("/api/v1/streams/main/status");
+    let target = || status()["encoder"]["targetKbps"].as_u64().unwrap();
+    let skipped = |output: &str| daemon.output(output)["outputSkippedFrames"].as_u64().unwrap();
+    daemon.until("all is made", || status()["encoder"]["bitrateKbps"].as_u64().unwrap() > 2500);
+    assert_eq!(target(), 3000);
+
+    network.set(Fault::Throttle(130_000));
+    daemon.until("less is made", || target() < 1400);
+    daemon.until("what waited is gone", || daemon.output("slow")["queueMs"].as_u64().unwrap() < 100);
+    network.set(Fault::None);
+    daemon.until("all is made again", || target() == 3000);
+    let changes = status()["bitrateChanges"].as_array().unwrap().clone();
+    assert_eq!((&changes[0]["reason"], &changes[0]["output"]), (&json!("congestion"), &json!("slow")), "{changes:?}");
+    assert!(changes.iter().any(|change| change["reason"] == "recovery"), "{changes:?}");
+    assert_eq!(skipped("good"), 0);
+    assert!(skipped("slow") < 50, "two seconds at most: {}", skipped("slow"));
+    let metrics = daemon.metrics();
+    let labels = "{rendition=\"main\",stream=\"main\"}";
+    assert!(metrics.contains(&format!("stream_manager_bitrate_target_bps{labels} 3000000")), "{metrics}");
+    assert!(!metrics.contains(&format!("stream_manager_bitrate_steps_up_total{labels} 0")), "{metrics}");
+
+    daemon.patch("/api/v1/streams/main", &json!({ "encoder": { "adaptiveBitrate": { "policy": "primary" } } }));
+    let before = skipped("slow");
+    network.set(Fault::Throttle(130_000));
+    daemon.until("the slow one loses pictures", || skipped("slow") > before + 25);
+    assert_eq!((target(), skipped("good")), (3000, 0));
+    daemon.end();
+    // All pictures, and keyframes where they always are: a change of the bitrate makes none.
+    assert_cadence(&nginx.recording("good"), 25, 1, 500, 50);
+}
+
+/// Takes as many bits as it may have, which can be few: faint noise all over, at so many kilobits per second.
+fn make_noisy(show: &mut Value, bitrate_kbps: u32) {
+    show["encoder"]["bitrateKbps"] = json!(bitrate_kbps);
+    show["layers"].as_array_mut().unwrap().push(json!({
+        "id": "noise", "transform": { "width": 320, "height": 180 },
+        "content": { "type": "shader", "source": "fn shade(in: ShadeInput) -> vec4f {
+            let q = fract(in.position * vec2f(0.1031, 0.1030) + fract(in.time * 7.31));
+            return vec4f(vec3f(0.35 + 0.3 * fract((q.x + q.y) * dot(q, q + 33.33) * 97.0)), 1.0);
+        }" },
+    }));
 }
 
 #[test]

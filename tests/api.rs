@@ -785,7 +785,7 @@ async fn outputs_are_made_read_patched_and_deleted_and_their_keys_stay_inside() 
     let api = Api::with(silent_stream(&json!([]))).await;
     let created = api.post(OUTPUTS, json!({ "id": "a", "url": "rtmp://host/app", "key": KEY })).await;
     assert_eq!(created.headers["location"], "/api/v1/streams/main/outputs/a");
-    let output = json!({ "id": "a", "url": "rtmp://host/app", "rendition": "main", "enabled": true });
+    let output = json!({ "id": "a", "url": "rtmp://host/app", "rendition": "main", "primary": false, "enabled": true });
     assert_eq!(created.expect(201)["output"], output);
     let inside = json!({ "id": "b", "url": format!("rtmp://host:1936/app/inst/{KEY}?sign=1"), "enabled": false });
     let created = api.post(OUTPUTS, inside.clone()).await.expect(201);

@@ -137,7 +137,7 @@ fn rendition_status(report: &Report) -> Value {
 }
 
 /// What a rendition's encoder does.
-fn encoding(Report { backend, metrics, .. }: &Report) -> Map<String, Value> {
+fn encoding(Report { backend, metrics, target_kbps, bitrate_changes, .. }: &Report) -> Map<String, Value> {
     let fields = [
         ("activeFps", json!((metrics.active_fps.get() * 100.0).round() / 100.0)),
         ("avSkewMs", json!(metrics.av_skew_ms.get())),
@@ -146,7 +146,11 @@ fn encoding(Report { backend, metrics, .. }: &Report) -> Map<String, Value> {
         ("encodeRefinedFrames", json!(metrics.frames_refined.get())),
         ("encodeStillFrames", json!(metrics.frames_still.get())),
         ("encodeDroppedFrames", json!(metrics.frames_dropped.get())),
-        ("encoder", json!({ "backend": backend, "bitrateKbps": metrics.bitrate_bps.get() / 1000 })),
+        ("encoder", {
+            let bitrate_kbps = metrics.bitrate_bps.get() / 1000;
+            json!({ "backend": backend, "bitrateKbps": bitrate_kbps, "targetKbps": target_kbps })
+        }),
+        ("bitrateChanges", json!(bitrate_changes)),
     ];
     fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }

@@ -225,7 +225,7 @@ impl Shared {
         let board = self.board();
         let (busy, busy_bytes) = board.effort.read(self.born.elapsed());
         let session = board.is_on_air().then_some(board.sessions);
-        Flow { session, queue_ms: board.queue.span_ms(), busy, busy_bytes }
+        Flow { session, queue_ms: board.queue.span_ms(), queue_bytes: board.queue.bytes(), busy, busy_bytes }
     }
 }
 

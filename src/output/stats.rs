@@ -146,6 +146,8 @@ pub struct Flow {
     pub session: Option<u64>,
     /// Length of the media waiting, in ms.
     pub queue_ms: u64,
+    /// Its bytes.
+    pub queue_bytes: usize,
     /// Time for which the network could not take at once what there was.
     pub busy: Duration,
     /// Bytes that it took in that time.

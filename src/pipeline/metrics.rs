@@ -97,6 +97,9 @@ families! {
         encoded_bytes: IntCounterVec => IntCounter, "encoded_bytes_total", "Bytes of video made, without container.";
         encoder_restarts: IntCounterVec => IntCounter, "encoder_restarts_total", "Times the encoder was opened anew after it failed.";
         bitrate_bps: IntGaugeVec => IntGauge, "encoded_bitrate_bps", "Bits per second of video and audio made over the last seconds.";
+        bitrate_target_bps: IntGaugeVec => IntGauge, "bitrate_target_bps", "Bits per second of video that the encoder is told to make: what is configured, or less while an output is behind that the adaptive bitrate follows.";
+        bitrate_steps_down: IntCounterVec => IntCounter, "bitrate_steps_down_total", "Times the adaptive bitrate was lowered because an output was behind.";
+        bitrate_steps_up: IntCounterVec => IntCounter, "bitrate_steps_up_total", "Times it was raised because none was any more.";
         active_fps: GaugeVec => Gauge, "active_fps", "Access units made per second of the stream, over its last seconds.";
         av_skew_ms: IntGaugeVec => IntGauge, "av_skew_ms", "Milliseconds by which sound has come further than pictures as they reach the muxer, averaged over a second; below zero it is behind.";
         encode_seconds: HistogramVec => Histogram, "encode_duration_seconds", "Time to encode one video frame.";

@@ -13,6 +13,7 @@
 //! flow until [`Stream::stop`], whatever the GPU, the encoder or an output does.
 //! Documents, revisions and the API are above; what is drawn and how it is encoded are below.
 
+mod bitrate;
 mod frame_store;
 mod interleave;
 pub mod metrics;
@@ -44,9 +45,10 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 pub use self::{
+    bitrate::{Policy, Rule},
     frame_store::Unseen,
     preview::{Full, Look, NoShot, Shot, Watch},
-    rendition::{Rendition, Report},
+    rendition::{BitrateChange, BitrateReason, Rendition, Report},
     still::{Change, Still},
 };
 use self::{
@@ -126,6 +128,8 @@ pub struct EncoderSettings {
     pub backend: Backend,
     /// With which values.
     pub config: encode::Config,
+    /// How the bitrate follows the outputs.
+    pub rule: Rule,
 }
 
 impl EncoderSettings {
@@ -148,7 +152,7 @@ impl EncoderSettings {
             nvenc,
             x264,
         };
-        Self { backend, config }
+        Self { backend, config, rule: Rule::default() }
     }
 
     /// What is carried to outputs and files so far.
@@ -299,7 +303,8 @@ impl Stream {
         let (mut running, mut encoders) = (Vec::new(), Vec::new());
         for rendition in &config.renditions {
             let (encoder, headers) = open(rendition, sound_header.clone(), config.sound.bitrate_kbps)?;
-            running.push(Running::new(rendition, &*encoder, headers, families.of_rendition(&config.id, &rendition.id)));
+            let metrics = families.of_rendition(&config.id, &rendition.id);
+            running.push(Running::new(rendition, &*encoder, headers, config.sound.bitrate_kbps, metrics));
             encoders.push(encoder);
         }
         let Canvas { size, fps, .. } = config.show.canvas;
@@ -349,7 +354,7 @@ impl Stream {
         };
         let lanes = config.renditions.iter().zip(&running).map(|(rendition, running)| {
             let interleaver = Interleaver::new(rendition.encoder.delay_ms());
-            mux::Lane::new(interleaver, running.fan_out.clone(), running.metrics.clone())
+            mux::Lane::new(interleaver, running.fan_out.clone(), running.metrics.clone(), running.control.clone())
         });
         let lanes = lanes.collect();
         let (id, rate, renditions, threads) = (config.id, fps, running, Vec::new());
@@ -383,7 +388,7 @@ impl Stream {
             clock: self.clock.clone(),
             consumer,
             mux,
-            bitrate_kbps: running.bitrate_kbps.clone(),
+            bitrate_kbps: running.bitrate_kbps().clone(),
             backend: running.backend.clone(),
             failures: video::Failures::default(),
             metrics: running.metrics.clone(),
@@ -468,10 +473,10 @@ impl Stream {
         Applied { frame, pts_ms: self.rate.ms_of(frame) }
     }
 
-    /// Asks the encoder of a rendition for another bitrate, from the next frame on.
-    pub fn set_bitrate_kbps(&self, rendition: &Id, bitrate_kbps: u32) {
+    /// Has the encoder of a rendition make so much when nothing is in the way, and says what may be.
+    pub fn set_bitrate(&self, rendition: &Id, ceiling_kbps: u32, rule: Rule) {
         let running = self.renditions.iter().find(|running| running.id == *rendition);
-        running.into_iter().for_each(|running| running.set_bitrate_kbps(bitrate_kbps));
+        running.into_iter().for_each(|running| running.set_bitrate(ceiling_kbps, rule));
     }
 
     /// The picture on air. Asked for at the call; the future is only for waiting.

@@ -10,7 +10,12 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{interleave::Interleaver, metrics::RenditionMetrics};
+use super::{
+    bitrate::{Decision, Governor, Reading, Reason, TICK_MS},
+    interleave::Interleaver,
+    metrics::RenditionMetrics,
+    rendition::{BitrateChange, BitrateReason, Control},
+};
 use crate::{
     base::id::Id,
     output::{Headers, Network, Output, Packet, Spec, Stats},
@@ -40,12 +45,21 @@ pub(super) struct FanOut(Mutex<State>);
 #[derive(Debug)]
 struct State {
     headers: Arc<Headers>,
-    outputs: Vec<(Id, Output)>,
+    outputs: Vec<Member>,
+    next_number: u64,
+}
+
+#[derive(Debug)]
+struct Member {
+    id: Id,
+    /// Which it is of all that there ever were.
+    number: u64,
+    output: Output,
 }
 
 impl FanOut {
     pub(super) fn new(headers: Headers) -> Self {
-        Self(Mutex::new(State { headers: Arc::new(headers), outputs: Vec::new() }))
+        Self(Mutex::new(State { headers: Arc::new(headers), outputs: Vec::new(), next_number: 0 }))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -57,31 +71,53 @@ impl FanOut {
         let mut state = self.lock();
         let id = spec.id().clone();
         let output = Output::spawn(network, spec, state.headers.clone());
-        state.outputs.push((id, output));
+        let number = state.next_number;
+        state.next_number += 1;
+        state.outputs.push(Member { id, number, output });
     }
 
     pub(super) fn remove(&self, id: &Id) -> Option<Output> {
         let mut state = self.lock();
-        let index = state.outputs.iter().position(|(other, _)| other == id)?;
-        Some(state.outputs.remove(index).1)
+        let index = state.outputs.iter().position(|member| member.id == *id)?;
+        Some(state.outputs.remove(index).output)
     }
 
     pub(super) fn remove_all(&self) -> Vec<Output> {
-        std::mem::take(&mut self.lock().outputs).into_iter().map(|(_, output)| output).collect()
+        std::mem::take(&mut self.lock().outputs).into_iter().map(|member| member.output).collect()
     }
 
     pub(super) fn stats(&self) -> Vec<Stats> {
-        self.lock().outputs.iter().map(|(_, output)| output.stats()).collect()
+        self.lock().outputs.iter().map(|member| member.output.stats()).collect()
     }
 
     fn push(&self, packet: &Packet) {
-        self.lock().outputs.iter().for_each(|(_, output)| output.push(packet));
+        self.lock().outputs.iter().for_each(|member| member.output.push(packet));
+    }
+
+    /// Lets the governor look at all outputs.
+    fn govern(&self, governor: &mut Governor, now_ms: u64, control: &Control) -> Option<BitrateChange> {
+        let state = self.lock();
+        let readings = state.outputs.iter().map(|Member { number, output, .. }| Reading {
+            number: *number,
+            is_primary: output.is_primary(),
+            flow: output.flow(),
+        });
+        let Decision { from_kbps, to_kbps, reason } = governor.tick(now_ms, &control.wanted(), readings)?;
+        let (reason, output) = match reason {
+            Reason::Congestion(number) => {
+                let slow = state.outputs.iter().find(|member| member.number == number);
+                (BitrateReason::Congestion, slow.map(|member| member.id.clone()))
+            }
+            Reason::Recovery => (BitrateReason::Recovery, None),
+            Reason::Configured => (BitrateReason::Configured, None),
+        };
+        Some(BitrateChange { at_ms: now_ms, from_kbps, to_kbps, reason, output })
     }
 
     fn set_video_header(&self, video: Bytes) {
         let mut state = self.lock();
         state.headers = Arc::new(Headers { video, ..(*state.headers).clone() });
-        state.outputs.iter().for_each(|(_, output)| output.set_headers(state.headers.clone()));
+        state.outputs.iter().for_each(|member| member.output.set_headers(state.headers.clone()));
     }
 }
 
@@ -92,21 +128,46 @@ pub(super) struct Lane {
     recent: Recent,
     fan_out: Arc<FanOut>,
     metrics: RenditionMetrics,
+    governor: Governor,
+    control: Arc<Control>,
+    next_tick_ms: u64,
 }
 
 impl Lane {
-    pub(super) fn new(interleaver: Interleaver, fan_out: Arc<FanOut>, metrics: RenditionMetrics) -> Self {
-        Self { interleaver, recent: Recent::default(), fan_out, metrics }
+    pub(super) fn new(
+        interleaver: Interleaver,
+        fan_out: Arc<FanOut>,
+        metrics: RenditionMetrics,
+        control: Arc<Control>,
+    ) -> Self {
+        let governor = Governor::new(control.wanted().ceiling_kbps);
+        Self { interleaver, recent: Recent::default(), fan_out, metrics, governor, control, next_tick_ms: 0 }
     }
 
     fn push(&mut self, packet: Packet) {
-        let Self { interleaver, recent, fan_out, metrics } = self;
+        let now_ms = packet.dts_ms;
+        let Self { interleaver, recent, fan_out, metrics, .. } = self;
         interleaver.push(packet, |packet| leave(&packet, recent, fan_out, metrics));
         metrics.av_skew_ms.set(interleaver.skew_ms());
+        if now_ms >= self.next_tick_ms {
+            self.next_tick_ms = now_ms + TICK_MS;
+            self.govern(now_ms);
+        }
+    }
+
+    fn govern(&mut self, now_ms: u64) {
+        let Some(change) = self.fan_out.govern(&mut self.governor, now_ms, &self.control) else { return };
+        match change.reason {
+            BitrateReason::Congestion => self.metrics.bitrate_steps_down.inc(),
+            BitrateReason::Recovery => self.metrics.bitrate_steps_up.inc(),
+            BitrateReason::Configured => {}
+        }
+        self.metrics.bitrate_target_bps.set(i64::from(change.to_kbps) * 1000);
+        self.control.change(change);
     }
 
     fn finish(self) {
-        let Self { mut interleaver, mut recent, fan_out, metrics } = self;
+        let Self { mut interleaver, mut recent, fan_out, metrics, .. } = self;
         interleaver.finish(|packet| leave(&packet, &mut recent, &fan_out, &metrics));
         metrics.bitrate_bps.set(0);
         metrics.active_fps.set(0.0);

@@ -10,12 +10,22 @@
 //! rate, so its timestamps are exact. Those that show the same picture share it. Their keyframes come at the same times:
 //! whoever makes the settings sees to that.
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicU32, Ordering},
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
-use super::{EncoderSettings, metrics::RenditionMetrics, mux::FanOut};
+use serde::Serialize;
+
+use super::{
+    EncoderSettings,
+    bitrate::{Policy, Rule, Wanted},
+    metrics::RenditionMetrics,
+    mux::FanOut,
+};
 use crate::{
     base::{id::Id, rate::FrameRate, size::Size},
     encode::Encoder,
@@ -82,6 +92,80 @@ impl InUse {
     }
 }
 
+/// Changes of a bitrate that are remembered; the oldest are forgotten.
+const CHANGES_MAX: usize = 64;
+
+/// A change of a rendition's bitrate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BitrateChange {
+    /// When, in milliseconds of the stream.
+    pub at_ms: u64,
+    /// Kilobits per second before.
+    pub from_kbps: u32,
+    /// And after.
+    pub to_kbps: u32,
+    /// Why.
+    pub reason: BitrateReason,
+    /// Which output got behind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output: Option<Id>,
+}
+
+/// Why a bitrate changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum BitrateReason {
+    /// An output got behind.
+    Congestion,
+    /// None is behind any more.
+    Recovery,
+    /// What is configured was changed.
+    Configured,
+}
+
+/// What is wanted of a rendition's bitrate, what its encoder is told, and what was decided. The locks are held for copies.
+#[derive(Debug)]
+pub(super) struct Control {
+    wanted: Mutex<Wanted>,
+    bitrate_kbps: Arc<AtomicU32>,
+    changes: Mutex<VecDeque<BitrateChange>>,
+}
+
+impl Control {
+    fn new(wanted: Wanted) -> Self {
+        let bitrate_kbps = Arc::new(AtomicU32::new(wanted.ceiling_kbps));
+        Self { wanted: Mutex::new(wanted), bitrate_kbps, changes: Mutex::default() }
+    }
+
+    pub(super) fn wanted(&self) -> Wanted {
+        *self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn changes(&self) -> MutexGuard<'_, VecDeque<BitrateChange>> {
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does as was decided.
+    pub(super) fn change(&self, change: BitrateChange) {
+        let BitrateChange { from_kbps, to_kbps, reason, output, .. } = &change;
+        tracing::info!(from_kbps, to_kbps, ?reason, output = output.as_ref().map(Id::as_str), "bitrate");
+        self.bitrate_kbps.store(change.to_kbps, Ordering::Relaxed);
+        let mut changes = self.changes();
+        changes.truncate(CHANGES_MAX - 1);
+        changes.push_front(change);
+    }
+
+    /// Somebody wants something else. Where no output has a say it holds at once.
+    fn configure(&self, ceiling_kbps: u32, rule: Rule) {
+        let mut wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
+        (wanted.ceiling_kbps, wanted.rule) = (ceiling_kbps, rule);
+        if rule.policy == Policy::Off {
+            self.bitrate_kbps.store(ceiling_kbps, Ordering::Relaxed);
+        }
+    }
+}
+
 /// A rendition that is on air, as the stream's handle has it.
 #[derive(Debug)]
 pub(super) struct Running {
@@ -90,7 +174,7 @@ pub(super) struct Running {
     pub(super) size: Size,
     pub(super) rate: FrameRate,
     pub(super) fan_out: Arc<FanOut>,
-    pub(super) bitrate_kbps: Arc<AtomicU32>,
+    pub(super) control: Arc<Control>,
     pub(super) metrics: RenditionMetrics,
 }
 
@@ -107,6 +191,10 @@ pub struct Report {
     pub rate: FrameRate,
     /// Its counters.
     pub metrics: RenditionMetrics,
+    /// The kilobits per second that its encoder is told to make.
+    pub target_kbps: u32,
+    /// How that changed last, the oldest first.
+    pub bitrate_changes: Vec<BitrateChange>,
     /// Its outputs.
     pub outputs: Vec<Stats>,
 }
@@ -116,16 +204,19 @@ impl Running {
         rendition: &Rendition,
         encoder: &dyn Encoder,
         headers: Headers,
+        sound_kbps: u32,
         metrics: RenditionMetrics,
     ) -> Self {
-        let config = &rendition.encoder.config;
+        let EncoderSettings { config, rule, .. } = &rendition.encoder;
+        let wanted = Wanted { rule: *rule, ceiling_kbps: config.bitrate_kbps, sound_kbps };
+        metrics.bitrate_target_bps.set(i64::from(config.bitrate_kbps) * 1000);
         Self {
             id: rendition.id.clone(),
             backend: InUse::new(encoder.backend()),
             size: config.size,
             rate: config.rate,
             fan_out: Arc::new(FanOut::new(headers)),
-            bitrate_kbps: Arc::new(AtomicU32::new(config.bitrate_kbps)),
+            control: Arc::new(Control::new(wanted)),
             metrics,
         }
     }
@@ -137,12 +228,19 @@ impl Running {
             size: self.size,
             rate: self.rate,
             metrics: self.metrics.clone(),
+            target_kbps: self.bitrate_kbps().load(Ordering::Relaxed),
+            bitrate_changes: self.control.changes().iter().rev().cloned().collect(),
             outputs: self.fan_out.stats(),
         }
     }
 
-    pub(super) fn set_bitrate_kbps(&self, bitrate_kbps: u32) {
-        self.bitrate_kbps.store(bitrate_kbps, Ordering::Relaxed);
+    /// What the encoder is told.
+    pub(super) fn bitrate_kbps(&self) -> &Arc<AtomicU32> {
+        &self.control.bitrate_kbps
+    }
+
+    pub(super) fn set_bitrate(&self, ceiling_kbps: u32, rule: Rule) {
+        self.control.configure(ceiling_kbps, rule);
     }
 }
 

@@ -79,6 +79,8 @@ pub struct Encoder {
     pub rate_control: encode::RateControl,
     /// What x264 alone is told.
     pub x264: encode::X264,
+    /// Whether less is made while outputs are behind, and how much less.
+    pub adaptive_bitrate: pipeline::Rule,
 }
 
 impl Default for Encoder {
@@ -92,6 +94,7 @@ impl Default for Encoder {
             nvenc: Nvenc::default(),
             rate_control: encode::RateControl::default(),
             x264: encode::X264::default(),
+            adaptive_bitrate: pipeline::Rule::default(),
         }
     }
 }
@@ -111,12 +114,20 @@ impl Encoder {
         settings.config.nvenc = self.nvenc;
         settings.config.rate_control = self.rate_control;
         settings.config.x264 = self.x264;
+        settings.rule = self.adaptive_bitrate;
         settings
+    }
+
+    /// Whether a running encoder can go from one to the other: its bitrate and what that follows may differ.
+    pub(super) fn is_alike(&self, other: &Self) -> bool {
+        let Self { bitrate_kbps, adaptive_bitrate, .. } = *other;
+        Self { bitrate_kbps, adaptive_bitrate, ..self.clone() } == *other
     }
 
     pub(super) fn check(&self, check: &mut Check) {
         let bitrates = f64::from(encode::BITRATE_KBPS_MIN)..=f64::from(encode::BITRATE_KBPS_MAX);
-        check.range("/bitrateKbps", f64::from(self.bitrate_kbps), bitrates);
+        check.range("/bitrateKbps", f64::from(self.bitrate_kbps), bitrates.clone());
+        check.range("/adaptiveBitrate/minKbps", f64::from(self.adaptive_bitrate.min_kbps), bitrates);
         check.range("/keyframeIntervalMs", f64::from(self.keyframe_interval_ms), KEYFRAME_INTERVALS_MS);
     }
 }

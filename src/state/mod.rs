@@ -506,7 +506,9 @@ impl Streams {
             return Err(Error::State { id: document.id, state: current.state(), fix });
         }
         if let Some(stream) = &current.stream {
-            document.encoders().for_each(|(id, encoder)| stream.set_bitrate_kbps(&id, encoder.bitrate_kbps));
+            document.encoders().for_each(|(id, encoder)| {
+                stream.set_bitrate(&id, encoder.bitrate_kbps, encoder.adaptive_bitrate);
+            });
         }
         let gone: Vec<_> = before.encoders().filter(|(id, _)| !document.has_rendition(id)).collect();
         gone.iter().for_each(|(rendition, _)| self.services.families.forget_rendition(&document.id, rendition));
@@ -959,9 +961,8 @@ fn fixed(pointer: &str, message: &str) -> Error {
 /// Whether the pipeline cannot follow the change while it runs.
 fn needs_restart(before: &Document, after: &Document) -> bool {
     let (was, is) = (&before.show.canvas, &after.show.canvas);
-    let bitrate_kbps = after.encoder.bitrate_kbps;
     (was.size, was.fps) != (is.size, is.fps)
-        || document::Encoder { bitrate_kbps, ..before.encoder.clone() } != after.encoder
+        || !before.encoder.is_alike(&after.encoder)
         || before.renditions.len() != after.renditions.len()
         || before.renditions.iter().zip(&after.renditions).any(|(was, is)| !was.is_alike(is))
         || before.audio.bitrate_kbps != after.audio.bitrate_kbps

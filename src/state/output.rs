@@ -50,6 +50,9 @@ pub struct Output {
     pub password: Option<Secret>,
     /// Which rendition it gets.
     pub rendition: Id,
+    /// Whether the bitrate follows it where it follows primary outputs alone.
+    #[serde(rename = "primary")]
+    pub is_primary: bool,
     /// Whether it is published to.
     pub enabled: bool,
 }
@@ -67,6 +70,8 @@ struct OutputDocument {
     password: Option<Secret>,
     #[serde(default = "rendition::main_id")]
     rendition: Id,
+    #[serde(default)]
+    primary: bool,
     #[serde(default = "default_true")]
     enabled: bool,
 }
@@ -76,14 +81,16 @@ written_as!(Output as "Output" = OutputDocument);
 impl Output {
     /// Reads and checks an output's document.
     pub fn read(value: Value) -> Result<Self, Problems> {
-        let OutputDocument { id, url, key, backup_url, backup_key, username, password, rendition, enabled } =
-            check::read(value)?;
+        let raw: OutputDocument = check::read(value)?;
+        let OutputDocument { id, url, key, backup_url, backup_key, username, password, rendition, primary, enabled } =
+            raw;
         let (url, key) = match key {
             Some(key) => (url, key),
             None => key_inside(&url).map_err(InvalidOutput::at("url", "key"))?,
         };
         let (backup_url, backup_key) = read_backup(backup_url, backup_key)?;
-        let output = Self { id, url, key, backup_url, backup_key, username, password, rendition, enabled };
+        let output =
+            Self { id, url, key, backup_url, backup_key, username, password, rendition, is_primary: primary, enabled };
         output.each_secret(secrets::check)?;
         output.addressed()?;
         Ok(output)
@@ -124,7 +131,7 @@ impl Output {
         serde_json::json!({
             "id": self.id, "url": self.url, "key": self.key.expose(), "enabled": self.enabled,
             "backupUrl": self.backup_url, "backupKey": self.backup_key.as_ref().map(Secret::expose),
-            "rendition": self.rendition,
+            "rendition": self.rendition, "primary": self.is_primary,
             "username": self.username, "password": self.password.as_ref().map(Secret::expose),
         })
     }
@@ -153,7 +160,7 @@ impl Output {
     /// What the output floor needs, but for who opens secrets.
     fn addressed(&self) -> Result<Spec, InvalidOutput> {
         let destination = Endpoint::with_key_apart(&self.url, &self.key).map_err(InvalidOutput::at("url", "key"))?;
-        let mut spec = Spec::new(self.id.clone(), destination, Limits::default());
+        let mut spec = Spec::new(self.id.clone(), destination, Limits::default()).primary(self.is_primary);
         if let Some(url) = &self.backup_url {
             let key = self.backup_key.as_ref().unwrap_or(&self.key);
             let backup = Endpoint::with_key_apart(url, key).map_err(InvalidOutput::at("backupUrl", "backupKey"))?;

@@ -115,11 +115,10 @@ impl Rendition {
         Ok(Self { id, given_size, fps, fit, given_encoder, size, rate, every, encoder })
     }
 
-    /// Whether all but the bitrate is the same.
+    /// Whether a running one can go from one to the other.
     pub(super) fn is_alike(&self, other: &Self) -> bool {
-        let bitrate_kbps = other.encoder.bitrate_kbps;
         (&self.id, self.size, self.rate, self.fit) == (&other.id, other.size, other.rate, other.fit)
-            && Encoder { bitrate_kbps, ..self.encoder.clone() } == other.encoder
+            && self.encoder.is_alike(&other.encoder)
     }
 }
 
