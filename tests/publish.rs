@@ -17,8 +17,15 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use serde_json::Value;
-use servers::{FfmpegListener, Nginx, NodeMediaServer, certificates::Authority, clip::Clip, ffmpeg, ffprobe_json};
+use servers::{
+    FfmpegListener, Nginx, NodeMediaServer,
+    certificates::Authority,
+    clip::Clip,
+    ffmpeg, ffprobe_json,
+    refuser::{At, Refuser},
+};
 use stream_manager::{
     base::{id::Id, secret::Secret},
     output::{Headers, Kind, Limits, Network, Output, Packet, Spec, State, tls::Tls},
@@ -97,6 +104,12 @@ fn packets_so_far(path: &Path) -> usize {
     command.args(["-v", "quiet", "-of", "csv", "-show_entries", "packet=codec_type"]).arg(path);
     let listed = String::from_utf8(command.output().unwrap().stdout).unwrap();
     listed.lines().filter(|line| line.ends_with("audio") || line.ends_with("video")).count()
+}
+
+/// Packets in a file that is still written to, and whose times FFmpeg may not take.
+fn packets_in(file: &Path) -> usize {
+    let written = fs::read(file).unwrap();
+    if written.len() > 13 { Clip::of(written.into(), 0).packets.len() } else { 0 }
 }
 
 /// Where the second IDR is.
@@ -180,6 +193,151 @@ async fn a_server_that_is_restarted_gets_a_stream_that_begins_anew() {
     assert_eq!(output.stats().reconnects, 1);
     finish(output, &clip.packets).await;
     assert_received(&nginx.recording(KEY), &sent);
+}
+
+/// Publishes an IDR and, as if the network had stood still since, what begins with the second one at `at_ms` of the session.
+async fn publish_late(output: Output, packets: &[Packet], at_ms: u64) {
+    let is_key = |packet: &&Packet| packet.kind == Kind::Video { is_key: true };
+    let [first, second] = [0, 1].map(|n| packets.iter().filter(is_key).nth(n).unwrap());
+    output.push(first);
+    eventually("the first picture is sent", async || (output.stats().output_total_frames == 1).then_some(())).await;
+    for packet in packets.iter().skip_while(|packet| !std::ptr::eq(*packet, second)) {
+        let dts_ms = first.dts_ms + at_ms + (packet.dts_ms - second.dts_ms);
+        output.push(&Packet { dts_ms, ..packet.clone() });
+    }
+    assert_eq!(output.stats().output_skipped_frames, 0);
+    output.stop().await;
+}
+
+/// The server has the first IDR, and `at_ms` later all packets from the second on, at their distances.
+fn assert_received_late(received: &Path, sent: &Path, at_ms: i64) {
+    let (received, sent) = (packets(received), packets(sent));
+    let dts_ms = |n: usize| received[n]["dts"].as_i64().unwrap();
+    assert_eq!(dts_ms(1) - dts_ms(0), at_ms);
+    assert_eq!(describe(&received[1..]), describe(&sent[second_key(&sent)..]));
+}
+
+/// Where the 24 bits of a timestamp end, after 4 h 39 min: in the middle of what is sent, and just before it, so that its first
+/// picture, of several chunks, has an extended timestamp in each of them.
+const HOURS_MS: [u64; 2] = [0xFF_FFFF - 1000, 0xFF_FFFF];
+/// A second before the 32 bits of a timestamp end, after 49 days.
+const WEEKS_MS: u64 = (1 << 32) - 1000;
+
+#[tokio::test]
+async fn nginx_rtmp_receives_what_is_sent_after_hours() {
+    let directory = tempfile::tempdir().unwrap();
+    let sent = directory.path().join("clip.flv");
+    make_clip(&sent);
+    for at_ms in HOURS_MS {
+        let (clip, nginx) = (Clip::read(&sent, AGE_MS), Nginx::start());
+        publish_late(start(clip.headers, &nginx.address()).await, &clip.packets, at_ms).await;
+        assert_received_late(&nginx.recording(KEY), &sent, at_ms as i64);
+    }
+}
+
+#[tokio::test]
+async fn ffmpeg_receives_what_is_sent_after_hours() {
+    let directory = tempfile::tempdir().unwrap();
+    let sent = directory.path().join("clip.flv");
+    make_clip(&sent);
+    for at_ms in HOURS_MS {
+        let (clip, mut listener) = (Clip::read(&sent, AGE_MS), FfmpegListener::start(KEY));
+        publish_late(start(clip.headers, &listener.address()).await, &clip.packets, at_ms).await;
+        assert_received_late(&listener.finish(), &sent, at_ms as i64);
+    }
+}
+
+/// What the file says of each packet after the first IDR: its time in 32 bits, and its body.
+fn late_tags(file: &Path) -> Vec<(u64, Bytes)> {
+    let body = |packet: &Packet| [packet.body.head(), packet.body.media()].concat().into();
+    Clip::read(file, 0).packets[1..].iter().map(|packet| (packet.dts_ms, body(packet))).collect()
+}
+
+/// All of a clip from its second IDR on, which is at `at_ms` of the session.
+fn expected_late(sent: &Path, at_ms: u64) -> Vec<(u64, Bytes)> {
+    let tags = late_tags(sent);
+    let first = second_key(&packets(sent)) - 1;
+    tags[first..].iter().map(|(dts_ms, body)| (at_ms + dts_ms - tags[first].0, body.clone())).collect()
+}
+
+/// No packet is lost where the timestamp begins anew, and the times after that are exact. The times before it are the
+/// server's own limit: nginx-rtmp takes what is 2^31 ms (24.8 days) after the start of a recording for something before it,
+/// and writes 0. FFmpeg, as a server, ends there altogether: its FLV has no such times.
+#[tokio::test]
+async fn nginx_rtmp_receives_what_is_sent_after_weeks() {
+    let directory = tempfile::tempdir().unwrap();
+    let sent = directory.path().join("clip.flv");
+    make_clip(&sent);
+    let (clip, nginx) = (Clip::read(&sent, AGE_MS), Nginx::start());
+    publish_late(start(clip.headers, &nginx.address()).await, &clip.packets, WEEKS_MS).await;
+    let wrapped: Vec<_> = expected_late(&sent, WEEKS_MS)
+        .into_iter()
+        .map(|(session_ms, body)| (session_ms.saturating_sub(1 << 32), body))
+        .collect();
+    assert!(wrapped.iter().filter(|(at_ms, _)| *at_ms > 0).count() > 60);
+    assert_eq!(late_tags(&nginx.recording(KEY)), wrapped);
+}
+
+#[tokio::test]
+async fn node_media_server_receives_what_is_sent_after_hours() {
+    let directory = tempfile::tempdir().unwrap();
+    let sent = directory.path().join("clip.flv");
+    make_clip(&sent);
+    let (authority, _) = authority(directory.path());
+    let server = NodeMediaServer::start(&authority.issue("localhost"));
+    for at_ms in HOURS_MS {
+        let key = format!("late-{at_ms}");
+        let clip = Clip::read(&sent, AGE_MS);
+        let destination = Endpoint::with_key_apart(&server.address(), &Secret::new(&key)).unwrap();
+        let output = Output::spawn(&network(&[]), spec(destination), Arc::new(clip.headers));
+        reach(&output, |state| *state == State::Publishing).await;
+        publish_late(output, &clip.packets, at_ms).await;
+        let expected = expected_late(&sent, at_ms);
+        let is_whole = async || server.recording(&key).filter(|file| packets_in(file) > expected.len());
+        let received = eventually("the recording is whole", is_whole).await;
+        assert_eq!(late_tags(&received), expected);
+    }
+}
+
+/// Whatever a server says no with, and at whatever step: what is shown, and when it is asked again. That it is asked again,
+/// `src/output/tests.rs` has in virtual time.
+#[tokio::test]
+async fn every_refusal_is_shown_as_what_it_is() {
+    use At::{Connect, CreateStream, Publish};
+    let directory = tempfile::tempdir().unwrap();
+    let sent = directory.path().join("clip.flv");
+    make_clip(&sent);
+    let needs_auth = "[ AccessManager.Reject ] : [ code=403 need auth; authmod=adobe ]";
+    for (at, code, description, class) in [
+        (Connect, "NetConnection.Connect.InvalidApp", "no such application", "refused_invalid_app"),
+        (Connect, "NetConnection.Connect.Rejected", "no", "refused_denied"),
+        (Connect, "NetConnection.Connect.Rejected", needs_auth, "refused_auth_required"),
+        (Connect, "NetConnection.Connect.Failed", "no", "refused_other"),
+        (Connect, "", "", "refused_other"),
+        (CreateStream, "NetConnection.Call.Failed", "no", "refused_other"),
+        (Publish, "NetStream.Publish.BadName", "already publishing", "refused_stale_session"),
+        (Publish, "NetStream.Publish.Denied", "no", "refused_denied"),
+        (Publish, "NetStream.Publish.Rejected", "no", "refused_denied"),
+        (Publish, "NetStream.Failed", "no", "refused_other"),
+        (Publish, "Vendor.Quota", "no", "refused_other"),
+    ] {
+        let refuser = Refuser::start_at(at, code, description);
+        let output = spawn(Clip::read(&sent, AGE_MS).headers, &refuser.address(), &network(&[]));
+        reach(&output, |state| matches!(state, State::BackingOff { .. } | State::Refused { .. })).await;
+        let stats = output.stats();
+        let error = stats.last_error.unwrap();
+        assert_eq!(error.class, class, "{code}: {error:?}");
+        assert!(error.message.contains(description) && !error.message.contains(KEY), "{error:?}");
+        let retry_in_ms = stats.retry_in_ms.unwrap();
+        // A name in use may be our own ghost, which a server forgets soon; nobody else is to be asked often.
+        let is_as_expected = match stats.state {
+            State::BackingOff { attempt: 1 } => class == "refused_stale_session" && retry_in_ms <= 500,
+            State::Refused { code: shown } => shown == code && (25_000..=30_000).contains(&retry_in_ms),
+            _ => false,
+        };
+        assert!(is_as_expected, "{code}: {retry_in_ms} ms");
+        output.stop().await;
+    }
 }
 
 /// A private authority, and the file by which a configuration trusts it.

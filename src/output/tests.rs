@@ -188,6 +188,20 @@ impl Peer {
         self.say(&Message::command(&values)).await;
     }
 
+    /// Goes on up to this command, and answers it with a refusal.
+    async fn refuse(&mut self, command: &str, code: &str, description: &str) {
+        self.greet().await;
+        for (name, result) in [("connect", Value::Null), ("createStream", 1.0.into())] {
+            if name == command {
+                let info = info("error", code, description);
+                return self.answer(name, "_error", &[Value::Null, info]).await;
+            }
+            self.answer(name, "_result", &[Value::Null, result]).await;
+        }
+        self.expect("publish").await;
+        self.status("error", code, description).await;
+    }
+
     async fn status(&mut self, level: &str, code: &str, description: &str) {
         self.say(&Message::command(&["onStatus".into(), 0.0.into(), Value::Null, info(level, code, description)]))
             .await;
@@ -333,6 +347,38 @@ async fn a_session_begins_with_headers_and_an_idr_at_zero() {
     assert!((bodies..bodies + 1000).contains(&stats.output_bytes), "{stats:?}");
 }
 
+/// Where the 24 bits of a timestamp end, and where its 32 bits do: media goes on at its distances, in many chunks, and so does
+/// what follows metadata, whose timestamp is 0 again.
+#[tokio::test(start_paused = true)]
+async fn timestamps_go_over_their_24_and_their_32_bits() {
+    for edge_ms in [0xFF_FFFF_u64, 1 << 32] {
+        let (net, output) = output(Resolver::Works);
+        let mut peer = net.accept().await;
+        peer.expect_headers(0, &headers("h")).await;
+        output.push(&key(1000));
+        peer.expect_packet('v', 0, &key(1000)).await;
+        for session_ms in edge_ms - 100..edge_ms + 100 {
+            let at_ms = session_ms as u32;
+            let picture = packet(Kind::Video { is_key: session_ms % 40 == 0 }, 1000 + session_ms, 9000);
+            output.push(&picture);
+            peer.expect_packet('v', at_ms, &picture).await;
+            output.push(&sound(1000 + session_ms));
+            peer.expect_packet('a', at_ms, &sound(1000 + session_ms)).await;
+            if session_ms % 40 == 39 {
+                output.set_headers(headers("new"));
+                let next = packet(Kind::Video { is_key: true }, 1001 + session_ms, 9000);
+                output.push(&next);
+                // With the first packet that needs them.
+                peer.expect_headers((session_ms + 1) as u32, &headers("new")).await;
+                peer.expect_packet('v', (session_ms + 1) as u32, &next).await;
+            }
+        }
+        let stats = output.stats();
+        assert_eq!((stats.reconnects, stats.output_skipped_frames), (0, 0), "{stats:?}");
+        assert_eq!(stats.output_duration_ms, edge_ms + 99);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_rebuilt_encoder_sends_new_headers_in_place_and_resumes_at_an_idr() {
     let (net, output) = output(Resolver::Works);
@@ -394,18 +440,20 @@ async fn a_minute_on_air_makes_the_next_failure_the_first() {
 
 #[tokio::test(start_paused = true)]
 async fn refusals_are_shown_and_asked_again_slowly() {
-    for (code, class_expected) in [
-        ("NetStream.Publish.Denied", "refused_denied"),
-        ("NetStream.Publish.Rejected", "refused_denied"),
-        ("NetStream.Failed", "refused_other"),
+    for (command, code, class_expected) in [
+        ("connect", "NetConnection.Connect.InvalidApp", "refused_invalid_app"),
+        ("connect", "NetConnection.Connect.Rejected", "refused_denied"),
+        ("connect", "NetConnection.Connect.Failed", "refused_other"),
+        ("connect", "", "refused_other"),
+        ("createStream", "NetConnection.Call.Failed", "refused_other"),
+        ("publish", "NetStream.Publish.Denied", "refused_denied"),
+        ("publish", "NetStream.Publish.Rejected", "refused_denied"),
+        ("publish", "NetStream.Failed", "refused_other"),
+        ("publish", "Vendor.Quota", "refused_other"),
     ] {
         let (net, output) = output(Resolver::Works);
         let mut peer = net.connect().await;
-        peer.greet().await;
-        peer.answer("connect", "_result", &[Value::Null, Value::Null]).await;
-        peer.answer("createStream", "_result", &[Value::Null, 1.0.into()]).await;
-        peer.expect("publish").await;
-        peer.status("error", code, &format!("no stream {KEY} here")).await;
+        peer.refuse(command, code, &format!("no stream {KEY} here")).await;
         let refused_at = Instant::now();
         output.reach(|state| *state == State::Refused { code: code.into() }).await;
         let stats = output.stats();
@@ -416,17 +464,6 @@ async fn refusals_are_shown_and_asked_again_slowly() {
         output.reach(|state| *state == State::Connecting).await;
         assert_eq!(refused_at.elapsed().as_secs(), 30, "{code}");
     }
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_unknown_app_is_a_refusal() {
-    let (net, output) = output(Resolver::Works);
-    let mut peer = net.connect().await;
-    peer.greet().await;
-    let info = info("error", "NetConnection.Connect.InvalidApp", "no app");
-    peer.answer("connect", "_error", &[Value::Null, info]).await;
-    output.reach(|state| *state == State::Refused { code: "NetConnection.Connect.InvalidApp".into() }).await;
-    assert_eq!(class(&output.stats()), "refused_invalid_app");
 }
 
 const NEEDS_A_NAME: &str = "[ AccessManager.Reject ] : [ code=403 need auth; authmod=adobe ] : ";
@@ -489,15 +526,28 @@ async fn a_wrong_password_and_a_missing_one_are_refusals() {
 #[tokio::test(start_paused = true)]
 async fn a_name_in_use_is_our_own_ghost_and_tried_again_soon() {
     let (net, output) = output(Resolver::Works);
-    let mut peer = net.connect().await;
-    peer.greet().await;
-    peer.answer("connect", "_result", &[Value::Null, Value::Null]).await;
-    peer.answer("createStream", "_result", &[Value::Null, 1.0.into()]).await;
-    peer.expect("publish").await;
-    peer.status("error", "NetStream.Publish.BadName", "Already publishing").await;
+    net.connect().await.refuse("publish", "NetStream.Publish.BadName", "Already publishing").await;
     let stats = output.reach_backing_off().await;
     assert_eq!(class(&stats), "refused_stale_session");
     assert!(stats.retry_in_ms.unwrap() <= 500, "{stats:?}");
+}
+
+/// The server has not noticed yet that the session before is gone.
+#[tokio::test(start_paused = true)]
+async fn after_a_drop_the_ghost_of_the_dropped_session_is_waited_for() {
+    let (net, output) = output(Resolver::Works);
+    drop(net.accept().await);
+    output.reach(|state| *state == State::BackingOff { attempt: 1 }).await;
+    for attempt in 2..=5 {
+        net.connect().await.refuse("publish", "NetStream.Publish.BadName", "Already publishing").await;
+        output.reach(|state| *state == State::BackingOff { attempt }).await;
+        let stats = output.stats();
+        assert_eq!(class(&stats), "refused_stale_session");
+        assert!(stats.retry_in_ms.unwrap() <= 500 << (attempt - 1), "{stats:?}");
+    }
+    let _peer = net.accept().await;
+    let stats = output.stats();
+    assert_eq!((stats.state, stats.attempts, stats.reconnects), (State::Publishing, 6, 1));
 }
 
 #[tokio::test(start_paused = true)]

@@ -18,9 +18,14 @@ pub(crate) struct Clip {
 impl Clip {
     /// Reads a file whose first packet is to be so old, in ms.
     pub(crate) fn read(path: &Path, age_ms: u64) -> Self {
+        Self::of(fs::read(path).unwrap().into(), age_ms)
+    }
+
+    /// The same of what a file holds so far; a tag that is not whole is left out.
+    pub(crate) fn of(file: Bytes, age_ms: u64) -> Self {
         let mut headers = Headers { metadata: Bytes::new(), video: Bytes::new(), audio: Bytes::new() };
         let mut packets = Vec::new();
-        for (tag_type, time_ms, body) in tags(fs::read(path).unwrap().into()) {
+        for (tag_type, time_ms, body) in tags(file) {
             let (is_media, dts_ms) = (body[1] == 1, age_ms + time_ms);
             match (tag_type, is_media) {
                 (18, _) => headers.metadata = [SET_DATA_FRAME, &body].concat().into(),
@@ -39,7 +44,8 @@ impl Clip {
 
 /// The tags of a file: `(type, time in ms, body)`.
 fn tags(mut file: Bytes) -> Vec<(u8, u64, Bytes)> {
-    const HEADER_LEN: usize = 9 + 4;
+    const HEADER_LEN: usize = 9 + BACK_POINTER_LEN;
+    const BACK_POINTER_LEN: usize = 4;
     const TAG_HEADER_LEN: usize = 11;
     let _ = file.split_to(HEADER_LEN);
     let mut tags = Vec::new();
@@ -47,8 +53,12 @@ fn tags(mut file: Bytes) -> Vec<(u8, u64, Bytes)> {
         let header = file.split_to(TAG_HEADER_LEN);
         let number = |bytes: &[u8]| bytes.iter().fold(0, |number, &byte| number << 8 | u64::from(byte));
         let (len, time_ms) = (number(&header[1..4]), u64::from(header[7]) << 24 | number(&header[4..7]));
-        tags.push((header[0], time_ms, file.split_to(usize::try_from(len).unwrap())));
-        let _back_pointer = file.split_to(4);
+        let len = usize::try_from(len).unwrap();
+        if file.len() < len + BACK_POINTER_LEN {
+            break;
+        }
+        tags.push((header[0], time_ms, file.split_to(len)));
+        let _back_pointer = file.split_to(BACK_POINTER_LEN);
     }
     tags
 }
