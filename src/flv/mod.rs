@@ -219,6 +219,8 @@ pub struct Metadata {
     pub height: u32,
     /// Frames per second.
     pub fps: f64,
+    /// The codec of the pictures where it goes by FourCC; H.264 where there is none.
+    pub four_cc: Option<FourCc>,
     /// Video bit rate, 1000 bits a second.
     pub video_kbps: u32,
     /// Audio bit rate, 1000 bits a second.
@@ -241,14 +243,14 @@ pub fn on_metadata_body(metadata: &Metadata, with_set_data_frame: bool) -> Bytes
 }
 
 fn properties(metadata: &Metadata) -> amf0::Properties {
-    let Metadata { width, height, fps, video_kbps, audio_kbps, sample_rate_hz, channels, encoder } = metadata;
+    let Metadata { width, height, fps, four_cc, video_kbps, audio_kbps, sample_rate_hz, channels, encoder } = metadata;
     let has_channels = |count: u32| Value::Boolean(*channels == count);
     [
         ("duration", 0.0.into()),
         ("fileSize", 0.0.into()),
         ("width", (*width).into()),
         ("height", (*height).into()),
-        ("videocodecid", u32::from(CODEC_AVC).into()),
+        ("videocodecid", four_cc.map_or(u32::from(CODEC_AVC), |codec| u32::from_be_bytes(codec.to_bytes())).into()),
         ("videodatarate", (*video_kbps).into()),
         ("framerate", (*fps).into()),
         ("audiocodecid", u32::from(AUDIO_AAC >> 4).into()),
@@ -417,6 +419,7 @@ mod tests {
             width: 1920,
             height: 1080,
             fps: 30.0,
+            four_cc: None,
             video_kbps: 4500,
             audio_kbps: 128,
             sample_rate_hz: 48_000,
@@ -438,6 +441,11 @@ mod tests {
                      audiosamplerate audiosamplesize audiochannels stereo 2.1 3.1 4.0 4.1 5.1 7.1 encoder";
         assert_eq!(names.join(" "), order);
         assert_eq!(values[2].get("videocodecid"), Some(&Value::Number(7.0)));
+        for (four_cc, number) in [(FourCc::Hvc1, 1_752_589_105.0), (FourCc::Av01, 1_635_135_537.0)] {
+            let body = on_metadata_body(&Metadata { four_cc: Some(four_cc), ..metadata() }, true);
+            let values = amf0::Decoder::new(&body).decode_all().unwrap();
+            assert_eq!(values[2].get("videocodecid"), Some(&Value::Number(number)), "the letters as a number");
+        }
         assert_eq!(values[2].get("audiocodecid"), Some(&Value::Number(10.0)));
         assert_eq!(values[2].get("stereo"), Some(&Value::Boolean(true)));
         assert_eq!(values[2].get("5.1"), Some(&Value::Boolean(false)));

@@ -298,6 +298,10 @@ impl<S: Connection> Session<S> {
         match event {
             Event::HandshakeDone => (self.step, self.step_since) = (Step::Publish, Instant::now()),
             Event::Connected => {}
+            Event::CodecUnanswered(four_cc) => {
+                let codec = four_cc.as_str();
+                tracing::warn!(output = %self.shared.id, codec, "server does not say whether it takes this codec");
+            }
             Event::Publishing => self.is_on_air = true,
             Event::ReconnectRequested(request) => self.reconnect_request = Some(request),
             Event::Refused(refusal) => return Err(Error::Refused { refusal, was_on_air: self.is_on_air }),

@@ -751,7 +751,7 @@ async fn a_refusal_sends_to_the_backup_at_once_and_two_are_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_codec_by_four_cc_goes_only_to_a_server_that_takes_it() {
+async fn a_codec_by_four_cc_does_not_go_to_a_server_that_takes_others() {
     let hevc = Arc::new(Headers {
         video: crate::flv::enhanced_sequence_start(crate::rtmp::FourCc::Hvc1, &[1]),
         ..(*headers("h")).clone()
@@ -760,7 +760,8 @@ async fn a_codec_by_four_cc_goes_only_to_a_server_that_takes_it() {
     let output = Output::spawn_over(wire, &Handle::current(), spec(endpoint()), hevc);
     let mut peer = net.connect().await;
     peer.greet().await;
-    peer.answer("connect", "_result", &[Value::Null, Value::Null]).await;
+    let others = Value::Object(vec![("fourCcList".into(), Value::StrictArray(vec!["av01".into()]))]);
+    peer.answer("connect", "_result", &[others, Value::Null]).await;
     output.reach(|state| *state == State::Refused { code: "CodecNotTaken".into() }).await;
     assert_eq!(class(&output.stats()), "refused_codec");
 

@@ -50,6 +50,7 @@ pub use self::{
     preview::{Full, Look, NoShot, Shot, Watch},
     rendition::{BitrateChange, BitrateReason, Rendition, Report},
     still::{Change, Still},
+    video::NoHeader,
 };
 use self::{
     interleave::Interleaver,
@@ -68,6 +69,7 @@ use crate::{
     gpu::{self, Compositor, Gpu},
     media::Library,
     output::{Headers, Network, Output, Spec},
+    rtmp::FourCc,
     scene::{Canvas, LayerError, Show, animation::Event},
 };
 
@@ -155,11 +157,12 @@ impl EncoderSettings {
         Self { backend, config, rule: Rule::default() }
     }
 
-    /// What is carried to outputs and files so far.
-    fn check_codec(&self) -> Result<(), CodecNotCarried> {
+    /// The pictures' codec where RTMP and FLV have it by FourCC: H.264 goes in its form of old, which every server takes.
+    fn four_cc(&self) -> Option<FourCc> {
         match self.config.codec {
-            Codec::H264 => Ok(()),
-            codec => Err(CodecNotCarried { codec }),
+            Codec::H264 => None,
+            Codec::Hevc => Some(FourCc::Hvc1),
+            Codec::Av1 => Some(FourCc::Av01),
         }
     }
 
@@ -173,6 +176,7 @@ impl EncoderSettings {
             width: self.config.size.width(),
             height: self.config.size.height(),
             fps: self.config.rate.as_f64(),
+            four_cc: self.four_cc(),
             video_kbps: self.config.bitrate_kbps,
             audio_kbps,
             sample_rate_hz: audio::SAMPLE_RATE,
@@ -204,14 +208,6 @@ pub struct Config {
     pub sound: SoundSettings,
 }
 
-/// A codec that encoders may know but RTMP and FLV, as they are spoken here, do not carry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{} is not carried by RTMP and FLV here: use h264", codec.name())]
-pub struct CodecNotCarried {
-    /// What was asked for.
-    pub codec: Codec,
-}
-
 /// Why a stream did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -226,20 +222,12 @@ pub enum StartError {
         /// What the encoders said.
         source: encode::OpenError,
     },
-    /// The outputs could not take it.
-    #[error("video codec of rendition {rendition}: {source}")]
-    Codec {
-        /// Of which rendition.
-        rendition: Id,
-        /// What it is.
-        source: CodecNotCarried,
-    },
     /// No sound.
     #[error("audio encoder: {0}")]
     Sound(#[from] audio::Error),
     /// The encoder's parameter sets cannot be described to a decoder.
     #[error("video headers: {0}")]
-    Headers(#[from] crate::h264::Error),
+    Headers(#[from] NoHeader),
     /// The operating system gave no thread.
     #[error("thread: {0}")]
     Thread(#[from] std::io::Error),
@@ -585,7 +573,6 @@ fn open(
     sound_kbps: u32,
 ) -> Result<(Box<dyn encode::Encoder>, Headers), StartError> {
     let id = || rendition.id.clone();
-    rendition.encoder.check_codec().map_err(|source| StartError::Codec { rendition: id(), source })?;
     let opened = video::open(&rendition.encoder);
     let encoder = opened.map_err(|source| StartError::Encoder { rendition: id(), source })?;
     let headers = Headers {

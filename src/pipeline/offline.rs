@@ -11,7 +11,7 @@ use std::{
 use image::RgbaImage;
 
 use super::{
-    COLOUR, CodecNotCarried, Devices, EncoderSettings, Rendition, SoundSettings,
+    COLOUR, Devices, EncoderSettings, NoHeader, Rendition, SoundSettings,
     interleave::Interleaver,
     prepare::prepare,
     sound,
@@ -57,15 +57,12 @@ pub enum Error {
     /// No encoder.
     #[error("video encoder: {0}")]
     OpenEncoder(#[from] encode::OpenError),
-    /// The file could not take it.
-    #[error("video codec: {0}")]
-    Codec(#[from] CodecNotCarried),
     /// A frame was not encoded.
     #[error("video encoder: {0}")]
     Encode(#[from] encode::Error),
     /// The encoder's headers are not what they should be.
     #[error("video headers: {0}")]
-    Headers(#[from] crate::h264::Error),
+    Headers(#[from] NoHeader),
     /// No sound.
     #[error("audio encoder: {0}")]
     Sound(#[from] audio::Error),
@@ -141,7 +138,6 @@ pub fn movie(
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<(), Error> {
     let encoder = &rendition.encoder;
-    encoder.check_codec()?;
     let frames = encoder.config.rate.frames_in(duration);
     let mut picture = Pictures::new(devices, show, rendition)?;
     let mut track = Track::new(devices, show, sound)?;

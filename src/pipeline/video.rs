@@ -22,8 +22,10 @@ use crate::{
     base::clock::Clock,
     encode::{self, AccessUnit, Encoder, OpenError, Origin, ParameterSets, Request, Tuning},
     flv,
-    h264::AvcConfig,
+    h264::{self, AvcConfig},
+    hevc,
     output::{Kind, Packet},
+    rtmp::FourCc,
 };
 
 /// Frames after which a missing picture is given up: what the frame store can absorb.
@@ -94,9 +96,25 @@ fn open_but(settings: &EncoderSettings, given_up: &[&str]) -> Result<Box<dyn Enc
     Ok(opened.encoder)
 }
 
-/// Body of the video sequence header for these parameter sets.
-pub(super) fn sequence_header(sets: &ParameterSets) -> Result<bytes::Bytes, crate::h264::Error> {
-    let (first, others) = sets.pps.split_first().ok_or(crate::h264::Error::NoPps)?;
+/// Why an encoder's parameter sets cannot be described to a decoder.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoHeader {
+    /// Those of H.264.
+    #[error(transparent)]
+    H264(#[from] h264::Error),
+    /// Those of HEVC.
+    #[error(transparent)]
+    Hevc(#[from] hevc::Error),
+}
+
+/// Body of the video sequence header for these parameter sets, of which only HEVC's have a VPS.
+pub(super) fn sequence_header(sets: &ParameterSets) -> Result<bytes::Bytes, NoHeader> {
+    if let Some(vps) = &sets.vps {
+        let pps: Vec<_> = sets.pps.iter().map(|pps| pps.to_vec()).collect();
+        let record = hevc::decoder_configuration(vps, &sets.sps, &pps)?;
+        return Ok(flv::enhanced_sequence_start(FourCc::Hvc1, &record));
+    }
+    let (first, others) = sets.pps.split_first().ok_or(h264::Error::NoPps)?;
     let config = AvcConfig::new(&sets.sps, first)?;
     let config = others.iter().try_fold(config, |config, pps| config.and_pps(pps))?;
     Ok(flv::video_sequence_header(&config.to_bytes()))
@@ -224,7 +242,10 @@ pub(super) fn packet(unit: AccessUnit, settings: &EncoderSettings) -> Packet {
     let shown = unit.frame + tuning.delay_frames();
     let (pts_ms, dts_ms) = (rate.ms_of(shown), rate.ms_of(shown.saturating_sub(unit.lead)));
     let composition_ms = i32::try_from(pts_ms - dts_ms).unwrap_or(i32::MAX);
-    let body = flv::video_access_unit(unit.is_key, composition_ms, unit.nalus);
+    let body = match settings.four_cc() {
+        None => flv::video_access_unit(unit.is_key, composition_ms, unit.nalus),
+        Some(four_cc) => flv::enhanced_access_unit(four_cc, unit.is_key, composition_ms, unit.nalus),
+    };
     Packet { kind: Kind::Video { is_key: unit.is_key }, dts_ms, body }
 }
 

@@ -21,7 +21,7 @@
 //!
 //! The order of messages, chunk streams and properties is that of OBS Studio, so that a server sees what it was tested
 //! with, plus `capsEx`, which says that we follow reconnect requests; servers that do not know it pass over it. Only a codec
-//! that has no number of old is announced by its FourCC, and only to a server that says that it takes it is it sent.
+//! that has no number of old is announced by its FourCC, and it is not sent to a server that names those it takes without it.
 //!
 //! Specs: RTMP 1.0 sections 5.4, 7.2.1 and 7.2.2.6; *Enhanced RTMP v2*, `connect` and *Reconnect Request*. Left out:
 //! authentication and reconnecting take several connections, so they are the driver's ([`auth`](super::auth)).
@@ -172,6 +172,8 @@ pub enum Event {
     HandshakeDone,
     /// The server knows the app.
     Connected,
+    /// The server does not say whether it takes our codec; it is sent.
+    CodecUnanswered(FourCc),
     /// The server takes media from now on.
     Publishing,
     /// The server asks us to connect anew, and takes media until we do. What follows a first request is not told.
@@ -221,7 +223,7 @@ pub enum RefusalClass {
     InvalidApp,
     /// The server wants a user name and password.
     AuthRequired,
-    /// It is we who refuse: the server does not say that it takes our codec.
+    /// It is we who refuse: the server names the codecs it takes, without ours.
     Codec,
     /// Anything else.
     Other,
@@ -257,7 +259,7 @@ impl RefusalClass {
 
 /// Status code of a reconnect request.
 const RECONNECT_REQUEST: &str = "NetConnection.Connect.ReconnectRequest";
-/// Our own code, for a server that does not say that it takes our codec.
+/// Our own code, for a server that names the codecs it takes, without ours.
 const CODEC_NOT_TAKEN: &str = "CodecNotTaken";
 
 /// Status codes that end a session in any phase, as OBS has them.
@@ -562,8 +564,8 @@ impl Publisher {
     fn handle_result(&mut self, transaction: f64, arguments: &[Value]) -> Result<(), Error> {
         match self.state {
             State::Connecting if transaction == transaction::CONNECT => match self.config.four_cc {
-                Some(four_cc) if !takes(arguments, four_cc) => self.refuse_codec(four_cc),
-                _ => self.create_stream(),
+                None => self.create_stream(),
+                Some(four_cc) => self.create_stream_of(four_cc, arguments),
             },
             State::CreatingStream if transaction == transaction::CREATE_STREAM => {
                 let id =
@@ -618,8 +620,18 @@ impl Publisher {
         self.events.push_back(Event::ReconnectRequested(ReconnectRequest { tc_url, description }));
     }
 
+    /// Goes on with a codec of Enhanced RTMP, if the server's answer to `connect` does not say that it cannot take it.
+    fn create_stream_of(&mut self, four_cc: FourCc, arguments: &[Value]) {
+        match takes(arguments, four_cc) {
+            Some(false) => return self.refuse_codec(four_cc),
+            Some(true) => {}
+            None => self.events.push_back(Event::CodecUnanswered(four_cc)),
+        }
+        self.create_stream();
+    }
+
     fn refuse_codec(&mut self, four_cc: FourCc) {
-        let description = format!("it does not say that it takes {} by Enhanced RTMP", four_cc.as_str());
+        let description = format!("{} is not among the codecs that it takes by Enhanced RTMP", four_cc.as_str());
         let refusal = Refusal { code: CODEC_NOT_TAKEN.into(), description, class: RefusalClass::Codec };
         self.state = State::Closed;
         self.events.push_back(Event::Refused(refusal));
@@ -692,8 +704,13 @@ impl Publisher {
     }
 }
 
-/// Whether the answer to `connect` says that the server decodes or forwards pictures of that codec.
-fn takes(arguments: &[Value], four_cc: FourCc) -> bool {
+/// Whether the answer to `connect` says that the server decodes or forwards pictures of that codec; `None` where it says
+/// nothing of Enhanced RTMP at all.
+///
+/// The specification has servers say it only since its second version, and there they *should*: many that take these codecs,
+/// node-media-server 4 among them, are silent. So silence is no refusal, and a server that says anything and leaves the codec
+/// out means it.
+fn takes(arguments: &[Value], four_cc: FourCc) -> Option<bool> {
     let name = four_cc.as_str();
     let find = |property: &str| arguments.iter().find_map(|argument| argument.get(property));
     let is_in_map = find("videoFourCcInfoMap").is_some_and(|map| {
@@ -706,7 +723,8 @@ fn takes(arguments: &[Value], four_cc: FourCc) -> bool {
         }
         _ => false,
     };
-    is_in_map || is_in_list
+    let has_spoken = ["videoFourCcInfoMap", "fourCcList", "capsEx"].into_iter().any(|name| find(name).is_some());
+    has_spoken.then_some(is_in_map || is_in_list)
 }
 
 /// A text of the information object of `_error` and `onStatus`, which follows a null command object.

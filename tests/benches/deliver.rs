@@ -85,6 +85,7 @@ fn headers() -> Headers {
         width: size.width(),
         height: size.height(),
         fps: rate.as_f64(),
+        four_cc: None,
         video_kbps: 4500,
         audio_kbps: 128,
         sample_rate_hz: 48_000,

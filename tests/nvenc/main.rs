@@ -265,7 +265,7 @@ proptest! {
     }
 }
 
-/// HEVC, which nothing here carries yet: access units and parameter sets that a decoder takes, in both tunings.
+/// HEVC: access units and parameter sets that a decoder takes, in both tunings.
 #[test]
 fn hevc_is_coded_too() {
     for (tuning, width, height) in [(Tuning::LowLatency, 322, 182), (Tuning::Quality, 160, 64)] {

@@ -2,12 +2,16 @@
 
 use std::{collections::BTreeSet, path::Path, process::Command, time::Duration};
 
+use bytes::Buf;
 use serde_json::{Value, json};
-use stream_manager::encode::nvenc::{Access, Probe, set_access};
+use stream_manager::{
+    encode::nvenc::{Access, Probe, set_access},
+    output::Kind,
+};
 
 use super::{
     config, encode, nvenc,
-    servers::Nginx,
+    servers::{Nginx, NodeMediaServer, certificates::Authority, clip::Clip},
     software,
     stand::Stand,
     support::{
@@ -223,13 +227,92 @@ fn a_chip_that_fails_again_and_again_gives_way() {
     stand.is_left_clean();
 }
 
-/// A codec that is not carried is refused before any encoder is asked.
-#[test]
-fn codecs_that_are_not_carried_are_refused() {
-    let stand = Stand::new("");
-    for (codec, name) in [("hevc", "HEVC"), ("av1", "AV1")] {
-        let reason = format!("{name} is not carried by RTMP and FLV here: use h264");
-        render(&stand, &json!({ "codec": codec })).says(1, &[&reason]);
+/// What FFmpeg's decoder makes of HEVC in FLV, which its own reader of FLV does not know yet: the pictures' number. The bytes
+/// before each are held to the specification, the record's parameter sets are all that the decoder gets.
+fn decoded_hevc(file: &Path) -> usize {
+    const START: &[u8] = &[0, 0, 0, 1];
+    let Clip { headers, packets } = Clip::read(file, 0);
+    assert_eq!(headers.video[..6], *b"\x90hvc1\x01", "sequence start, key, and the record's version");
+    let mut stream = Vec::new();
+    // Behind 22 bytes: a count of arrays, each of a type and counted parameter sets.
+    let mut record = &headers.video[5 + 22..];
+    assert_eq!(record.get_u8(), 3);
+    for kind in [32, 33, 34] {
+        assert_eq!(record.get_u8(), 0x80 | kind);
+        for _ in 0..record.get_u16() {
+            let len = record.get_u16().into();
+            stream.extend([START, &record[..len]].concat());
+            record.advance(len);
+        }
     }
+    assert!(record.is_empty());
+    let pictures: Vec<_> = packets.iter().filter(|packet| packet.kind.is_video()).collect();
+    for picture in &pictures {
+        let first = if picture.kind == (Kind::Video { is_key: true }) { 0x93 } else { 0xA3 };
+        let mut nals = &picture.body.media()[..];
+        assert_eq!(nals[..5], [&[first], &b"hvc1"[..]].concat(), "coded frames that are shown when they are decoded");
+        nals.advance(5);
+        while !nals.is_empty() {
+            let len = nals.get_u32() as usize;
+            stream.extend([START, &nals[..len]].concat());
+            nals.advance(len);
+        }
+    }
+    let raw = file.with_extension("hevc");
+    std::fs::write(&raw, stream).unwrap();
+    let mut ffmpeg = Command::new("ffmpeg");
+    ffmpeg.args(["-nostdin", "-v", "warning", "-xerror", "-err_detect", "explode", "-f", "hevc", "-i"]).arg(raw);
+    ffmpeg.args(["-fps_mode", "passthrough", "-f", "rawvideo", "-pix_fmt", "nv12", "-"]);
+    let output = ffmpeg.output().expect("ffmpeg is needed");
+    assert!(output.status.success() && output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    let shown = output.stdout.len() / (160 * 64 * 3 / 2);
+    assert_eq!(shown, pictures.len(), "every picture is decoded");
+    shown
+}
+
+/// HEVC goes by FourCC, into files and to servers; H.264 in its form of old is what the other tests here have.
+#[test]
+fn hevc_is_carried_to_files_and_servers() {
+    let stand = Stand::new("");
+    render(&stand, &json!({ "codec": "hevc", "backend": "nvenc" })).expect(0);
+    assert_eq!(decoded_hevc(&stand.file("show.flv")), 30);
+
+    let identity = Authority::new("a private authority").issue("localhost");
+    let server = NodeMediaServer::start(&identity);
+    let mut show = show(&json!({ "codec": "hevc", "backend": "nvenc", "bitrateKbps": 600 }));
+    show["outputs"] = json!([{ "id": "out", "url": server.address(), "key": "hevc" }]);
+    std::fs::write(stand.file("show.json"), show.to_string()).unwrap();
+    let mut daemon = serve(&stand, &[]);
+    let status = || serde_json::from_str::<Value>(&daemon.get("/api/v1/streams/main/status")).unwrap();
+    let sent = until(|| (status()["outputs"][0]["outputDuration"].as_u64()? > 3000).then_some(()));
+    assert!(sent.is_some(), "{}\n{}", status(), daemon.program.log());
+    daemon.end();
+    let log = daemon.program.log();
+    assert!(log.contains("server does not say whether it takes this codec"), "{log}");
+    // The server keeps its file open for a while, and has written most of it.
+    let recording = until(|| server.recording("hevc").filter(|file| file.metadata().unwrap().len() > 100_000));
+    let copy = stand.file("received.flv");
+    std::fs::copy(recording.expect("a recording"), &copy).unwrap();
+    assert!(decoded_hevc(&copy) > 60);
+    let Clip { headers, packets } = Clip::read(&copy, 0);
+    assert!(
+        headers
+            .metadata
+            .windows(21)
+            .any(|bytes| bytes == [&b"videocodecid\x00"[..], &1_752_589_105_f64.to_be_bytes()].concat())
+    );
+    let times: Vec<_> = packets.iter().filter(|packet| packet.kind.is_video()).map(|packet| packet.dts_ms).collect();
+    let cadence = (0..times.len() as u64).map(|n| (n * 1000 + 15) / 30);
+    assert!(times.iter().zip(cadence).all(|(at_ms, exact)| at_ms.abs_diff(exact) <= 1), "{times:?}");
+}
+
+/// Encoders that do not have a codec say so, each by its name.
+#[test]
+fn codecs_that_no_encoder_has_are_refused() {
+    let stand = Stand::new("");
+    let of_software = format!("{} does not code AV1", software());
+    render(&stand, &json!({ "codec": "av1" })).says(1, &["nvenc does not code AV1", &of_software]);
+    let of_software = format!("{} does not code HEVC", software());
+    render(&stand, &json!({ "codec": "hevc", "backend": software() })).says(1, &[&of_software]);
     assert!(stand.calls().is_empty());
 }

@@ -26,13 +26,21 @@ impl Clip {
         let mut headers = Headers { metadata: Bytes::new(), video: Bytes::new(), audio: Bytes::new() };
         let mut packets = Vec::new();
         for (tag_type, time_ms, body) in tags(file) {
-            let (is_media, dts_ms) = (body[1] == 1, age_ms + time_ms);
+            // By FourCC the low bits of the first byte are what is the second byte of H.264: 1 and 3 are frames.
+            let is_enhanced = tag_type == 9 && body[0] & 0x80 != 0;
+            let packet_type = if is_enhanced { body[0] & 0xF } else { body[1] };
+            let is_media = packet_type == 1 || is_enhanced && packet_type == 3;
+            let dts_ms = age_ms + time_ms;
             match (tag_type, is_media) {
                 (18, _) => headers.metadata = [SET_DATA_FRAME, &body].concat().into(),
                 (9, true) => {
-                    packets.push(Packet { kind: Kind::Video { is_key: body[0] >> 4 == 1 }, dts_ms, body: body.into() });
+                    packets.push(Packet {
+                        kind: Kind::Video { is_key: body[0] >> 4 & 7 == 1 },
+                        dts_ms,
+                        body: body.into(),
+                    });
                 }
-                (9, false) if body[1] == 0 => headers.video = body,
+                (9, false) if packet_type == 0 => headers.video = body,
                 (8, true) => packets.push(Packet { kind: Kind::Audio, dts_ms, body: body.into() }),
                 (8, false) => headers.audio = body,
                 _ => {} // the end of the sequence

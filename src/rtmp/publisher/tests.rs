@@ -197,6 +197,12 @@ fn a_codec_by_four_cc_is_announced_and_must_be_taken() {
         let is_refused = matches!(&events[..], [Event::Refused(Refusal { class: RefusalClass::Codec, .. })]);
         assert_eq!(is_refused, !is_taken, "{events:?}");
     }
+    // One that says nothing, as most do that take it, may take it.
+    let (mut server, mut publisher, _) = hevc_publisher();
+    publisher.handle_input(&server.write(&connect_result())).unwrap();
+    assert_eq!(publisher.phase(), Phase::CreatingStream);
+    let events = events(&mut publisher);
+    assert!(events.contains(&Event::CodecUnanswered(FourCc::Hvc1)), "{events:?}");
 }
 
 #[test]
