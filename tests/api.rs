@@ -1364,3 +1364,45 @@ async fn wrong_sound_is_refused_where_it_is_wrong() {
     let shown = api.get(MAIN).await.expect(200);
     assert_eq!(shown["audio"]["sources"].as_array().unwrap().len(), 16, "nothing of what was refused is there");
 }
+
+/// What was on air, from when to when, by whom: as lines of JSON and as a table.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_on_air_is_known_afterwards() {
+    let api = Api::with(stream(&json!([square("a", "#ff0000")]))).await;
+    let named = json!({ "id": "b", "name": "=cmd, \"b\"", "content": { "type": "color", "color": "#00ff00" } });
+    api.post(LAYERS, named).await.expect(201);
+    api.patch(&format!("{LAYERS}/a"), json!({ "content": { "color": "#0000ff" } })).await.expect(200);
+    api.patch(&format!("{LAYERS}/a"), json!({ "enabled": false })).await.expect(200);
+    let asked = async |query: &str| {
+        let answer = api.get(&format!("{MAIN}/as-run?{query}")).await;
+        (answer.status, answer.kind().to_owned(), String::from_utf8(answer.body.to_vec()).unwrap())
+    };
+    // The log follows; it does not hold up who changes.
+    let lines = eventually("the layer is off in the log", async || {
+        let (_, kind, text) = asked("").await;
+        assert_eq!(kind, "application/jsonl");
+        let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        lines.iter().any(|line| line["id"] == "a" && line["until"].is_object()).then_some(lines)
+    })
+    .await;
+    let shown: Vec<_> =
+        lines.iter().map(|line| (line["kind"].as_str().unwrap(), line["id"].as_str().unwrap())).collect();
+    assert_eq!(shown, [("stream", "main"), ("scene", "main"), ("layer", "a"), ("layer", "b")]);
+    let a = &lines[2];
+    assert_eq!((&a["type"], &a["scene"], &a["until"]["actor"]), (&json!("color"), &json!("main"), &json!("anonymous")));
+    assert!(a["until"]["frame"].as_u64() >= a["from"]["frame"].as_u64() && a["durationMs"].as_i64() >= Some(0), "{a}");
+    assert_eq!(lines[3]["until"], Value::Null);
+
+    let (_, kind, table) = asked("format=csv").await;
+    assert!(kind.starts_with("text/csv"));
+    let rows: Vec<_> = table.trim_end().split("\r\n").collect();
+    assert!(rows[0].starts_with("stream,kind,id,") && rows.len() == 5, "{table}");
+    assert!(rows[4].contains("\"'=cmd, \"\"b\"\"\""), "no formula: {}", rows[4]);
+    assert_eq!(asked("to=1970-01-01T00:00:00Z").await.2, "");
+    api.get(&format!("{MAIN}/as-run?from=yesterday")).await.problem(400, "bad_query");
+    api.get(&format!("{MAIN}/as-run?format=xml")).await.problem(400, "bad_query");
+    api.get("/api/v1/streams/none/as-run").await.problem(404, "not_found");
+
+    api.act("main", "stop").await.expect(200);
+    eventually("all is off", async || (!asked("").await.2.contains("\"until\":null")).then_some(())).await;
+}

@@ -19,6 +19,7 @@ use servers::ffprobe_json;
 use support::{
     pictures::pixel,
     program::{Ended, Running, command, finish, run},
+    until,
 };
 use tempfile::TempDir;
 
@@ -577,11 +578,47 @@ fn serve_ends_well_on_sigterm_and_sigint() {
     }
 }
 
+/// A daemon that is killed, and one that ends well: what was on air is known to the next.
+#[test]
+fn the_as_run_log_survives() {
+    let desk = Desk::with(&show(64, 48, "25"));
+    let serve = || {
+        let mut daemon = desk.serve(&["--scene", "show.json"]);
+        let address = address(&mut daemon);
+        (daemon, address)
+    };
+    let log = |address: &str| -> Vec<Value> {
+        let answer = http_get(address, "/api/v1/streams/main/as-run");
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.0 200"), "{head}");
+        body.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let boxes = |log: &[Value]| -> Vec<Value> { log.iter().filter(|line| line["id"] == "box").cloned().collect() };
+    let (mut daemon, at) = serve();
+    until(|| (boxes(&log(&at)).len() == 1).then_some(())).expect("the box is on air");
+    // The line is on its way to the disk.
+    let journal = desk.path("data/as-run/as-run.jsonl");
+    until(|| fs::read_to_string(&journal).ok().filter(|text| text.contains("\"box\""))).expect("it is written");
+    daemon.signal("KILL");
+    daemon.wait();
+    let (mut daemon, at) = serve();
+    until(|| (boxes(&log(&at)).len() == 2).then_some(())).expect("the box is on air again");
+    let before = boxes(&log(&at));
+    assert_eq!(before[0]["until"]["actor"], "daemon", "{before:?}");
+    assert_eq!(before[1]["until"], Value::Null);
+    daemon.signal("TERM");
+    assert!(daemon.wait().success());
+    let (_daemon, at) = serve();
+    let all = boxes(&log(&at));
+    assert_eq!((&all[0], &all[1]["from"]), (&before[0], &before[1]["from"]));
+    assert!(all[1]["until"]["utcMs"].as_i64() > all[1]["from"]["utcMs"].as_i64(), "{all:?}");
+}
+
 #[test]
 fn serve_can_be_stopped_while_it_starts() {
     let desk = Desk::new();
     let mut daemon = desk.serve(&[]);
-    support::until(|| daemon.log().contains("starting").then_some(())).unwrap();
+    until(|| daemon.log().contains("starting").then_some(())).unwrap();
     daemon.signal("TERM");
     let status = daemon.wait();
     // Before its handlers stand, the signal itself ends it.

@@ -4,6 +4,7 @@
 //! and, while the stream runs, the first frame that shows them. A WebSocket tells what happens and takes commands (`events`).
 //! OpenAPI, authentication, assets and transactions are not here yet.
 
+mod as_run;
 mod assets;
 mod body;
 mod by;
@@ -34,7 +35,7 @@ use serde_json::{Value, json};
 
 use self::problem::Problem;
 use crate::{
-    state::{Receipt, RunState, Streams, assets::Assets},
+    state::{Receipt, RunState, Streams, asrun::AsRun, assets::Assets},
     telemetry::metrics::Metrics,
 };
 
@@ -49,6 +50,8 @@ pub struct App {
     pub metrics: Arc<Metrics>,
     /// What was uploaded.
     pub assets: Arc<Assets>,
+    /// What was on air.
+    pub as_run: Arc<AsRun>,
     /// Most clients of the WebSocket at the same time.
     pub clients_max: usize,
 }
@@ -68,6 +71,7 @@ pub fn router(app: App) -> Router {
         .route("/", get(streams::get).patch(streams::patch).delete(streams::delete))
         .route("/status", get(streams::status))
         .route("/program.png", get(streams::program_png))
+        .route("/as-run", get(as_run::get))
         .route("/program.jpg", get(preview::program_jpg))
         .route("/program.mjpeg", get(preview::program_mjpeg))
         .route("/scenes", get(scenes::list).post(scenes::create))

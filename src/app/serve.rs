@@ -19,6 +19,7 @@ use stream_manager::{
     pipeline::metrics::Families,
     state::{
         Actor, By, Document, Error, Secrets, Services, Streams,
+        asrun::AsRun,
         assets::{Assets, Unrecorded},
         output,
     },
@@ -59,6 +60,8 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let network = Network { runtime: tokio::runtime::Handle::current(), tls };
     let (clock, secrets) = (Arc::new(SystemClock::new()), Secrets::new(config.secrets_dir.clone()));
     let streams = Arc::new(Streams::new(Services { devices, clock, families, network, secrets }));
+    let as_run = AsRun::start(&streams, Some(&data_dir.join("as-run"))).context("as-run log")?;
+    let as_run = Arc::new(as_run);
     let metrics = Arc::new(Metrics::new(registry, streams.clone()).context("metrics")?);
     // Bound before anything goes on air: a port that is taken ends the start, not the show.
     let listener = TcpListener::bind(config.listen).await.with_context(|| format!("listening on {}", config.listen))?;
@@ -77,7 +80,13 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let address = listener.local_addr().context("listening")?;
     let server = axum::serve(
         listener,
-        api::router(App { streams: streams.clone(), metrics, assets, clients_max: config.events.clients_max }),
+        api::router(App {
+            streams: streams.clone(),
+            metrics,
+            assets,
+            as_run: as_run.clone(),
+            clients_max: config.events.clients_max,
+        }),
     )
     .with_graceful_shutdown(stopping.clone().cancelled_owned());
     let server = tokio::spawn(server.into_future());
@@ -91,6 +100,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         // Connections that hold out longer are cut.
         let _ = tokio::time::timeout(GRACE, server).await;
         streams.stop_all().await;
+        as_run.finish().await;
     };
     tokio::select! {
         () = stop => tracing::info!("stopped"),

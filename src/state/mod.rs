@@ -5,6 +5,7 @@
 //! Documents live in memory; a store that survives the process is not here yet.
 
 mod actor;
+pub mod asrun;
 pub mod assets;
 pub mod document;
 mod feed;

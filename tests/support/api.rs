@@ -24,6 +24,7 @@ use stream_manager::{
     pipeline::{Devices, metrics::Families},
     state::{
         Secrets, Services, Streams,
+        asrun::AsRun,
         assets::{Assets, Limits, Unrecorded},
     },
     telemetry::metrics::Metrics,
@@ -105,7 +106,8 @@ impl Api {
         let streams = Arc::new(Streams::new(services));
         let metrics = Arc::new(Metrics::new(registry, streams.clone()).unwrap());
         let assets = Assets::open(vault.clone(), library, limits, Vec::new(), Arc::new(Unrecorded)).unwrap();
-        let app = App { streams: streams.clone(), metrics, assets: Arc::new(assets), clients_max };
+        let as_run = Arc::new(AsRun::start(&streams, None).unwrap());
+        let app = App { streams: streams.clone(), metrics, assets: Arc::new(assets), as_run, clients_max };
         Self { router: router(app), streams, vault, _uploads: uploads, said: Mutex::default() }
     }
 
