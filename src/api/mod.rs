@@ -2,7 +2,7 @@
 //!
 //! JSON in camelCase; errors are problem documents (RFC 9457) with a stable code; mutations answer with the revision
 //! and, while the stream runs, the first frame that shows them. A WebSocket tells what happens and takes commands (`events`).
-//! OpenAPI, authentication, assets and transactions are not here yet.
+//! OpenAPI, authentication and assets are not here yet.
 
 mod as_run;
 mod assets;
@@ -16,8 +16,10 @@ mod path;
 mod preview;
 mod problem;
 mod scenes;
+mod snapshots;
 mod sound;
 mod streams;
+mod transactions;
 
 pub use self::events::CLIENTS_MAX_DEFAULT;
 
@@ -88,6 +90,14 @@ pub fn router(app: App) -> Router {
             "/audio/sources/{source_id}",
             get(sound::get_source).put(sound::put_source).patch(sound::patch_source).delete(sound::delete_source),
         )
+        .route("/transactions", post(transactions::create))
+        .route("/undo", post(transactions::undo))
+        .route("/redo", post(transactions::redo))
+        .route("/history", get(transactions::history))
+        .route("/diff", get(snapshots::diff))
+        .route("/snapshots", get(snapshots::list).post(snapshots::create))
+        .route("/snapshots/{name}", get(snapshots::get).delete(snapshots::delete))
+        .route("/snapshots/{name}/restore", post(snapshots::restore))
         .route("/outputs", get(parts::list_outputs).post(parts::create_output))
         .route("/outputs/{output_id}", get(parts::get_output).patch(parts::patch_output).delete(parts::delete_output))
         .route("/outputs/{output_id}/{action}", post(parts::act_on_output))

@@ -45,22 +45,40 @@ impl Problem {
     }
 }
 
+impl Problem {
+    /// What is wrong with an op of a transaction, with the pointer of the op.
+    fn in_op(index: usize, error: state::Error) -> Self {
+        let pointer = format!("/ops/{index}");
+        let mut problem = Self::from(error);
+        if problem.errors.is_empty() {
+            problem.errors.push(check::Problem { pointer, message: problem.detail.clone() });
+        } else {
+            problem.errors = check::Problems(problem.errors).under(&pointer).0;
+        }
+        problem.detail = format!("op {index}: {}", problem.detail);
+        problem
+    }
+}
+
 impl From<state::Error> for Problem {
     fn from(error: state::Error) -> Self {
         use state::Error;
+        if let Error::InOp { index, source } = error {
+            return Self::in_op(index, *source);
+        }
         let detail = error.to_string();
         let (status, code) = match &error {
             Error::NotFound { .. } | Error::NoAction { .. } => (StatusCode::NOT_FOUND, "not_found"),
             Error::Exists { .. } => (StatusCode::CONFLICT, "already_exists"),
             Error::TooMany { .. } => (StatusCode::CONFLICT, "limit_reached"),
             Error::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_document"),
-            Error::State { .. } | Error::NoPreview => (StatusCode::CONFLICT, "wrong_state"),
+            Error::State { .. } | Error::NoPreview | Error::NothingTo(_) => (StatusCode::CONFLICT, "wrong_state"),
             Error::Conflict { .. } => (StatusCode::PRECONDITION_FAILED, "revision_conflict"),
             Error::InUse { .. } => (StatusCode::CONFLICT, "in_use"),
             Error::Start { .. } => (StatusCode::SERVICE_UNAVAILABLE, "start_failed"),
             Error::Capture(CaptureError::Busy) => (StatusCode::TOO_MANY_REQUESTS, "busy"),
             Error::Capture(CaptureError::Failed(_)) => (StatusCode::SERVICE_UNAVAILABLE, "no_picture"),
-            Error::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+            Error::InOp { .. } | Error::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
         };
         if status.is_server_error() {
             tracing::error!(code, detail, "request failed");

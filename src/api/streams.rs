@@ -206,7 +206,7 @@ pub(super) fn shown(snapshot: &Snapshot) -> Result<Value, Problem> {
     Ok(value)
 }
 
-fn answer(done: Receipt<Snapshot>) -> Result<Response, Problem> {
+pub(super) fn answer(done: Receipt<Snapshot>) -> Result<Response, Problem> {
     let mut value = receipt(&done);
     value["state"] = json!(done.item.state);
     value["stream"] = super::to_value(&*done.item.document)?;

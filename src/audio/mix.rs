@@ -260,6 +260,18 @@ impl Mix {
         Some(Self { sources, fade: left(&self.fade), ..self.clone() })
     }
 
+    /// This mix, of an earlier time, as it comes back in place of `before`: fades that were under way are over, and files that
+    /// are heard now go on.
+    #[must_use]
+    pub fn returning(&self, before: &Self) -> Self {
+        let mut mix = self.settled();
+        for strip in &mut mix.sources {
+            let now = before.source(strip.id.as_str()).filter(|now| now.kind.settled() == strip.kind);
+            strip.kind = now.map_or_else(|| strip.kind.clone(), |now| now.kind.clone());
+        }
+        mix
+    }
+
     /// This mix after a run: every fade has arrived, and files start with the next one. The times of one run's clock mean
     /// nothing on another's.
     #[must_use]

@@ -269,6 +269,15 @@ pub struct Applied {
     pub pts_ms: u64,
 }
 
+/// A frame that a change can be made for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Aim {
+    /// Its number.
+    pub frame: u64,
+    /// Its time elapsed, without the time that the stream stood paused.
+    pub elapsed: Duration,
+}
+
 /// The first sample for which a change of the sound holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Heard {
@@ -304,7 +313,7 @@ impl Stream {
         let metrics = families.of(&config.id);
         let program = Arc::new(Program::new(config.show.clone()));
         let mix = config.sound.mix;
-        let desk = Arc::new(Desk::new(mix.clone()));
+        let desk = Arc::new(Desk::new());
         let opened = mix.opened_since(&Mix::default(), &devices.opener());
         let is_stopping = Arc::new(AtomicBool::new(false));
         let (producers, consumers) = frame_stores(&config.renditions, &pictures);
@@ -401,17 +410,33 @@ impl Stream {
         Ok(())
     }
 
-    /// Puts a show on air. `make` makes it, with something for the caller, from the time elapsed of the first frame that
-    /// shows it; it must be quick. The canvas must be the one the stream was started with.
-    pub fn set_show<T>(&self, make: impl FnOnce(Duration) -> (Arc<Show>, T)) -> (Applied, T) {
-        let (frame, made) = self.program.set_show(|frame| make(self.rate.time_of(frame)));
-        (self.applied(frame), made)
+    /// The frame with which a show made now can come on air: `from`, or the first one after it for which there is time.
+    pub fn aim(&self, from: u64) -> Aim {
+        let (frame, scene_frame) = self.program.aim(from);
+        Aim { frame, elapsed: self.rate.time_of(scene_frame) }
     }
 
-    /// Puts a mix on air. `make` makes it, with something for the caller, from the first sample for which it holds; it
-    /// must be quick. `opened` are the sources that are new in it.
-    pub fn set_mix<T>(&self, opened: Vec<Opened>, make: impl FnOnce(u64) -> (Arc<Mix>, T)) -> (Heard, T) {
-        let (sample, made) = self.desk.set_mix(opened, make);
+    /// The first frame of which all the sound is still to be mixed.
+    pub fn next_heard_frame(&self) -> u64 {
+        self.rate.first_frame_at(timeline::time_of_sample(self.desk.next_sample()))
+    }
+
+    /// Puts a show on air that was made for the time of this frame; nothing is done if that has begun meanwhile. The canvas
+    /// must be the one the stream was started with.
+    pub fn put_show(&self, frame: u64, show: Arc<Show>) -> Option<Applied> {
+        self.program.put_show(frame, show).then(|| self.applied(frame))
+    }
+
+    /// Puts a mix on air with this frame, or as soon as it can be. `make` makes it, with something for the caller, from the
+    /// first sample for which it holds; it must be quick. `opened` are the sources that are new in it.
+    pub fn set_mix<T>(
+        &self,
+        opened: Vec<Opened>,
+        frame: Option<u64>,
+        make: impl FnOnce(u64) -> (Arc<Mix>, T),
+    ) -> (Heard, T) {
+        let from = frame.map_or(0, |frame| timeline::first_sample_at(self.rate.time_of(frame)));
+        let (sample, made) = self.desk.set_mix(opened, from, make);
         let frame = self.rate.first_frame_at(timeline::time_of_sample(sample));
         let applied = Applied { frame, pts_ms: timeline::ms_of_sample(sample) };
         (Heard { sample, applied }, made)

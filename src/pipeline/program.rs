@@ -1,7 +1,8 @@
 //! The program: what is on air and what the render thread shares with those who change it.
 //!
-//! Whoever changes the show learns the number of the first frame that shows the change, and may put that frame's time
-//! into it: the swap and the render thread's taking of a frame number happen under one lock, held for a pointer copy.
+//! Whoever changes the show aims at a frame, makes the show for that frame's time, and puts it on air with it, or learns that
+//! the frame has begun meanwhile and aims anew. The swap and the render thread's taking of a frame number happen under one
+//! lock, held for a pointer copy, so a show is seen from exactly its frame on.
 
 use std::{
     collections::VecDeque,
@@ -13,6 +14,8 @@ use tokio::sync::oneshot;
 use super::still::Still;
 use crate::scene::{LayerError, Show, animation::Event};
 
+/// Shows that wait for the frames with which they come on air.
+const COMING_MAX: usize = 64;
 /// Pictures waiting to be captured; more are refused.
 const CAPTURES_MAX: usize = 4;
 /// Events of animations that are kept; the oldest are forgotten.
@@ -28,6 +31,8 @@ pub(super) struct Program(Mutex<State>);
 #[derive(Debug)]
 struct State {
     show: Arc<Show>,
+    /// What comes on air with later frames, by their numbers, which rise.
+    coming: VecDeque<(u64, Arc<Show>)>,
     is_paused: bool,
     next_frame: u64,
     /// Frames that stood still because the picture was frozen.
@@ -63,6 +68,7 @@ impl Program {
     pub(super) fn new(show: Arc<Show>) -> Self {
         Self(Mutex::new(State {
             show,
+            coming: VecDeque::with_capacity(COMING_MAX),
             is_paused: false,
             next_frame: 0,
             paused_frames: 0,
@@ -86,6 +92,11 @@ impl Program {
             state.paused_frames += (number + 1).saturating_sub(state.next_frame);
         }
         state.next_frame = number + 1;
+        while state.coming.front().is_some_and(|(frame, _)| *frame <= number)
+            && let Some((_, show)) = state.coming.pop_front()
+        {
+            state.show = show;
+        }
         Turn {
             show: state.show.clone(),
             is_paused: state.is_paused,
@@ -94,12 +105,32 @@ impl Program {
         }
     }
 
-    /// Puts a show on air, made from the scene frame that shows it first; returns that frame's own number.
-    pub(super) fn set_show<T>(&self, make: impl FnOnce(u64) -> (Arc<Show>, T)) -> (u64, T) {
+    /// The first frame, `from` or a later one, that a show made now can be on air with: the next one, unless another show
+    /// comes later. With it the same frame without those that stood paused.
+    pub(super) fn aim(&self, from: u64) -> (u64, u64) {
+        let state = self.lock();
+        let after = state.coming.back().map_or(state.next_frame, |(frame, _)| *frame);
+        let frame = from.max(state.next_frame).max(after);
+        (frame, frame - state.paused_frames)
+    }
+
+    /// Puts a show on air with this frame; false if that has begun, or another show comes later.
+    pub(super) fn put_show(&self, frame: u64, show: Arc<Show>) -> bool {
         let mut state = self.lock();
-        let (show, made) = make(state.next_frame - state.paused_frames);
-        state.show = show;
-        (state.next_frame, made)
+        let is_last = state.coming.back().is_none_or(|(last, _)| *last <= frame);
+        if frame < state.next_frame || !is_last {
+            return false;
+        }
+        if let Some((_, coming)) = state.coming.back_mut().filter(|(last, _)| *last == frame) {
+            *coming = show;
+        } else if state.coming.is_empty() && frame == state.next_frame {
+            state.show = show;
+        } else if state.coming.len() < COMING_MAX {
+            state.coming.push_back((frame, show));
+        } else {
+            return false;
+        }
+        true
     }
 
     /// Freezes or releases the picture; returns the first frame for which that holds.
@@ -213,10 +244,31 @@ mod tests {
     #[test]
     fn a_show_is_made_for_the_frame_that_shows_it_first() {
         let (program, show) = program();
-        assert_eq!(program.set_show(|frame| (show.clone(), frame)), (0, 0));
+        assert_eq!(program.aim(0), (0, 0));
+        assert!(program.put_show(0, show.clone()));
         program.begin(0);
         program.begin(1);
-        assert_eq!(program.set_show(|frame| (show.clone(), frame)), (2, 2));
+        assert_eq!(program.aim(0), (2, 2));
+        program.begin(2);
+        assert!(!program.put_show(2, show), "that frame has begun");
+    }
+
+    #[test]
+    fn what_comes_later_comes_with_its_frame() {
+        let (program, old) = program();
+        let ((_, first), (_, second)) = (self::program(), self::program());
+        program.begin(0);
+        assert_eq!(program.aim(5), (5, 5));
+        assert!(program.put_show(5, first.clone()));
+        assert!(!program.put_show(3, second.clone()), "what is made later does not come earlier");
+        assert_eq!(program.aim(0), (5, 5), "but with it");
+        assert!(program.put_show(8, second.clone()));
+        for (frame, show) in [(1, &old), (4, &old), (5, &first), (7, &first), (9, &second), (10, &second)] {
+            assert!(Arc::ptr_eq(&program.begin(frame).show, show), "frame {frame}");
+        }
+        assert_eq!(program.aim(0), (11, 11));
+        (20..20 + COMING_MAX as u64).for_each(|frame| assert!(program.put_show(frame, old.clone())));
+        assert!(!program.put_show(200, first), "that would be one more");
     }
 
     #[test]
@@ -227,7 +279,8 @@ mod tests {
         assert_eq!(program.begin(1).scene_frame, 0, "the last one again");
         // 2 and 3 came too late.
         assert_eq!(program.begin(4).scene_frame, 0);
-        assert_eq!(program.set_show(|frame| (show.clone(), frame)), (5, 1), "shown when it is released");
+        assert_eq!(program.aim(0), (5, 1), "shown when it is released");
+        assert!(program.put_show(5, show));
         program.set_paused(false);
         assert_eq!(program.begin(5).scene_frame, 1);
         assert_eq!(program.begin(7).scene_frame, 3, "left out while running: time went on");

@@ -8,6 +8,7 @@
 //! holds and may write its time into it.
 
 use std::{
+    collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -48,17 +49,22 @@ pub(super) struct Desk {
 
 #[derive(Debug)]
 struct State {
-    mix: Arc<Mix>,
-    /// Whether the audio thread has it yet.
-    is_new: bool,
-    /// Sources of the mix that the audio thread has not taken yet.
-    opened: Vec<Opened>,
+    /// Mixes that the audio thread has not taken yet, with the sources that are new in each.
+    coming: VecDeque<Coming>,
     /// Sources that it has done with, to be dropped by another thread.
     retired: Vec<Box<dyn Source>>,
     /// The first sample for which a change made now holds.
     next_sample: u64,
     /// Whether the loudness starts anew.
     is_reset: bool,
+}
+
+/// A mix that holds from a sample on.
+#[derive(Debug)]
+struct Coming {
+    sample: u64,
+    mix: Arc<Mix>,
+    opened: Vec<Opened>,
 }
 
 /// What the audio thread gets for a block.
@@ -69,17 +75,10 @@ struct Turn {
 }
 
 impl Desk {
-    /// A desk with this mix, of which the audio thread has the sources.
-    pub(super) fn new(mix: Arc<Mix>) -> Self {
+    /// A desk for an audio thread that has its first mix.
+    pub(super) fn new() -> Self {
         Self {
-            state: Mutex::new(State {
-                mix,
-                is_new: false,
-                opened: Vec::new(),
-                retired: Vec::new(),
-                next_sample: 0,
-                is_reset: false,
-            }),
+            state: Mutex::new(State { coming: VecDeque::new(), retired: Vec::new(), next_sample: 0, is_reset: false }),
             meters: Mutex::default(),
         }
     }
@@ -92,26 +91,39 @@ impl Desk {
     fn begin(&self, sample: u64) -> Turn {
         let mut state = self.lock();
         state.next_sample = sample + 2 * BLOCK;
-        let change = std::mem::take(&mut state.is_new);
-        Turn {
-            change: change.then(|| (state.mix.clone(), std::mem::take(&mut state.opened))),
-            is_reset: std::mem::take(&mut state.is_reset),
+        let mut change: Option<(Arc<Mix>, Vec<Opened>)> = None;
+        while state.coming.front().is_some_and(|coming| coming.sample <= sample + BLOCK)
+            && let Some(Coming { mix, opened, .. }) = state.coming.pop_front()
+        {
+            let before = change.map_or_else(Vec::new, |(_, opened)| opened);
+            change = Some((mix, before.into_iter().chain(opened).collect()));
         }
+        Turn { change, is_reset: std::mem::take(&mut state.is_reset) }
     }
 
     fn retire(&self, sources: Vec<Box<dyn Source>>) {
         self.lock().retired.extend(sources);
     }
 
-    /// Puts a mix on air, made from the sample from which on it holds, which is returned; `opened` are the sources that
-    /// are new in it.
-    pub(super) fn set_mix<T>(&self, opened: Vec<Opened>, make: impl FnOnce(u64) -> (Arc<Mix>, T)) -> (u64, T) {
+    /// Puts a mix on air, made from the sample from which on it holds, which is returned: the first of a block, that of sample
+    /// `from` or a later one; `opened` are the sources that are new in it.
+    pub(super) fn set_mix<T>(
+        &self,
+        opened: Vec<Opened>,
+        from: u64,
+        make: impl FnOnce(u64) -> (Arc<Mix>, T),
+    ) -> (u64, T) {
         let mut state = self.lock();
-        let sample = state.next_sample;
+        let after = state.coming.back().map_or(0, |coming| coming.sample);
+        let sample = from.next_multiple_of(BLOCK).max(state.next_sample).max(after);
         let (mix, made) = make(sample);
-        state.mix = mix;
-        state.is_new = true;
-        state.opened.extend(opened);
+        match state.coming.back_mut() {
+            Some(last) if last.sample == sample => {
+                last.mix = mix;
+                last.opened.extend(opened);
+            }
+            _ => state.coming.push_back(Coming { sample, mix, opened }),
+        }
         let retired = std::mem::take(&mut state.retired);
         drop(state);
         // May take its time, which the audio thread does not wait for.
@@ -288,28 +300,40 @@ mod tests {
 
     #[test]
     fn a_change_is_told_the_first_sample_that_is_mixed_with_it() {
-        let desk = Desk::new(Arc::default());
-        assert_eq!(desk.set_mix(Vec::new(), |sample| (Arc::default(), sample)), (0, 0));
+        let desk = Desk::new();
+        assert_eq!(desk.set_mix(Vec::new(), 0, |sample| (Arc::default(), sample)), (0, 0));
         assert!(desk.begin(0).change.is_some());
         let turn = desk.begin(BLOCK);
         assert!(turn.change.is_none() && !turn.is_reset);
         // Blocks 1 and 2 are mixed.
         assert_eq!(desk.next_sample(), 3 * BLOCK);
         desk.reset_loudness();
-        assert_eq!(desk.set_mix(Vec::new(), |sample| (Arc::default(), sample)), (3 * BLOCK, 3 * BLOCK));
+        assert_eq!(desk.set_mix(Vec::new(), 0, |sample| (Arc::default(), sample)), (3 * BLOCK, 3 * BLOCK));
         let turn = desk.begin(2 * BLOCK);
         assert!(turn.change.is_some() && turn.is_reset);
     }
 
     #[test]
+    fn a_mix_for_later_comes_with_its_block() {
+        let desk = Desk::new();
+        desk.begin(0);
+        let set = |from| desk.set_mix(Vec::new(), from, |_| (Arc::default(), ())).0;
+        assert_eq!(set(5 * BLOCK - 1), 5 * BLOCK);
+        assert_eq!(set(0), 5 * BLOCK, "what is made later does not come earlier");
+        assert!(desk.begin(3 * BLOCK).change.is_none());
+        assert!(desk.begin(4 * BLOCK).change.is_some(), "the block behind this one is mixed with it");
+        assert!(desk.begin(5 * BLOCK).change.is_none());
+    }
+
+    #[test]
     fn sources_that_are_done_with_are_dropped_by_who_changes_the_mix() {
-        let desk = Desk::new(Arc::default());
+        let desk = Desk::new();
         desk.retire(vec![
             audio::SourceKind::Tone(audio::Tone::ALIGNMENT)
                 .open(&crate::base::id::Id::new("a").unwrap(), &audio::Opener::default()),
         ]);
         assert_eq!(desk.lock().retired.len(), 1);
-        desk.set_mix(Vec::new(), |_| (Arc::default(), ()));
+        desk.set_mix(Vec::new(), 0, |_| (Arc::default(), ()));
         assert!(desk.lock().retired.is_empty());
     }
 

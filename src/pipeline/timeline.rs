@@ -50,6 +50,12 @@ pub(super) fn time_of_sample(number: u64) -> Duration {
     Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
 }
 
+/// The first sample that is heard at `time` or after it.
+pub(super) fn first_sample_at(time: Duration) -> u64 {
+    let samples = (time.as_nanos() * u128::from(SAMPLE_RATE)).div_ceil(1_000_000_000);
+    u64::try_from(samples).unwrap_or(u64::MAX)
+}
+
 /// The timestamp of a sample in milliseconds, rounded to nearest.
 pub(super) fn ms_of_sample(number: u64) -> u64 {
     let ms = (u128::from(number) * 1000 + u128::from(SAMPLE_RATE) / 2) / u128::from(SAMPLE_RATE);

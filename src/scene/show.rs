@@ -184,6 +184,17 @@ impl Show {
         (program != self.program).then(|| Self { program, ..self.clone() })
     }
 
+    /// The same show with what is on air in `before`, takes under way included, if it leads to the same scene and all that is
+    /// seen on the way is here, too.
+    #[must_use]
+    pub fn continuing(mut self, before: &Self) -> Self {
+        let is_here = |id: &&Id| self.scene(id.as_str()).is_some();
+        if before.program.target() == self.program.target() && before.program.scenes().iter().all(is_here) {
+            self.program = before.program.clone();
+        }
+        self
+    }
+
     /// Adds a scene, in place of the one of its id if there is one.
     pub fn put(&mut self, scene: Scene) {
         match self.scene_mut(scene.id.as_str()) {

@@ -326,6 +326,14 @@ impl Document {
         check.finish().map(|()| document)
     }
 
+    /// This document after a run that ended at `elapsed`: what was under way is over, the next run begins its time anew.
+    pub(super) fn settled(&self, elapsed: Duration) -> Self {
+        let mut settled = self.clone();
+        settled.show = Arc::new(self.show.settled(elapsed));
+        settled.audio.mix = Arc::new(self.audio.mix.settled());
+        settled
+    }
+
     /// Whether there is such a rendition, the main one among them.
     pub fn has_rendition(&self, id: &Id) -> bool {
         id.as_str() == rendition::MAIN || self.renditions.iter().any(|rendition| rendition.id == *id)

@@ -4,6 +4,8 @@
 //! revisions, while the stream is locked; announcing never waits. The feed keeps [`CAPACITY`] changes. Whoever falls
 //! further behind is told how many were lost, and reads all streams anew; that loses nothing but what was in between.
 
+use std::sync::Arc;
+
 use tokio::sync::broadcast;
 
 use super::{Actor, Snapshot};
@@ -25,6 +27,8 @@ pub struct Change {
     pub snapshot: Snapshot,
     /// The first frame that shows it; none while the stream is stopped or paused.
     pub applied: Option<Applied>,
+    /// What was done to the document.
+    pub ops: Arc<[String]>,
     /// By whom.
     pub actor: Actor,
     /// When, in milliseconds since 1970 UTC.
@@ -38,6 +42,8 @@ pub enum What {
     Document,
     /// It was started, stopped, paused or released, or it failed to start.
     Run,
+    /// Its named snapshots are others.
+    Saved,
     /// It is new.
     Created,
     /// It is gone.

@@ -8,13 +8,19 @@ mod actor;
 pub mod asrun;
 pub mod assets;
 pub mod document;
+mod draft;
 mod feed;
 mod following;
+mod history;
+pub mod op;
 pub mod output;
 pub mod rendition;
+mod saved;
 mod scenes;
 pub mod secrets;
+mod single;
 mod sound;
+mod transaction;
 
 use std::{
     collections::BTreeMap,
@@ -23,33 +29,41 @@ use std::{
 };
 
 use serde::Serialize;
-use serde_json::Value;
 use tokio::sync::{Mutex as WriterLock, OwnedMutexGuard, Semaphore, broadcast};
 
-use self::feed::Feed;
 pub use self::{
     actor::{Actor, By},
     document::Document,
+    draft::Item,
     feed::{Change, What},
     following::Happenings,
+    history::{REVISIONS_MAX, Record},
+    op::Op,
+    saved::{SAVED_MAX, Saved},
     scenes::{Preview, Taken},
     secrets::Secrets,
+    single::Edit,
     sound::Mixed,
+    transaction::{Done, OPS_MAX, Transaction},
+};
+use self::{
+    feed::Feed,
+    history::History,
+    single::{merged, replaced},
 };
 use crate::{
-    audio::{Opened, Reading},
+    audio::Reading,
     base::{clock::Clock, id::Id},
     output::{Network, Stats},
     pipeline::{
-        self, Applied, CaptureError, Devices, Heard, Report, StartError, Still,
+        self, Applied, CaptureError, Devices, Report, StartError, Still,
         metrics::{Families, StreamMetrics},
-        prepare::{missing_fonts, prepare},
+        prepare::prepare,
     },
     scene::{
-        LAYERS_MAX, Layer, LayerError, Moment, Scene, Show,
+        LayerError, Moment, Scene, Show,
         animation::Event,
-        check::{Check, Problem, Problems},
-        content::{Action, Refused},
+        check::{Problem, Problems},
     },
 };
 
@@ -128,6 +142,17 @@ pub enum Error {
         /// The one that it has.
         actual: u64,
     },
+    /// An op of a transaction was refused, and so the whole.
+    #[error("op {index}: {source}")]
+    InOp {
+        /// Which one, from 0.
+        index: usize,
+        /// Why.
+        source: Box<Error>,
+    },
+    /// There is nothing to take back, or to make again.
+    #[error("{0}")]
+    NothingTo(&'static str),
     /// There is no scene to show before it goes on air.
     #[error("no scene is in preview: put one there first")]
     NoPreview,
@@ -273,6 +298,8 @@ struct Current {
     revision: u64,
     stream: Option<pipeline::Stream>,
     has_failed: bool,
+    history: History,
+    saved: saved::Shelf,
     feed: Feed,
     clock: Arc<dyn Clock>,
 }
@@ -289,10 +316,8 @@ impl Entry {
         stream.stop().await;
         // The next run begins its time anew.
         let mut current = self.lock();
-        let mut document = (*current.document).clone();
-        document.show = Arc::new(document.show.settled(elapsed));
-        document.audio.mix = Arc::new(document.audio.mix.settled());
-        current.document = Arc::new(document);
+        current.document = Arc::new(current.document.settled(elapsed));
+        current.history.settle(elapsed);
     }
 }
 
@@ -338,6 +363,10 @@ impl Current {
 
     /// Announces what has been done.
     fn announce(&self, by: &By, what: What, applied: Option<Applied>) -> Receipt<Snapshot> {
+        self.announce_ops(by, what, applied, Arc::default())
+    }
+
+    fn announce_ops(&self, by: &By, what: What, applied: Option<Applied>, ops: Arc<[String]>) -> Receipt<Snapshot> {
         let (snapshot, at_utc_ms) = (snapshot(self), self.utc_ms());
         self.feed.announce(Change {
             stream: self.document.id.clone(),
@@ -345,56 +374,11 @@ impl Current {
             what,
             snapshot: snapshot.clone(),
             applied,
+            ops,
             actor: by.actor.clone(),
             at_utc_ms,
         });
         Receipt { revision: self.revision, applied, actor: by.actor.clone(), at_utc_ms, item: snapshot }
-    }
-
-    /// Makes `document` the current one and puts its show on air.
-    fn commit<T>(&mut self, by: &By, document: Document, item: T) -> Receipt<T> {
-        self.commit_with(by, None, |_| (document, item))
-    }
-
-    /// Puts the mix of `document` on air, with the times at which its fades begin, which are written into it; none where
-    /// nothing runs. For who commits the document next.
-    fn put_mix(&self, document: &mut Document, opened: Vec<Opened>) -> Option<Heard> {
-        let stream = self.stream.as_ref()?;
-        let mix = (*document.audio.mix).clone();
-        let (heard, mix) = stream.set_mix(opened, |sample| {
-            let mix = Arc::new(mix.following(&self.document.audio.mix, sample));
-            (mix.clone(), mix)
-        });
-        document.audio.mix = mix;
-        Some(heard)
-    }
-
-    /// [`Self::commit`] of a document that is made, with what is answered, from the time elapsed of the first frame that
-    /// shows it; a stream that does not run has no such time.
-    ///
-    /// Where it was heard on air already, the change is there when both picture and sound are.
-    fn commit_with<T>(
-        &mut self,
-        by: &By,
-        heard: Option<Heard>,
-        make: impl FnOnce(Option<Duration>) -> (Document, T),
-    ) -> Receipt<T> {
-        let ((document, item), applied) = match &self.stream {
-            None => (make(None), None),
-            Some(stream) => {
-                let (applied, made) = stream.set_show(|elapsed| {
-                    let made = make(Some(elapsed));
-                    (made.0.show.clone(), made)
-                });
-                // A paused picture shows the change when it is released, which is not known.
-                (made, (!stream.is_paused()).then_some(applied))
-            }
-        };
-        self.document = Arc::new(document);
-        self.revision += 1;
-        let heard = heard.map(|heard| heard.applied);
-        let applied = applied.into_iter().chain(heard).max_by_key(|applied| applied.frame);
-        self.announce(by, What::Document, applied).map(|_| item)
     }
 }
 
@@ -467,13 +451,25 @@ impl Streams {
     pub async fn create(&self, by: &By, document: Document) -> Result<Receipt<Snapshot>, Error> {
         let id = document.id.clone();
         let auto_start = document.auto_start;
+        let document = Arc::new(document);
+        let clock = self.services.clock.clone();
+        let first = Record {
+            revision: 1,
+            actor: by.actor.clone(),
+            at_utc_ms: clock.utc_ms_at(clock.now()),
+            ops: ["create".to_owned()].into(),
+            applied: None,
+            document: document.clone(),
+        };
         let current = Current {
-            document: Arc::new(document),
+            document,
             revision: 1,
             stream: None,
             has_failed: false,
+            history: History::new(first),
+            saved: saved::Shelf::new(),
             feed: self.feed.clone(),
-            clock: self.services.clock.clone(),
+            clock,
         };
         let entry = Arc::new(Entry { writer: Arc::default(), current: Mutex::new(current) });
         {
@@ -488,34 +484,6 @@ impl Streams {
         }
         let created = entry.lock().announce(by, What::Created, None);
         if auto_start { self.start(&by.actor.clone().into(), id.as_str()).await } else { Ok(created) }
-    }
-
-    /// Changes name, encoder, sound or canvas by a merge patch. Of a running stream only name, `layerErrors`, the
-    /// canvas's background, the mix and the bitrate of the picture can be changed.
-    pub async fn patch(&self, by: &By, id: &str, patch: &Value) -> Result<Receipt<Snapshot>, Error> {
-        let (entry, _writing) = self.write(by, id).await?;
-        let before = entry.lock().document();
-        let mut document = before.patched(patch)?;
-        if document.id != before.id {
-            return Err(fixed("/id", "the id of a stream does not change"));
-        }
-        let is_mixed = document.audio.mix != before.audio.mix;
-        let opened = if is_mixed { self.open_sources(&entry, &document.audio.mix).await? } else { Vec::new() };
-        let mut current = entry.lock();
-        if current.stream.is_some() && needs_restart(&before, &document) {
-            let fix = "stop it to change canvas, renditions, codec, keyframe interval or the sound's bitrate";
-            return Err(Error::State { id: document.id, state: current.state(), fix });
-        }
-        if let Some(stream) = &current.stream {
-            document.encoders().for_each(|(id, encoder)| {
-                stream.set_bitrate(&id, encoder.bitrate_kbps, encoder.adaptive_bitrate);
-            });
-        }
-        let gone: Vec<_> = before.encoders().filter(|(id, _)| !document.has_rendition(id)).collect();
-        gone.iter().for_each(|(rendition, _)| self.services.families.forget_rendition(&document.id, rendition));
-        let heard = is_mixed.then(|| current.put_mix(&mut document, opened)).flatten();
-        let done = current.commit_with(by, heard, |_| (document, ()));
-        Ok(done.map(|()| snapshot(&current)))
     }
 
     /// Stops a stream and forgets it.
@@ -551,7 +519,8 @@ impl Streams {
     /// Opens the pipeline of a stream that does not run; the caller holds its writer's lock.
     async fn run(&self, entry: &Entry) -> Result<(), Error> {
         let document = entry.lock().document.clone();
-        self.ready((*document.show).clone(), Moment::START).await?;
+        let deadline = self.services.clock.now() + MEDIA_TIMEOUT;
+        self.ready((*document.show).clone(), Moment::START, deadline).await?;
         let Services { devices, clock, families, .. } = self.services.clone();
         let config = document.pipeline_config();
         let start = move || pipeline::Stream::start(config, devices, clock, &families);
@@ -628,9 +597,10 @@ impl Streams {
     }
 
     /// Waits until the media of what is on air at `moment` is there; says what is broken.
-    async fn ready(&self, show: Show, moment: Moment) -> Result<Vec<LayerError>, Error> {
+    async fn ready(&self, show: Show, moment: Moment, deadline: Duration) -> Result<Vec<LayerError>, Error> {
         let library = self.services.devices.library.clone();
-        let work = move || prepare(&show, moment, &library, MEDIA_TIMEOUT).errors;
+        let timeout = deadline.saturating_sub(self.services.clock.now());
+        let work = move || prepare(&show, moment, &library, timeout).errors;
         tokio::task::spawn_blocking(work).await.map_err(|error| Error::Internal(error.to_string()))
     }
 
@@ -640,141 +610,9 @@ impl Streams {
         let elapsed = current.stream.as_ref().map_or(Duration::ZERO, pipeline::Stream::elapsed);
         Moment { elapsed, utc_ms: clock.utc_ms_at(clock.now()) }
     }
+}
 
-    /// Waits until a scene can go on air at `moment`. Its layer `edited` is refused if it cannot be shown.
-    async fn admit(&self, show: &Show, scene: &Id, edited: Option<&Id>, moment: Moment) -> Result<(), Error> {
-        let layer = edited.zip(show.scene(scene.as_str())).and_then(|(id, scene)| scene.layer(id.as_str()));
-        if let Some(message) = layer.and_then(|layer| missing_fonts(layer, &self.services.devices.library)) {
-            return Err(fixed("/content/font", &message));
-        }
-        let errors = self.ready(show.showing(scene), moment).await?;
-        match errors.into_iter().find(|error| Some(&error.layer) == edited) {
-            Some(error) => Err(fixed("/content", &error.message)),
-            None => Ok(()),
-        }
-    }
-
-    /// Changes a stream's layers: `edit` makes the new ones and names the layer it is about, which is answered as it goes
-    /// on air: on its way from the one it was.
-    async fn edit_layers(
-        &self,
-        by: &By,
-        of: LayersOf<'_>,
-        edit: impl FnOnce(&mut Vec<Layer>) -> Result<Option<Id>, Error>,
-    ) -> Result<Receipt<Option<Layer>>, Error> {
-        let (entry, _writing) = self.write(by, of.stream).await?;
-        let mut document = (*entry.lock().document()).clone();
-        let before = document.show.clone();
-        let mut show = (*before).clone();
-        let scene_id = of.scene_in(&show)?.id.clone();
-        let scene = show.scene_mut(scene_id.as_str()).ok_or_else(|| not_found("scene", scene_id.as_str()))?;
-        let edited = edit(&mut scene.layers)?;
-        // The layer's own place is all that a layer's document has.
-        show.check().map_err(|problems| fixed("/content", &problems.0[0].message))?;
-        let moment = self.moment(&entry.lock());
-        self.admit(&show, &scene_id, edited.as_ref(), moment).await?;
-        let is_on_air = show.on_air().id == scene_id;
-        let receipt = entry.lock().commit_with(by, None, |elapsed| {
-            let layer = edited.and_then(|id| {
-                let layers = &mut show.scene_mut(scene_id.as_str())?.layers;
-                let layer = layers.iter_mut().find(|layer| layer.id == id)?;
-                let was = before.scene(scene_id.as_str()).and_then(|scene| scene.layer(id.as_str()));
-                *layer = layer.clone().following(was, elapsed.filter(|_| is_on_air));
-                Some(layer.clone())
-            });
-            document.show = Arc::new(show);
-            (document, layer)
-        });
-        Ok(receipt)
-    }
-
-    /// Adds a layer. Without a `zIndex` it comes on top.
-    pub async fn create_layer(&self, by: &By, of: LayersOf<'_>, mut value: Value) -> Result<Receipt<Layer>, Error> {
-        self.edit_layers(by, of, move |layers| {
-            if let Some(fields) = value.as_object_mut()
-                && !fields.contains_key("zIndex")
-            {
-                let top = layers.iter().map(|layer| layer.z_index).max().map_or(0, |top| top.saturating_add(1));
-                fields.insert("zIndex".into(), top.into());
-            }
-            let layer = Layer::read(value)?;
-            if layers.iter().any(|other| other.id == layer.id) {
-                return Err(Error::Exists { what: "layer", id: layer.id });
-            }
-            if layers.len() == LAYERS_MAX {
-                return Err(Error::TooMany { what: "layer", limit: LAYERS_MAX });
-            }
-            let id = layer.id.clone();
-            layers.push(layer);
-            Ok(Some(id))
-        })
-        .await
-        .and_then(edited)
-    }
-
-    /// Replaces a layer's document, or merges a patch into it.
-    pub async fn change_layer(
-        &self,
-        by: &By,
-        of: LayersOf<'_>,
-        layer_id: &str,
-        change: Edit,
-    ) -> Result<Receipt<Layer>, Error> {
-        let layer_id = layer_id.to_owned();
-        self.edit_layers(by, of, move |layers| {
-            let layer = find_layer(layers, &layer_id)?;
-            let changed = Layer::read(change.apply(layer, &layer.id)?)?;
-            if changed.id != layer.id {
-                return Err(fixed("/id", "the id of a layer does not change"));
-            }
-            *layer = changed;
-            Ok(Some(layer.id.clone()))
-        })
-        .await
-        .and_then(edited)
-    }
-
-    /// Lets a layer act. It is done twice: first to wait for what it shows, then with the time of the first frame that
-    /// shows it, which the content writes into its document.
-    pub async fn act_on_layer(
-        &self,
-        by: &By,
-        of: LayersOf<'_>,
-        layer_id: &str,
-        name: &str,
-        arguments: Value,
-    ) -> Result<Receipt<Layer>, Error> {
-        let (entry, _writing) = self.write(by, of.stream).await?;
-        let (before, moment) = {
-            let current = entry.lock();
-            (current.document(), self.moment(&current))
-        };
-        let mut action = Action { name: name.into(), arguments, moment };
-        let scene_id = of.scene_in(&before.show)?.id.clone();
-        let draft = before.acted(&scene_id, layer_id, &action)?;
-        // At the time that is written, what comes at that time is there.
-        let written = Moment { elapsed: Duration::from_millis(action.elapsed_ms()), ..moment };
-        self.admit(&draft.0.show, &scene_id, Some(&draft.1.id), written).await?;
-        let mut current = entry.lock();
-        Ok(current.commit_with(by, None, |elapsed| {
-            action.moment.elapsed = elapsed.unwrap_or_default();
-            // What was good at the moment before is taken where the time has gone over it.
-            before.acted(&scene_id, layer_id, &action).unwrap_or(draft)
-        }))
-    }
-
-    /// Takes a layer away.
-    pub async fn delete_layer(&self, by: &By, of: LayersOf<'_>, layer_id: &str) -> Result<Receipt<()>, Error> {
-        let layer_id = layer_id.to_owned();
-        self.edit_layers(by, of, move |layers| {
-            find_layer(layers, &layer_id)?;
-            layers.retain(|layer| layer.id.as_str() != layer_id);
-            Ok(None)
-        })
-        .await
-        .map(|done| done.map(|_| ()))
-    }
-
+impl Streams {
     /// Whether all that the references of a document's enabled outputs lead to is there now.
     pub fn check_secrets(&self, document: &Document) -> Result<(), Error> {
         for (i, output) in document.outputs.iter().enumerate().filter(|(_, output)| output.enabled) {
@@ -782,84 +620,6 @@ impl Streams {
             checked.map_err(|error| Problems::from(error).under(&format!("/outputs/{i}")))?;
         }
         Ok(())
-    }
-
-    /// Changes a stream's outputs: `edit` makes the new ones and names the output it is about.
-    async fn edit_outputs<T>(
-        &self,
-        by: &By,
-        id: &str,
-        edit: impl FnOnce(&mut Vec<output::Output>) -> Result<(Id, T), Error>,
-    ) -> Result<Receipt<T>, Error> {
-        let (entry, _writing) = self.write(by, id).await?;
-        let mut document = (*entry.lock().document()).clone();
-        let (edited, item) = edit(&mut document.outputs)?;
-        let output = document.outputs.iter().find(|output| output.id == edited && output.enabled);
-        let mut check = Check::default();
-        output.into_iter().for_each(|output| document.check_output(output, &mut check));
-        check.finish()?;
-        let secrets = &self.services.secrets;
-        let spec = output.map(|output| {
-            output.check_secrets(secrets)?;
-            Ok((output.spec(secrets)?, output.rendition.clone()))
-        });
-        let spec = spec.transpose().map_err(|error: output::InvalidOutput| Problems::from(error))?;
-        let mut current = entry.lock();
-        if let Some(stream) = &current.stream {
-            match spec {
-                Some((spec, rendition)) => stream.add_output(spec, &rendition, &self.services.network),
-                None => drop(self.services.network.runtime.spawn(stream.remove_output(&edited))),
-            }
-        }
-        Ok(current.commit(by, document, item))
-    }
-
-    /// Adds an output, and publishes to it if it is enabled and the stream runs.
-    pub async fn create_output(&self, by: &By, id: &str, value: Value) -> Result<Receipt<output::Output>, Error> {
-        let output = output::Output::read(value)?;
-        self.edit_outputs(by, id, move |outputs| {
-            if outputs.iter().any(|other| other.id == output.id) {
-                return Err(Error::Exists { what: "output", id: output.id });
-            }
-            if outputs.len() == output::OUTPUTS_MAX {
-                return Err(Error::TooMany { what: "output", limit: output::OUTPUTS_MAX });
-            }
-            outputs.push(output.clone());
-            Ok((output.id.clone(), output))
-        })
-        .await
-    }
-
-    /// Merges a patch into an output's document; it is published to anew.
-    pub async fn patch_output(
-        &self,
-        by: &By,
-        id: &str,
-        output_id: &str,
-        patch: Value,
-    ) -> Result<Receipt<output::Output>, Error> {
-        let output_id = output_id.to_owned();
-        self.edit_outputs(by, id, move |outputs| {
-            let output = find_output(outputs, &output_id)?;
-            let patched = output.patched(&patch)?;
-            if patched.id != output.id {
-                return Err(fixed("/id", "the id of an output does not change"));
-            }
-            *output = patched.clone();
-            Ok((patched.id.clone(), patched))
-        })
-        .await
-    }
-
-    /// Takes an output away, with a proper end.
-    pub async fn delete_output(&self, by: &By, id: &str, output_id: &str) -> Result<Receipt<()>, Error> {
-        let output_id = output_id.to_owned();
-        self.edit_outputs(by, id, move |outputs| {
-            let id = find_output(outputs, &output_id)?.id.clone();
-            outputs.retain(|output| output.id != id);
-            Ok((id, ()))
-        })
-        .await
     }
 }
 
@@ -882,73 +642,8 @@ impl LayersOf<'_> {
     }
 }
 
-impl Document {
-    /// The document after an action of a layer of one of its scenes, and that layer.
-    fn acted(&self, scene: &Id, layer: &str, action: &Action) -> Result<(Self, Layer), Error> {
-        let mut show = (*self.show).clone();
-        let scene = show.scene_mut(scene.as_str()).ok_or_else(|| not_found("scene", scene.as_str()))?;
-        let layer = find_layer(&mut scene.layers, layer)?;
-        let refused = |refused| match refused {
-            Refused::Invalid(problems) => Error::Invalid(problems),
-            Refused::Unknown(allowed) => {
-                Error::NoAction { name: action.name.clone(), type_name: layer.content.type_name(), allowed }
-            }
-        };
-        let content = layer.content.act(action).map_err(refused)?;
-        layer.content = content;
-        let layer = layer.clone();
-        Ok((Self { show: Arc::new(show), ..self.clone() }, layer))
-    }
-}
-
-/// How a document is changed.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Edit {
-    /// By another one (PUT).
-    Replace(Value),
-    /// By a merge patch, RFC 7396 (PATCH).
-    Merge(Value),
-}
-
-impl Edit {
-    fn apply(self, item: &impl Serialize, id: &Id) -> Result<Value, Error> {
-        match self {
-            Self::Replace(mut value) => {
-                // The path has said which one it is.
-                if let Some(fields) = value.as_object_mut() {
-                    fields.entry("id").or_insert_with(|| id.as_str().into());
-                }
-                Ok(value)
-            }
-            Self::Merge(patch) => {
-                let mut value = serde_json::to_value(item).map_err(|error| Error::Internal(error.to_string()))?;
-                json_patch::merge(&mut value, &patch);
-                Ok(value)
-            }
-        }
-    }
-}
-
 fn snapshot(current: &Current) -> Snapshot {
     Snapshot { document: current.document(), revision: current.revision, state: current.state() }
-}
-
-/// The receipt of a change that was about a layer.
-fn edited(receipt: Receipt<Option<Layer>>) -> Result<Receipt<Layer>, Error> {
-    match receipt {
-        Receipt { item: None, .. } => Err(Error::Internal("the layer that was changed is not there".into())),
-        Receipt { revision, applied, actor, at_utc_ms, item: Some(item) } => {
-            Ok(Receipt { revision, applied, actor, at_utc_ms, item })
-        }
-    }
-}
-
-fn find_layer<'a>(layers: &'a mut [Layer], id: &str) -> Result<&'a mut Layer, Error> {
-    layers.iter_mut().find(|layer| layer.id.as_str() == id).ok_or_else(|| not_found("layer", id))
-}
-
-fn find_output<'a>(outputs: &'a mut [output::Output], id: &str) -> Result<&'a mut output::Output, Error> {
-    outputs.iter_mut().find(|output| output.id.as_str() == id).ok_or_else(|| not_found("output", id))
 }
 
 fn not_found(what: &'static str, id: &str) -> Error {

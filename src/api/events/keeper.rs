@@ -76,7 +76,7 @@ impl Keeper {
     }
 
     fn note(&mut self, change: Change) {
-        let Change { stream, revision, what, snapshot, applied, actor, at_utc_ms } = change;
+        let Change { stream, revision, what, snapshot, applied, ops, actor, at_utc_ms } = change;
         if what == What::Deleted {
             self.known.remove(&stream);
             self.shared.remove(&stream);
@@ -88,7 +88,7 @@ impl Keeper {
         }
         let change = json!({
             "revision": revision, "appliedFrame": applied.map(|applied| applied.frame),
-            "ptsMs": applied.map(|applied| applied.pts_ms), "actor": actor, "atUtcMs": at_utc_ms,
+            "ptsMs": applied.map(|applied| applied.pts_ms), "ops": *ops, "actor": actor, "atUtcMs": at_utc_ms,
         });
         self.know(snapshot, Some(change));
     }

@@ -1,0 +1,89 @@
+//! `/api/v1/streams/{id}/snapshots` and `.../diff`: documents kept under a name, and what differs between kept documents.
+
+use axum::{
+    Json,
+    extract::State,
+    http::{StatusCode, header},
+    response::IntoResponse,
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{
+    Answer, App,
+    body::Body,
+    by::By,
+    path::{Path, Query},
+    problem::Problem,
+    streams,
+};
+use crate::{
+    base::id::Id,
+    scene::check,
+    state::{Error, Saved},
+};
+
+fn shown(saved: &Saved) -> Value {
+    json!({ "name": saved.name, "revision": saved.revision, "actor": saved.actor, "atUtcMs": saved.at_utc_ms })
+}
+
+/// `GET .../snapshots`
+pub(super) async fn list(State(app): State<App>, Path(id): Path<String>) -> Answer {
+    let saved: Vec<_> = app.streams.saved(&id)?.iter().map(shown).collect();
+    Ok(Json(json!({ "snapshots": saved })).into_response())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct New {
+    name: Id,
+}
+
+/// `POST .../snapshots`: keeps the document as it is.
+pub(super) async fn create(State(app): State<App>, By(by): By, Path(id): Path<String>, Body(value): Body) -> Answer {
+    let New { name } = check::read(value).map_err(Error::Invalid)?;
+    let saved = app.streams.save(&by, &id, name).await?;
+    let location = format!("/api/v1/streams/{id}/snapshots/{}", saved.name);
+    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(shown(&saved))).into_response())
+}
+
+/// `GET .../snapshots/{name}`: with the document, without its secrets.
+pub(super) async fn get(State(app): State<App>, Path((id, name)): Path<(String, String)>) -> Answer {
+    let saved = app.streams.saved_as(&id, &name)?;
+    let mut value = shown(&saved);
+    value["stream"] = super::to_value(&*saved.document)?;
+    Ok(Json(value).into_response())
+}
+
+/// `DELETE .../snapshots/{name}`
+pub(super) async fn delete(State(app): State<App>, By(by): By, Path((id, name)): Path<(String, String)>) -> Answer {
+    app.streams.forget_saved(&by, &id, &name).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// `POST .../snapshots/{name}/restore`
+pub(super) async fn restore(State(app): State<App>, By(by): By, Path((id, name)): Path<(String, String)>) -> Answer {
+    streams::answer(app.streams.restore_saved(&by, &id, &name).await?).map(IntoResponse::into_response)
+}
+
+/// What is compared: revisions, or names of snapshots.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Between {
+    from: String,
+    to: Option<String>,
+}
+
+/// `GET .../diff?from=...[&to=...]`
+pub(super) async fn diff(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    Query(Between { from, to }): Query<Between>,
+) -> Answer {
+    let app = app.streams.clone();
+    let work = move || app.diff(&id, &from, to.as_deref());
+    let internal =
+        |error: tokio::task::JoinError| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", error.to_string());
+    let patch = tokio::task::spawn_blocking(work).await.map_err(internal)??;
+    Ok(([(header::CONTENT_TYPE, "application/json-patch+json")], patch.to_string()).into_response())
+}

@@ -1,0 +1,118 @@
+//! Named snapshots: documents of a stream that are kept under a name until they are deleted, to come back to, and the
+//! difference between any two documents that are kept.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde_json::Value;
+
+use super::{
+    Actor, By, Current, Document, Error, Receipt, Snapshot, Streams, What,
+    draft::towards,
+    fixed,
+    history::Step,
+    not_found,
+    transaction::{Done, Work},
+};
+use crate::base::id::Id;
+
+/// Most named snapshots of a stream.
+pub const SAVED_MAX: usize = 64;
+
+/// A document under a name.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Saved {
+    /// The name.
+    pub name: Id,
+    /// The revision that the document had.
+    pub revision: u64,
+    /// The document, with its secrets, without what was under way.
+    pub document: Arc<Document>,
+    /// Who saved it.
+    pub actor: Actor,
+    /// When, in milliseconds since 1970 UTC.
+    pub at_utc_ms: i64,
+}
+
+/// The named snapshots of a stream.
+pub(super) type Shelf = BTreeMap<Id, Saved>;
+
+impl Streams {
+    /// All named snapshots of a stream, by name.
+    pub fn saved(&self, id: &str) -> Result<Vec<Saved>, Error> {
+        Ok(self.entry(id)?.lock().saved.values().cloned().collect())
+    }
+
+    /// The snapshot of that name.
+    pub fn saved_as(&self, id: &str, name: &str) -> Result<Saved, Error> {
+        self.entry(id)?.lock().saved.get(name).cloned().ok_or_else(|| not_found("snapshot", name))
+    }
+
+    /// Keeps the document as it is now under a name that is not taken.
+    pub async fn save(&self, by: &By, id: &str, name: Id) -> Result<Saved, Error> {
+        if name.as_str().bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(fixed("/name", "digits alone are a revision: use a letter"));
+        }
+        let (entry, _writing) = self.write(by, id).await?;
+        let mut current = entry.lock();
+        if current.saved.contains_key(&name) {
+            return Err(Error::Exists { what: "snapshot", id: name });
+        }
+        if current.saved.len() == SAVED_MAX {
+            return Err(Error::TooMany { what: "snapshot", limit: SAVED_MAX });
+        }
+        let elapsed = self.moment(&current).elapsed;
+        let saved = Saved {
+            name: name.clone(),
+            revision: current.revision,
+            document: Arc::new(current.document().settled(elapsed)),
+            actor: by.actor.clone(),
+            at_utc_ms: current.utc_ms(),
+        };
+        current.saved.insert(name, saved.clone());
+        current.announce(by, What::Saved, None);
+        Ok(saved)
+    }
+
+    /// Forgets the snapshot of that name.
+    pub async fn forget_saved(&self, by: &By, id: &str, name: &str) -> Result<(), Error> {
+        let (entry, _writing) = self.write(by, id).await?;
+        let mut current = entry.lock();
+        current.saved.remove(name).ok_or_else(|| not_found("snapshot", name))?;
+        current.announce(by, What::Saved, None);
+        Ok(())
+    }
+
+    /// Makes the snapshot of that name the stream's document again, by a change like any other.
+    pub async fn restore_saved(&self, by: &By, id: &str, name: &str) -> Result<Receipt<Snapshot>, Error> {
+        let (entry, _writing) = self.write(by, id).await?;
+        let target = entry.lock().saved.get(name).ok_or_else(|| not_found("snapshot", name))?.document.clone();
+        let make = |before: &Document, time| towards(before, &target, time).map_err(|error| (0, error));
+        let work = Work { by, make: &make, step: Step::Do, ops: [format!("restore {name}")].into(), frame: None };
+        let done = self.carry_out(&entry, work).await.map_err(|(_, error)| error)?;
+        Ok(done.map(|Done { snapshot, .. }| snapshot))
+    }
+
+    /// What makes one kept document into another, as a JSON patch (RFC 6902) of what is written of them. Each is a revision
+    /// or the name of a snapshot; without the second one, the document as it is.
+    pub fn diff(&self, id: &str, from: &str, to: Option<&str>) -> Result<Value, Error> {
+        let (from, to) = {
+            let entry = self.entry(id)?;
+            let current = entry.lock();
+            let to = to.map_or_else(|| Ok(current.document()), |to| kept(&current, to))?;
+            (kept(&current, from)?, to)
+        };
+        let internal = |error: serde_json::Error| Error::Internal(error.to_string());
+        let written = |document: &Document| serde_json::to_value(document).map_err(internal);
+        serde_json::to_value(json_patch::diff(&written(&from)?, &written(&to)?)).map_err(internal)
+    }
+}
+
+fn kept(current: &Current, reference: &str) -> Result<Arc<Document>, Error> {
+    match reference.parse() {
+        Ok(revision) => current.history.document(revision).cloned().ok_or_else(|| not_found("revision", reference)),
+        Err(_) => {
+            let saved = current.saved.get(reference);
+            saved.map(|saved| saved.document.clone()).ok_or_else(|| not_found("snapshot", reference))
+        }
+    }
+}
