@@ -885,6 +885,44 @@ async fn outputs_are_made_read_patched_and_deleted_and_their_keys_stay_inside() 
     assert_silent(&api, KEY);
 }
 
+/// Addresses that lead nowhere: the part that is wrong is named, the text is not repeated, and what is on air goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_addresses_are_refused_by_their_part_and_disturb_nothing() {
+    const KEY: &str = "live_5ecret";
+    let api = Api::with(stream(&json!([]))).await;
+    let endless = KEY.repeat(10_000 / KEY.len() + 1);
+    for (url, key, pointer, words) in [
+        ("rtmp://host".into(), Some(KEY), "/url", "no application"),
+        ("rtmp://host/".into(), Some(KEY), "/url", "no application"),
+        (format!("rtmp://host/{KEY}"), None, "/url", "stream key is missing"),
+        ("rtmp://host/app/".into(), None, "/url", "stream key is missing"),
+        ("rtmp://host/app".into(), Some(""), "/url", "stream key is missing"),
+        (format!("http://host/app/{KEY}"), None, "/url", "does not start with rtmp:// or rtmps://"),
+        (format!("srt://host/app/{KEY}"), None, "/url", "does not start with rtmp:// or rtmps://"),
+        (format!("//host/app/{KEY}"), None, "/url", "does not start with rtmp:// or rtmps://"),
+        (format!("rtmp://host:0/app/{KEY}"), None, "/url", "invalid port: use 1 to 65535"),
+        (format!("rtmp://host:65536/app/{KEY}"), None, "/url", "invalid port: use 1 to 65535"),
+        (format!("rtmp://host:-1/app/{KEY}"), None, "/url", "invalid port: use 1 to 65535"),
+        (format!("rtmp://host:rtmp/app/{KEY}"), None, "/url", "invalid port: use 1 to 65535"),
+        (format!("rtmp:///app/{KEY}"), None, "/url", "no valid host"),
+        (format!("rtmp://a b/app/{KEY}"), None, "/url", "space or control character at byte 8"),
+        ("rtmp://host/app".into(), Some(endless.as_str()), "/key", "stream key has 10010 bytes, 4096 are allowed"),
+        (format!("rtmp://host/app/{endless}"), None, "/url", "bytes, 4096 are allowed"),
+    ] {
+        let output = json!({ "id": "wrong", "url": url, "key": key });
+        api.post(OUTPUTS, output).await.refused(pointer, &[words]);
+    }
+    // That a host has no address is not known before it is asked for.
+    api.post(OUTPUTS, json!({ "id": "lost", "url": "rtmp://no-such-host.invalid/app", "key": KEY })).await.expect(201);
+    let is_lost = |status: &Value| status["outputs"][0]["lastError"]["class"] == "resolve";
+    let status = api.until("main", "the host is not found", is_lost).await;
+    let message = status["outputs"][0]["lastError"]["message"].as_str().unwrap();
+    assert!(message.starts_with("host no-such-host.invalid cannot be resolved: "), "{message}");
+    api.until_encoded("main", 10).await;
+    assert_eq!(api.status("main").await["state"], "running");
+    assert_silent(&api, KEY);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unreachable_output_is_tried_again_and_the_stream_goes_on() {
     const KEY: &str = "live_5ecret";

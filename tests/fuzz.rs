@@ -23,11 +23,12 @@ use stream_manager::{
     base::secret::Secret,
     h264::{AvcConfig, Splicer, annex_b, append_length_prefixed},
     rtmp::{
-        Config, Endpoint, Phase, Publisher,
+        Config, Endpoint, FourCc, Phase, Publisher,
         amf0::Decoder,
         auth::{self, Credentials},
         chunk::{Limits, Reader},
         handshake::{Handshake, PACKET_LEN, RANDOM_LEN},
+        message::Kind,
     },
 };
 
@@ -43,8 +44,33 @@ fn transcripts() -> Vec<Vec<u8>> {
     let recorded = files.filter(|path| path.extension().is_some_and(|extension| extension == "bin"));
     let mut transcripts: Vec<_> = recorded.map(|path| fs::read(path).unwrap()).collect();
     transcripts.sort();
-    assert!(transcripts.len() >= 4, "the recorded dialogues are missing");
     transcripts
+}
+
+/// The servers whose dialogues are among the seeds.
+#[test]
+fn every_server_is_among_the_seeds() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/rtmp");
+    let names: Vec<_> = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    for server in ["nginx-rtmp", "ffmpeg", "node-media-server"] {
+        let is_there = names.iter().any(|name| name.to_str().unwrap().starts_with(server));
+        assert!(is_there, "{server}: {names:?}");
+    }
+    assert!(commands().len() >= 12, "each of them answers at least connect, createStream and publish");
+}
+
+/// The commands in the transcripts, as AMF 0.
+fn commands() -> Vec<Vec<u8>> {
+    let mut commands = Vec::new();
+    for transcript in transcripts() {
+        let (mut reader, mut unread) = (Reader::new(Limits::default()), &transcript[..]);
+        while let Ok(Some(message)) = reader.read(&mut unread) {
+            if message.kind == Kind::Command {
+                commands.push(message.payload.to_vec());
+            }
+        }
+    }
+    commands
 }
 
 /// Breeds inputs from seeds and feeds them to `target`.
@@ -145,7 +171,7 @@ fn chunk_reader() {
 
 #[test]
 fn amf0() {
-    fuzz("amf0", &transcripts(), |input| {
+    fuzz("amf0", &commands(), |input| {
         let mut decoder = Decoder::new(input);
         let mut values = 0;
         while let Ok(Some(_)) = decoder.decode() {
@@ -160,7 +186,9 @@ fn publisher() {
     let endpoint = Endpoint::with_key_inside("rtmp://host/app/some_key").unwrap();
     let greeting: Vec<u8> = std::iter::once(3).chain((0..2 * PACKET_LEN).map(|_| 0)).collect();
     fuzz("publisher", &transcripts(), |input| {
-        let mut publisher = Publisher::new(Config::new(&endpoint), [7; RANDOM_LEN]);
+        // With a codec that the server has a say in, for every other input.
+        let four_cc = (input.len() % 2 == 0).then_some(FourCc::Hvc1);
+        let mut publisher = Publisher::new(Config::new(&endpoint).with_four_cc(four_cc), [7; RANDOM_LEN]);
         publisher.handle_input(&greeting).unwrap();
         for piece in input.chunks(97) {
             let outcome = publisher.handle_input(piece);
