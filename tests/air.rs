@@ -348,9 +348,16 @@ fn no_secret_is_told() {
             .map(|path| daemon.get(format!("/api/v1/streams/main/{path}").trim_end_matches('/')).to_string()),
     );
     said.push(daemon.metrics());
-    let message = || json!({ "subscribe": ["meters"] }).to_string();
-    events.send(tungstenite::Message::text(message())).unwrap();
-    said.extend((0..20).map(|_| events.read().unwrap().to_string()));
+    let topics = json!({ "subscribe": ["state", "stats", "events", "logs"] });
+    events.send(tungstenite::Message::text(topics.to_string())).unwrap();
+    daemon.patch("/api/v1/streams/main/outputs/later", &json!({ "key": secret("changed") }));
+    // Until the document, the status and a log line were told.
+    let mut awaited = vec!["\"type\":\"state\"", "\"type\":\"stats\"", "\"type\":\"logs\""];
+    while !awaited.is_empty() {
+        let message = events.read().unwrap().to_string();
+        awaited.retain(|topic| !message.contains(topic));
+        said.push(message);
+    }
     let log = daemon.end();
     for (what, is_there) in [
         ("the log is that of debugging", log.contains("DEBUG")),
