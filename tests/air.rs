@@ -54,7 +54,18 @@ fn nginx_receives_twenty_exact_seconds_and_the_change_on_the_promised_frame() {
     let status = daemon.get("/api/v1/streams/main/status");
     assert_eq!(status["state"], "running");
     assert_eq!(status["outputs"][0]["reconnects"], 0);
-    assert!(daemon.metrics().contains("stream_manager_output_bytes_total{output=\"out\",stream=\"main\"}"));
+    let metrics = daemon.metrics();
+    let sample = |what: &str, le: &str| {
+        let name = format!("stream_manager_output_{what}{{output=\"out\",stream=\"main\"{le}}} ");
+        let value = metrics.lines().find_map(|line| line.strip_prefix(&name)?.parse::<f64>().ok());
+        value.unwrap_or_else(|| panic!("there is no {name}:\n{metrics}"))
+    };
+    assert!(sample("bytes_total", "") > 0.0);
+    let observed = sample("send_latency_seconds_count", "");
+    assert!((600.0..=sample("frames_total", "")).contains(&observed), "{observed} pictures' latencies");
+    assert_eq!(sample("send_latency_seconds_bucket", ",le=\"+Inf\""), observed);
+    assert!(sample("send_latency_seconds_bucket", ",le=\"0.002\"") <= observed);
+    assert!(sample("send_latency_seconds_sum", "") > 0.0);
     daemon.end();
 
     let recording = nginx.recording("test");

@@ -18,7 +18,7 @@
 //! stats    what is shown                         backoff    how long to wait between them
 //! error    why an attempt ended                  outbox     bytes for one system call
 //! keyring  secrets that are kept elsewhere       transport  sockets
-//!                                                tls        whom to trust
+//! latency  how long a picture takes to leave     tls        whom to trust
 //! ```
 //!
 //! Left out: recording, and changing the bitrate, which is the pipeline's: outputs tell by [`Output::flow`] what they get
@@ -26,6 +26,7 @@
 
 pub mod error;
 pub mod keyring;
+pub mod latency;
 pub mod packet;
 pub mod queue;
 pub mod stats;
@@ -43,7 +44,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use tokio::{runtime::Handle, sync::watch, task::JoinHandle};
+use tokio::{runtime::Handle, sync::watch, task::JoinHandle, time::Instant};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::Instrument;
 
@@ -55,6 +56,7 @@ use self::{
 pub use self::{
     error::Error,
     keyring::{Keyring, Use},
+    latency::Latency,
     packet::{Headers, Kind, Packet},
     queue::Limits,
     stats::{Flow, LastError, State, Stats},
@@ -159,7 +161,12 @@ impl Output {
     ///
     /// Packets of both kinds come in the order of their decoding times.
     pub fn push(&self, packet: &Packet) {
-        self.shared.push(packet);
+        self.push_ready(packet, Instant::now());
+    }
+
+    /// The same, for a packet that has been ready since then: its latency begins there.
+    pub fn push_ready(&self, packet: &Packet, ready_at: Instant) {
+        self.shared.push(packet, ready_at);
     }
 
     /// The encoder was rebuilt: every packet pushed from now on belongs to `headers`, and its pictures begin at an IDR.

@@ -1,4 +1,4 @@
-//! The bounded queue between a stream's mux thread and the task of one output. No lock, no clock, no tokio.
+//! The bounded queue between a stream's mux thread and the task of one output. No lock, no clock, no task.
 //!
 //! ```text
 //! push ─► gate ─► [ a v a V v a v v ... ] ─► take          V: IDR, v: other picture, a: sound
@@ -26,6 +26,8 @@
 //! short; here a network may stand still for seconds without any loss, since a viewer's player holds as much.
 
 use std::{collections::VecDeque, sync::Arc};
+
+use tokio::time::Instant;
 
 use super::packet::{Headers, Kind, Packet};
 
@@ -70,6 +72,8 @@ pub struct Entry {
     pub packet: Packet,
     /// What a decoder needs for it; the same `Arc` as long as the encoder is the same.
     pub headers: Arc<Headers>,
+    /// Since when it is ready to be sent.
+    pub ready_at: Instant,
 }
 
 /// Who may enter.
@@ -125,12 +129,12 @@ impl Queue {
     }
 
     /// Takes a packet in, if the gate lets it, and makes room by the rules above.
-    pub fn push(&mut self, packet: &Packet) {
+    pub fn push(&mut self, packet: &Packet, ready_at: Instant) {
         if !self.admit(packet.kind) {
             return;
         }
         self.bytes += packet.body.len();
-        self.entries.push_back(Entry { packet: packet.clone(), headers: Arc::clone(&self.headers) });
+        self.entries.push_back(Entry { packet: packet.clone(), headers: Arc::clone(&self.headers), ready_at });
         self.make_room(packet.dts_ms);
     }
 
@@ -317,12 +321,13 @@ mod tests {
     fn push(queue: &mut Queue, from_ms: u64, letters: &str) {
         for (n, letter) in letters.chars().enumerate() {
             let dts_ms = from_ms + 10 * n as u64;
-            queue.push(&match letter {
+            let packet = match letter {
                 'K' => packet(KEY, dts_ms, 10),
                 'v' => packet(INTER, dts_ms, 10),
                 'b' => disposable(dts_ms),
                 _ => packet(Kind::Audio, dts_ms, 10),
-            });
+            };
+            queue.push(&packet, Instant::now());
         }
     }
 
@@ -417,7 +422,7 @@ mod tests {
     #[test]
     fn a_picture_larger_than_the_queue_is_dropped_alone() {
         let mut queue = queue(100, 1000, 1000);
-        queue.push(&packet(KEY, 0, 101));
+        queue.push(&packet(KEY, 0, 101), Instant::now());
         push(&mut queue, 10, "avK");
         assert_eq!((take_all(&mut queue).as_str(), queue.dropped_frames()), ("aK", 2));
     }
@@ -489,7 +494,7 @@ mod tests {
                 match step {
                     Step::Push { kind, after_ms, len } => {
                         now_ms += after_ms + 1;
-                        queue.push(&packet(kind, now_ms, len));
+                        queue.push(&packet(kind, now_ms, len), Instant::now());
                         if kind.is_video() {
                             pictures.push(now_ms);
                         }

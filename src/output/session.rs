@@ -34,6 +34,7 @@ use super::{
     Error,
     driver::STEP_TIMEOUT,
     error::Step,
+    latency::Underway,
     outbox::Outbox,
     packet::{Headers, Kind},
     queue::Entry,
@@ -101,6 +102,7 @@ pub(super) struct Session<S> {
     input: Box<[u8]>,
     publisher: Publisher,
     outbox: Outbox,
+    underway: Underway,
     /// Whether the stream may hold back what was written.
     is_flush_due: bool,
     timeline: Timeline,
@@ -137,6 +139,7 @@ impl<S: Connection> Session<S> {
             input: vec![0; INPUT_LEN].into_boxed_slice(),
             publisher: Publisher::new(config, c1_random),
             outbox: Outbox::default(),
+            underway: Underway::default(),
             is_flush_due: false,
             timeline: Timeline::default(),
             headers: None,
@@ -253,6 +256,9 @@ impl<S: Connection> Session<S> {
             Kind::Video { .. } => self.publisher.send_video(wire_ms(session_ms), head, media)?,
             Kind::Audio => self.publisher.send_audio(wire_ms(session_ms), head, media)?,
         }
+        if packet.kind.is_video() {
+            self.underway.begin(self.outbox.remaining() + self.publisher.output_len(), entry.ready_at);
+        }
         self.shared.note_sent(packet, session_ms);
         Ok(())
     }
@@ -315,7 +321,7 @@ impl<S: Connection> Session<S> {
         match written {
             Ok(Written::Bytes(len)) => {
                 self.progress_at = Instant::now();
-                self.shared.note_progress(self.progress_at, len);
+                self.shared.note_progress(self.progress_at, len, self.underway.take(len));
                 self.handle_progress();
             }
             Ok(Written::Flushed) => self.progress_at = Instant::now(),

@@ -18,6 +18,7 @@ use tokio::{
 
 use super::{
     Error,
+    latency::Latency,
     packet::{Headers, Packet},
     queue::{Entry, Limits, Queue},
     stats::{Effort, Flow, LastError, Meter, State, Stats},
@@ -40,6 +41,7 @@ struct Board {
     queue: Queue,
     meter: Meter,
     effort: Effort,
+    latency: Latency,
     bytes: u64,
     frames: u64,
     /// Media sent by the sessions before this one.
@@ -65,6 +67,7 @@ impl Shared {
             queue: Queue::new(limits, headers),
             meter: Meter::default(),
             effort: Effort::default(),
+            latency: Latency::default(),
             bytes: 0,
             frames: 0,
             past_ms: 0,
@@ -90,8 +93,8 @@ impl Shared {
 
     // The mux thread's side.
 
-    pub(super) fn push(&self, packet: &Packet) {
-        self.board().queue.push(packet);
+    pub(super) fn push(&self, packet: &Packet, ready_at: Instant) {
+        self.board().queue.push(packet, ready_at);
         self.media.notify_one();
     }
 
@@ -152,13 +155,14 @@ impl Shared {
         board.session_ms = board.session_ms.max(session_ms);
     }
 
-    /// The network took `bytes`.
-    pub(super) fn note_progress(&self, now: Instant, bytes: usize) {
+    /// The network took `bytes`, and with them the last of pictures that had been ready since then.
+    pub(super) fn note_progress(&self, now: Instant, bytes: usize, gone: impl Iterator<Item = Instant>) {
         let mut board = self.board();
         board.bytes += bytes as u64;
         board.progress_at = Some(now);
         board.meter.record(ms(now - self.born), bytes as u64);
         board.effort.record(bytes as u64);
+        gone.for_each(|ready_at| board.latency.record(now - ready_at));
     }
 
     /// Whether bytes wait for the network from now on.
@@ -217,6 +221,7 @@ impl Shared {
             failures: board.failures.clone(),
             last_error: board.last_error.clone(),
             seconds_since_progress: board.progress_at.map(|at| (now - at).as_secs_f64()),
+            latency: board.latency,
             round_trip_ms: board.probe.as_ref().and_then(Probe::round_trip).map(|time| time.as_secs_f64() * 1000.0),
         }
     }

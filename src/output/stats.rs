@@ -14,6 +14,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::Serialize;
 
+use super::latency::Latency;
 use crate::base::id::Id;
 
 /// Where an output stands. In JSON: `"state": "backingOff", "attempt": 3`.
@@ -135,6 +136,9 @@ pub struct Stats {
     pub last_error: Option<LastError>,
     /// Seconds since the network took bytes last; null before it ever did.
     pub seconds_since_progress: Option<f64>,
+    /// From a picture's being ready to its last byte in the socket's buffer; for metrics.
+    #[serde(skip)]
+    pub latency: Latency,
     /// The kernel's smoothed round-trip time to the server, in ms; only while on air over TCP.
     pub round_trip_ms: Option<f64>,
 }

@@ -379,6 +379,39 @@ async fn timestamps_go_over_their_24_and_their_32_bits() {
     }
 }
 
+/// From when it was ready, not from when it was pushed, to when the network has taken all of it; sound is not counted.
+#[tokio::test(start_paused = true)]
+async fn a_pictures_latency_ends_with_its_last_byte() {
+    let (net, output) = output(Resolver::Works);
+    let mut peer = net.accept().await;
+    peer.expect_headers(0, &headers("h")).await;
+    let observed = || {
+        let latency = output.stats().latency;
+        (latency.count(), latency.sum().as_millis())
+    };
+    let ready_at = Instant::now();
+    tokio::time::advance(Duration::from_millis(5)).await;
+    output.push_ready(&key(1000), ready_at);
+    output.push(&sound(1010));
+    peer.expect_packet('v', 0, &key(1000)).await;
+    peer.expect_packet('a', 10, &sound(1010)).await;
+    assert_eq!(observed(), (1, 5));
+
+    let large = packet(Kind::Video { is_key: false }, 1040, WIRE_LEN + 4000);
+    output.push(&large);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(observed(), (1, 5), "the network holds most of it, but not all");
+    peer.expect_packet('v', 40, &large).await;
+    settle().await;
+    assert_eq!(observed(), (2, 305));
+
+    output.push(&packet(Kind::Video { is_key: false }, 1080, 2 * WIRE_LEN));
+    settle().await;
+    drop(peer);
+    output.reach_backing_off().await;
+    assert_eq!(observed(), (2, 305), "what is lost on its way has no latency");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_rebuilt_encoder_sends_new_headers_in_place_and_resumes_at_an_idr() {
     let (net, output) = output(Resolver::Works);

@@ -9,6 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use tokio::time::Instant;
 
 use super::{
     bitrate::{Decision, Governor, Reading, Reason, TICK_MS},
@@ -31,11 +32,23 @@ const WINDOW_MS: u64 = 4000;
 #[derive(Debug)]
 pub(super) enum ToMux {
     /// Of the rendition with this index.
-    Picture { rendition: usize, packet: Packet },
+    Picture { rendition: usize, packet: Packet, ready_at: Instant },
     /// For all of them.
-    Sound(Packet),
+    Sound { packet: Packet, ready_at: Instant },
     /// The sequence header of a rendition's new encoder.
     VideoHeader { rendition: usize, header: Bytes },
+}
+
+impl ToMux {
+    /// A picture that is ready now.
+    pub(super) fn picture(rendition: usize, packet: Packet) -> Self {
+        Self::Picture { rendition, packet, ready_at: Instant::now() }
+    }
+
+    /// A piece of sound that is ready now.
+    pub(super) fn sound(packet: Packet) -> Self {
+        Self::Sound { packet, ready_at: Instant::now() }
+    }
 }
 
 /// A rendition's outputs and the headers they start with. The lock is held for pushes that do not block.
@@ -90,8 +103,8 @@ impl FanOut {
         self.lock().outputs.iter().map(|member| member.output.stats()).collect()
     }
 
-    fn push(&self, packet: &Packet) {
-        self.lock().outputs.iter().for_each(|member| member.output.push(packet));
+    fn push(&self, packet: &Packet, ready_at: Instant) {
+        self.lock().outputs.iter().for_each(|member| member.output.push_ready(packet, ready_at));
     }
 
     /// Lets the governor look at all outputs.
@@ -144,10 +157,11 @@ impl Lane {
         Self { interleaver, recent: Recent::default(), fan_out, metrics, governor, control, next_tick_ms: 0 }
     }
 
-    fn push(&mut self, packet: Packet) {
+    /// What leaves with a packet that is ready since then was not ready before: it waited for this one.
+    fn push(&mut self, packet: Packet, ready_at: Instant) {
         let now_ms = packet.dts_ms;
         let Self { interleaver, recent, fan_out, metrics, .. } = self;
-        interleaver.push(packet, |packet| leave(&packet, recent, fan_out, metrics));
+        interleaver.push(packet, |packet| leave(&packet, ready_at, recent, fan_out, metrics));
         metrics.av_skew_ms.set(interleaver.skew_ms());
         if now_ms >= self.next_tick_ms {
             self.next_tick_ms = now_ms + TICK_MS;
@@ -168,27 +182,30 @@ impl Lane {
 
     fn finish(self) {
         let Self { mut interleaver, mut recent, fan_out, metrics, .. } = self;
-        interleaver.finish(|packet| leave(&packet, &mut recent, &fan_out, &metrics));
+        let ready_at = Instant::now();
+        interleaver.finish(|packet| leave(&packet, ready_at, &mut recent, &fan_out, &metrics));
         metrics.bitrate_bps.set(0);
         metrics.active_fps.set(0.0);
         metrics.av_skew_ms.set(0);
     }
 }
 
-fn leave(packet: &Packet, recent: &mut Recent, fan_out: &FanOut, metrics: &RenditionMetrics) {
+fn leave(packet: &Packet, ready_at: Instant, recent: &mut Recent, fan_out: &FanOut, metrics: &RenditionMetrics) {
     recent.push(packet);
     let (bits, pictures) = recent.rates();
     metrics.bitrate_bps.set(bits);
     metrics.active_fps.set(pictures);
-    fan_out.push(packet);
+    fan_out.push(packet, ready_at);
 }
 
 /// Runs until all encoders have gone.
 pub(super) fn run(packets: Receiver<ToMux>, mut lanes: Vec<Lane>) {
     for message in packets {
         match message {
-            ToMux::Picture { rendition, packet } => lanes[rendition].push(packet),
-            ToMux::Sound(packet) => lanes.iter_mut().for_each(|lane| lane.push(packet.clone())),
+            ToMux::Picture { rendition, packet, ready_at } => lanes[rendition].push(packet, ready_at),
+            ToMux::Sound { packet, ready_at } => {
+                lanes.iter_mut().for_each(|lane| lane.push(packet.clone(), ready_at));
+            }
             ToMux::VideoHeader { rendition, header } => lanes[rendition].fan_out.set_video_header(header),
         }
     }

@@ -218,7 +218,7 @@ impl Sound {
         self.metrics.audio_frames.inc();
         self.metrics.audio_bytes.inc_by(frame.data.len() as u64);
         // The mux thread ends only after this one.
-        let _ = self.mux.send(ToMux::Sound(packet(frame)));
+        let _ = self.mux.send(ToMux::sound(packet(frame)));
     }
 }
 

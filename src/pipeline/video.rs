@@ -202,7 +202,7 @@ impl VideoEncoder {
         self.metrics.encoded_bytes.inc_by(unit.nalus.len() as u64);
         let packet = packet(unit, &self.settings);
         // The mux thread ends only after this one.
-        let _ = self.mux.send(ToMux::Picture { rendition: self.rendition, packet });
+        let _ = self.mux.send(ToMux::picture(self.rendition, packet));
     }
 
     /// The first candidate that works and was not given up; any, where no other is left.

@@ -3,12 +3,12 @@
 //! Names follow `stream_manager_<what>_<unit>[_total]`; labels are the stream, the output, its state and the class of its
 //! failures, all bounded in number.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use prometheus::{
     GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
     core::{Collector, Desc},
-    proto::MetricFamily,
+    proto::{Bucket, Histogram, LabelPair, Metric, MetricFamily, MetricType},
 };
 
 use crate::{
@@ -123,6 +123,11 @@ struct Outputs {
     descs: Vec<Desc>,
 }
 
+/// What tells outputs apart.
+const OUTPUT: [&str; 2] = ["stream", "output"];
+const LATENCY: &str = "stream_manager_output_send_latency_seconds";
+const LATENCY_HELP: &str = "From a picture's being ready, and its turn, to its last byte in the socket's buffer.";
+
 /// Families that live for one scrape.
 struct Families {
     bytes: IntCounterVec,
@@ -145,11 +150,10 @@ struct Families {
 
 impl Families {
     fn new() -> Result<Self, prometheus::Error> {
-        const OUTPUT: &[&str] = &["stream", "output"];
         let opts = |what: &str, help: &str| Opts::new(format!("stream_manager_output_{what}"), help);
-        let counter = |what: &str, help: &str| IntCounterVec::new(opts(what, help), OUTPUT);
-        let gauge = |what: &str, help: &str| IntGaugeVec::new(opts(what, help), OUTPUT);
-        let fraction = |what: &str, help: &str| GaugeVec::new(opts(what, help), OUTPUT);
+        let counter = |what: &str, help: &str| IntCounterVec::new(opts(what, help), &OUTPUT);
+        let gauge = |what: &str, help: &str| IntGaugeVec::new(opts(what, help), &OUTPUT);
+        let fraction = |what: &str, help: &str| GaugeVec::new(opts(what, help), &OUTPUT);
         let failures = opts("failures_total", "Attempts that failed, by the class of the error.");
         let state = opts("state", "1 for the state in which it is, 0 for all others.");
         Ok(Self {
@@ -229,7 +233,8 @@ impl Families {
 impl Outputs {
     fn new(streams: Arc<Streams>) -> Result<Self, prometheus::Error> {
         let families = Families::new()?;
-        let descs = families.collectors().iter().flat_map(|family| family.desc()).cloned().collect();
+        let mut descs: Vec<_> = families.collectors().iter().flat_map(|family| family.desc()).cloned().collect();
+        descs.push(Desc::new(LATENCY.into(), LATENCY_HELP.into(), OUTPUT.map(String::from).into(), HashMap::new())?);
         Ok(Self { streams, descs })
     }
 }
@@ -241,12 +246,50 @@ impl Collector for Outputs {
 
     fn collect(&self) -> Vec<MetricFamily> {
         let Ok(families) = Families::new() else { return Vec::new() };
+        let mut latencies = Vec::new();
         for snapshot in self.streams.list() {
             let id = snapshot.document.id.as_str();
             // A stream that was deleted since the list was made has no outputs.
             let live = self.streams.live(id).ok().flatten();
-            live.iter().flat_map(Live::outputs).for_each(|(_, stats)| families.observe(id, stats));
+            for (_, stats) in live.iter().flat_map(Live::outputs) {
+                families.observe(id, stats);
+                latencies.push(latency(id, stats));
+            }
         }
-        families.collectors().iter().flat_map(|family| family.collect()).collect()
+        let counted = families.collectors().into_iter().flat_map(Collector::collect);
+        counted.chain([latency_family(latencies)]).collect()
     }
+}
+
+/// What an output has observed itself, which the library's own histograms have no way to take.
+fn latency(stream: &str, stats: &Stats) -> Metric {
+    let bucket = |(bound, upto): (Duration, u64)| {
+        let mut bucket = Bucket::default();
+        bucket.set_upper_bound(bound.as_secs_f64());
+        bucket.set_cumulative_count(upto);
+        bucket
+    };
+    let label = |(name, value): (&str, &str)| {
+        let mut label = LabelPair::default();
+        label.set_name(name.into());
+        label.set_value(value.into());
+        label
+    };
+    let mut histogram = Histogram::default();
+    histogram.set_sample_count(stats.latency.count());
+    histogram.set_sample_sum(stats.latency.sum().as_secs_f64());
+    histogram.set_bucket(stats.latency.cumulative().map(bucket).collect());
+    // In the order in which the others have them.
+    let mut metric = Metric::from_label([("output", stats.id.as_str()), ("stream", stream)].map(label).into());
+    metric.set_histogram(histogram);
+    metric
+}
+
+fn latency_family(latencies: Vec<Metric>) -> MetricFamily {
+    let mut family = MetricFamily::default();
+    family.set_name(LATENCY.into());
+    family.set_help(LATENCY_HELP.into());
+    family.set_field_type(MetricType::HISTOGRAM);
+    family.set_metric(latencies);
+    family
 }

@@ -2,7 +2,9 @@
 //!
 //! The packets are made beforehand, pictures and sound of the sizes that an encoder gives them, and pushed when they are
 //! due, so what is measured is the output floor alone: processor time of this process, all threads, the kernel's part of
-//! it included. nginx-rtmp receives; its own time is not counted. Figures are printed beside what they should be, not judged.
+//! it included, and the time from a picture's being ready, which is that of the first push, to its last byte in the
+//! socket's buffer. nginx-rtmp receives; its own time is not counted. Figures are printed beside what they should be, not
+//! judged.
 
 mod cpu;
 #[path = "../servers/mod.rs"]
@@ -24,11 +26,11 @@ use stream_manager::{
     encode::{self, Backend},
     flv,
     h264::AvcConfig,
-    output::{Headers, Kind, Limits, Network, Output, Packet, Spec, State, tls::Tls},
+    output::{Headers, Kind, Latency, Limits, Network, Output, Packet, Spec, State, tls::Tls},
     pipeline::EncoderSettings,
     rtmp::Endpoint,
 };
-use tokio::runtime::Runtime;
+use tokio::{runtime::Runtime, time::Instant};
 
 const OUTPUTS: usize = 50;
 const SECONDS: u64 = 20;
@@ -40,7 +42,7 @@ const SOUND_BYTES: usize = 341;
 fn main() {
     let (nginx, runtime, headers) = (Nginx::start(), Runtime::new().unwrap(), Arc::new(headers()));
     let network = Network { runtime: runtime.handle().clone(), tls: Tls::open(&[]).unwrap() };
-    say("outputs  seconds  Mbit/s each  CPU s/s  should be  skipped  MiB each".into());
+    say("outputs  seconds  Mbit/s each  CPU s/s  should be  skipped  MiB each  p50 ms  p99 ms  should be".into());
     for count in [1, OUTPUTS] {
         let outputs: Vec<_> = (0..count).map(|n| spawn(&network, &nginx, &headers, n)).collect();
         runtime.block_on(async {
@@ -57,9 +59,14 @@ fn main() {
         }
         let skipped: u64 = stats.iter().map(|stats| stats.output_skipped_frames).sum();
         let bytes = stats.iter().map(|stats| stats.output_bytes).sum::<u64>() / count as u64;
+        let latency = stats.iter().fold(Latency::default(), |mut all, stats| {
+            all.join(&stats.latency);
+            all
+        });
+        let [p50, p99] = [0.5, 0.99].map(|share| latency.quantile(share).unwrap_or_default().as_secs_f64() * 1000.0);
         let should_be = if count == OUTPUTS { "<= 0.3" } else { "" };
         say(format!(
-            "{count:>7}  {SECONDS:>7}  {:>11.2}  {share:>7.3}  {should_be:>9}  {skipped:>7}  {:>8.1}",
+            "{count:>7}  {SECONDS:>7}  {:>11.2}  {share:>7.3}  {should_be:>9}  {skipped:>7}  {:>8.1}  {p50:>6.2}  {p99:>6.2}        < 2",
             bytes as f64 * 8.0 / SECONDS as f64 / 1e6,
             bytes as f64 / f64::from(1 << 20)
         ));
@@ -126,7 +133,8 @@ fn push(outputs: &[Output]) {
             Packet { kind: Kind::Video { is_key }, dts_ms: picture_ms, body }
         };
         clock.sleep_until(start + Duration::from_millis(packet.dts_ms));
-        outputs.iter().for_each(|output| output.push(&packet));
+        let ready_at = Instant::now();
+        outputs.iter().for_each(|output| output.push_ready(&packet, ready_at));
     }
 }
 
