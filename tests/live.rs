@@ -12,8 +12,11 @@ use serde_json::{Value, json};
 use stream_manager::{ffi::files, telemetry::log};
 use support::{
     api::Api,
+    chromium::Window,
     clients::{Crowd, Documents, Known, Socket, request},
-    eventually, until,
+    eventually,
+    pictures::pixel,
+    until,
 };
 use tokio_tungstenite::tungstenite::{self, Message};
 
@@ -440,4 +443,57 @@ async fn a_thousand_clients_have_the_same_document() {
     let told = crowd.followers().iter().map(|follower| follower.messages);
     assert!(told.clone().max() <= Some(102), "{:?}", told.max());
     assert_eq!(api.metric("stream_manager_events_dropped_clients_total").await, 0.0);
+}
+
+/// The page at `/`, in a browser: a layer is switched off and on, and the picture follows.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_shows_the_picture_and_switches_layers() {
+    let mut stream = stream("#ff0000");
+    stream["outputs"] =
+        json!([{ "id": "nowhere", "url": "rtmp://127.0.0.1:1/live", "key": "live_secret", "enabled": false }]);
+    let api = Api::with(stream).await;
+    let address = api.serve().await;
+    for path in ["/", "/app.js", "/style.css", "/icon.svg"] {
+        let answer = api.get(path).await;
+        let policy = answer.headers["content-security-policy"].to_str().unwrap();
+        assert!(
+            answer.status == 200 && policy.contains("default-src 'self'") && !policy.contains("unsafe"),
+            "{policy}"
+        );
+    }
+    let mut window = tokio::task::block_in_place(|| Window::open(&format!("http://{address}/"), [1280, 900]));
+    let shows = |rgb: &str| {
+        format!(
+            "(() => {{ const {{ width, height }} = picture; \
+             const [r, g, b] = picture.getContext('2d').getImageData(width / 2, height / 2, 1, 1).data; \
+             return width === 320 && [[r, g, b], {rgb}].reduce((a, b) => a.every((v, i) => Math.abs(v - b[i]) < 9)); }})()"
+        )
+    };
+    tokio::task::block_in_place(|| {
+        window.until("document.querySelector('#layers .switch')");
+        window.until(&shows("[255, 0, 0]"));
+        assert_eq!(window.run("document.querySelector('#tally').textContent"), "On air");
+        window.run("document.querySelector('#layers .switch').click()");
+        window.until(&shows("[0, 0, 0]"));
+    });
+    let off = shown(&api, "main").await.document;
+    assert_eq!(off["layers"][0]["enabled"], false);
+    // The page is told of what others do.
+    api.patch(SQUARE, json!({ "enabled": true, "name": "Square", "content": { "color": "#0000ff" } }))
+        .await
+        .expect(200);
+    tokio::task::block_in_place(|| {
+        window.until(&shows("[0, 0, 255]"));
+        window.until("document.querySelector('#layers .switch').checked");
+        assert_eq!(window.run("document.querySelector('#layers b').textContent"), "Square");
+        window.until("document.querySelector('#outputs small').textContent.startsWith('off')");
+        window.run("document.querySelector('#outputs .switch').click()");
+        window.until("document.querySelector('#outputs small').textContent.startsWith('backing off')");
+        let screen = window.screenshot();
+        assert_eq!(pixel(&screen, 5, 5), [0x0c, 0x0e, 0x13], "the page's own style");
+        assert_eq!(window.run("violations"), json!([]), "the page keeps to its policy");
+        window.run("[...document.querySelectorAll('#transport button')].find((b) => b.textContent === 'Stop').click()");
+        window.until("document.querySelector('#nothing').textContent === 'Nothing is on air'");
+    });
+    assert_eq!(shown(&api, "main").await.document["state"], "stopped");
 }

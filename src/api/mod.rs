@@ -11,6 +11,7 @@ mod by;
 mod events;
 mod overlay;
 mod pace;
+mod page;
 mod parts;
 mod path;
 mod preview;
@@ -29,7 +30,7 @@ use axum::{
     Json, Router,
     extract::{DefaultBodyLimit, State},
     http::{Method, StatusCode, Uri, header},
-    response::{Html, IntoResponse, Response},
+    response::{IntoResponse, Response},
     routing::{get, post},
 };
 use serde::Serialize;
@@ -40,8 +41,6 @@ use crate::{
     state::{Receipt, RunState, Streams, asrun::AsRun, assets::Assets},
     telemetry::metrics::Metrics,
 };
-
-const PAGE: &str = include_str!("../../assets/web/index.html");
 
 /// What the handlers share.
 #[derive(Debug, Clone)]
@@ -111,7 +110,7 @@ pub fn router(app: App) -> Router {
         )
         .layer(DefaultBodyLimit::disable());
     Router::new()
-        .route("/", get(|| async { Html(PAGE) }))
+        .merge(page::routes())
         .route("/healthz", get(|| async { Json(json!({ "status": "ok" })) }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))

@@ -7,11 +7,17 @@
 /// Asset names that start so are looked up here and not in the assets directory.
 pub(crate) const PREFIX: &str = "builtin:";
 
+/// Inter, which the page at `/` is set in, too: regular and semibold.
+pub(crate) const INTER: [&[u8]; 2] = [
+    include_bytes!("../../assets/fonts/inter/Inter-Regular.ttf"),
+    include_bytes!("../../assets/fonts/inter/Inter-SemiBold.ttf"),
+];
+
 /// TrueType fonts, in order of fallback.
 pub(crate) const FONTS: &[&[u8]] = &[
-    include_bytes!("../../assets/fonts/inter/Inter-Regular.ttf"),
+    INTER[0],
     include_bytes!("../../assets/fonts/inter/Inter-Medium.ttf"),
-    include_bytes!("../../assets/fonts/inter/Inter-SemiBold.ttf"),
+    INTER[1],
     include_bytes!("../../assets/fonts/inter/Inter-Bold.ttf"),
     include_bytes!("../../assets/fonts/inter/Inter-Italic.ttf"),
     include_bytes!("../../assets/fonts/playfair-display/PlayfairDisplay-Regular.ttf"),

@@ -14,7 +14,7 @@
 mod apart;
 mod assets;
 mod blur;
-mod builtin;
+pub(crate) mod builtin;
 pub(crate) mod cache;
 mod emoji;
 mod examine;

@@ -1,4 +1,5 @@
-//! Headless Chromium: a page in, and out what it shows ([`show`]) or what it answers to a question ([`ask`]).
+//! Headless Chromium: a page in, and out what it shows ([`show`]) or what it answers to a question ([`ask`]); or a window that
+//! is looked into and acted upon while it is open ([`Window`]).
 
 use std::{
     fs::{self, File},
@@ -9,9 +10,11 @@ use std::{
     time::Duration,
 };
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use image::RgbaImage;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio_tungstenite::tungstenite::{self, Message, WebSocket, stream::MaybeTlsStream};
 
 use super::{program::Running, until};
 
@@ -38,6 +41,8 @@ const FLAGS: &[&str] = &[
 ];
 /// The page's own time, in milliseconds, which lets it wait for its fonts.
 const TIME: &str = "--virtual-time-budget=2000";
+/// How long the browser may take for one call.
+const CALL_PATIENCE: Duration = Duration::from_secs(30);
 /// How long a connection may say nothing.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -119,7 +124,7 @@ fn serve(stream: TcpStream, html: &str, question: &Value) -> Option<String> {
     stream.set_nonblocking(false).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     // Browsers open connections ahead of need, on which nothing comes.
-    let (what, body) = request(&stream).ok()?;
+    let (what, body) = message(&stream).ok()?;
     let (status, kind, said) = match what.as_str() {
         "GET /" => ("200 OK", "text/html; charset=utf-8", html.to_owned()),
         "GET /question" => ("200 OK", "application/json", question.to_string()),
@@ -132,16 +137,18 @@ fn serve(stream: TcpStream, html: &str, question: &Value) -> Option<String> {
     None
 }
 
-/// Method and path of a request, and its body.
-fn request(stream: &TcpStream) -> io::Result<(String, String)> {
+/// Method and path of a request, or an answer's first line; and its body.
+fn message(stream: &TcpStream) -> io::Result<(String, String)> {
     let mut request = BufReader::new(stream);
     let (mut first, mut body_len) = (String::new(), 0);
     request.read_line(&mut first)?;
     loop {
         let mut line = String::new();
         request.read_line(&mut line)?;
-        match line.trim_end().split_once(": ") {
-            Some((name, value)) if name.eq_ignore_ascii_case("content-length") => body_len = value.parse().unwrap(),
+        match line.trim_end().split_once(':') {
+            Some((name, value)) if name.eq_ignore_ascii_case("content-length") => {
+                body_len = value.trim().parse().unwrap()
+            }
             Some(_) => {}
             None => break,
         }
@@ -149,4 +156,91 @@ fn request(stream: &TcpStream) -> io::Result<(String, String)> {
     let mut body = String::new();
     request.take(body_len).read_to_string(&mut body)?;
     Ok((first.trim_end().trim_end_matches(" HTTP/1.1").to_owned(), body))
+}
+
+/// A window of a browser that stays open, driven over Chromium's DevTools protocol.
+pub(crate) struct Window {
+    socket: WebSocket<MaybeTlsStream<TcpStream>>,
+    calls: u64,
+    _browser: Running,
+    _dir: TempDir,
+}
+
+impl Window {
+    /// Opens an address in a window of this size. What the page's policy forbids it is kept in `violations`.
+    pub(crate) fn open(url: &str, [width, height]: [u32; 2]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mut command = chromium(&dir);
+        command.args(["--remote-debugging-port=0", "about:blank"]).arg(format!("--window-size={width},{height}"));
+        command.stdin(Stdio::null());
+        let browser = Running::spawn(&mut command);
+        let said = dir.path().join("profile/DevToolsActivePort");
+        // The file is written at once, and whole when it has its second line.
+        let port = until(|| Some(fs::read_to_string(&said).ok()?.split_once('\n')?.0.parse::<u16>().unwrap()));
+        let port = port.unwrap_or_else(|| panic!("chromium does not listen\n{}", browser.log()));
+        let page = until(|| page_of(port)).unwrap_or_else(|| panic!("chromium has no page\n{}", browser.log()));
+        let (socket, _) = tungstenite::connect(page).unwrap();
+        if let MaybeTlsStream::Plain(stream) = socket.get_ref() {
+            stream.set_read_timeout(Some(CALL_PATIENCE)).unwrap();
+        }
+        let mut window = Self { socket, calls: 0, _browser: browser, _dir: dir };
+        let watch = "window.violations = []; addEventListener('securitypolicyviolation', \
+                     (event) => violations.push(`${event.violatedDirective}: ${event.blockedURI}`));";
+        let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
+        window.call("Page.enable", &json!({}));
+        window.call("Emulation.setDeviceMetricsOverride", &size);
+        window.call("Page.addScriptToEvaluateOnNewDocument", &json!({ "source": watch }));
+        window.call("Page.navigate", &json!({ "url": url }));
+        window
+    }
+
+    /// What an expression, or what it promises, is worth.
+    pub(crate) fn run(&mut self, expression: &str) -> Value {
+        let call = json!({ "expression": expression, "awaitPromise": true, "returnByValue": true });
+        let mut answer = self.call("Runtime.evaluate", &call);
+        assert!(answer.get("exceptionDetails").is_none(), "{expression}: {answer}");
+        answer["result"]["value"].take()
+    }
+
+    /// Waits until an expression is worth something that is true.
+    pub(crate) fn until(&mut self, expression: &str) {
+        if until(|| self.run(&format!("Boolean({expression})")).as_bool().filter(|is_so| *is_so)).is_none() {
+            panic!("never: {expression}\n{}", self.run("document.body.innerText"));
+        }
+    }
+
+    /// What the window shows.
+    pub(crate) fn screenshot(&mut self) -> RgbaImage {
+        let answer = self.call("Page.captureScreenshot", &json!({ "format": "png" }));
+        let png = STANDARD.decode(answer["data"].as_str().unwrap()).unwrap();
+        image::load_from_memory(&png).unwrap().into_rgba8()
+    }
+
+    /// Calls a method and gives its result, past what is told in between.
+    fn call(&mut self, method: &str, params: &Value) -> Value {
+        self.calls += 1;
+        let call = json!({ "id": self.calls, "method": method, "params": params });
+        self.socket.send(Message::text(call.to_string())).unwrap();
+        loop {
+            let Message::Text(text) = self.socket.read().unwrap() else { continue };
+            let mut answer: Value = serde_json::from_str(&text).unwrap();
+            if answer["id"] == self.calls {
+                assert!(answer.get("error").is_none(), "{call}: {answer}");
+                return answer["result"].take();
+            }
+        }
+    }
+}
+
+/// The address at which the browser's page is driven.
+fn page_of(port: u16) -> Option<String> {
+    let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok()?;
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let asked = format!("GET /json/list HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n");
+    (&stream).write_all(asked.as_bytes()).ok()?;
+    // An answer is laid out as a request is; the browser leaves the connection open.
+    let (_, body) = message(&stream).ok()?;
+    let pages: Value = serde_json::from_str(&body).ok()?;
+    let page = pages.as_array()?.iter().find(|page| page["type"] == "page")?;
+    Some(page["webSocketDebuggerUrl"].as_str()?.to_owned())
 }

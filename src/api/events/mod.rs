@@ -63,6 +63,8 @@ use crate::state::Actor;
 
 /// Most clients at the same time, where the configuration does not say.
 pub const CLIENTS_MAX_DEFAULT: usize = 2048;
+/// The subprotocol; who offers others only is let in without one.
+const PROTOCOL: &str = "stream-manager";
 /// Longest message of a client, in bytes: a transaction of a few hundred operations.
 const MESSAGE_LEN_MAX: usize = 256 << 10;
 /// What is read at once; the default of the library would take more than all else that a client needs.
@@ -82,7 +84,7 @@ pub(super) async fn open(
     let no_upgrade = |rejection: WebSocketUpgradeRejection| {
         Problem::new(rejection.status(), "not_a_websocket", rejection.body_text())
     };
-    let upgrade = upgrade.map_err(no_upgrade)?;
+    let upgrade = upgrade.map_err(no_upgrade)?.protocols([PROTOCOL]);
     let seat = hub.seat().ok_or_else(|| {
         let detail = format!("{} clients are the most there may be", hub.app().clients_max);
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "limit_reached", detail)
