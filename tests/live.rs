@@ -254,6 +254,17 @@ async fn commands_do_what_rest_does_and_are_answered_by_their_ids() {
     let done = socket.ask(&take);
     assert!(done["result"]["appliedFrame"].is_u64() && done["result"]["scene"] == "break", "{done}");
 
+    // All of a transaction or nothing.
+    let rename = |name: &str| json!({ "op": "patchStream", "patch": { "name": name } });
+    let mut transaction = command("transaction", "x");
+    transaction["ops"] = json!([rename("a"), rename("b")]);
+    let done = socket.ask(&transaction);
+    assert_eq!((&done["id"], done["result"]["results"].as_array().map(Vec::len)), (&json!("x"), Some(2)), "{done}");
+    assert_eq!(shown(&api, "main").await.document["name"], "b");
+    transaction["ops"] = json!([rename("c"), { "op": "explode" }]);
+    assert_eq!(socket.ask(&transaction)["problem"]["code"], "invalid_document");
+    assert_eq!(socket.ask(&command("undo", "u"))["result"]["stream"]["name"], "");
+
     // Several at once are done in their order.
     ["stop", "start", "pause"].iter().for_each(|name| socket.say(&command(name, name)));
     for name in ["stop", "start", "pause"] {

@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 
 use super::message::Command;
 use crate::{
-    api::{Answer, App, body::Body, by::By, path::Path, problem::Problem, scenes, streams},
+    api::{Answer, App, body::Body, by::By, path::Path, problem::Problem, scenes, streams, transactions},
     scene::check,
     state::{self, Actor},
 };
@@ -22,7 +22,7 @@ use crate::{
 const ANSWER_LEN_MAX: usize = 64 << 20;
 
 /// What there is, for who asks for something else.
-const COMMANDS: [&str; 6] = ["start", "stop", "pause", "resume", "reset", "take"];
+const COMMANDS: [&str; 9] = ["transaction", "take", "undo", "redo", "start", "stop", "pause", "resume", "reset"];
 
 /// Does it; gives what REST answers.
 pub(super) async fn run(app: App, actor: Actor, command: Command) -> Result<Value, Problem> {
@@ -33,6 +33,14 @@ pub(super) async fn run(app: App, actor: Actor, command: Command) -> Result<Valu
             expect_none(&name, &arguments)?;
             streams::act(State(app), by, Path((stream, name))).await
         }
+        "undo" | "redo" => {
+            expect_none(&name, &arguments)?;
+            match name.as_str() {
+                "undo" => transactions::undo(State(app), by, Path(stream)).await,
+                _ => transactions::redo(State(app), by, Path(stream)).await,
+            }
+        }
+        "transaction" => transactions::create(State(app), by, Path(stream), Body(arguments.into())).await,
         "take" => scenes::take(State(app), by, Path(stream), Body(arguments.into())).await,
         _ => {
             let detail = format!("there is no command `{name}`: use {}", COMMANDS.join(", "));

@@ -18,6 +18,7 @@
 //!  {"subscribe": "logs", "level": "warn"} ──────────────────►       what is logged from now on
 //!  {"subscribe": "preview", "stream": "main", "width": 640, "quality": 70, "fps": 10} ─►     binary messages, see below
 //!  {"unsubscribe": ["meters"]} ─────────────────────────────►
+//!  {"id": "c0", "command": "transaction", "stream": "main", "ops": [{"op": "patchLayer", …}], "ifRevision": 42} ─►
 //!  {"id": "c1", "command": "take", "stream": "main", "scene": "break"} ─►
 //!      ◄─ {"type": "done", "id": "c1", "result": {"revision": 43, …}}                    what REST answers
 //!      ◄─ {"type": "error", "id": "c1", "problem": {"status": 409, "code": …}}           the problem document of REST
