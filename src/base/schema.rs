@@ -2,7 +2,7 @@
 //! than their fields.
 //!
 //! Types with fields derive `utoipa::ToSchema`, which understands serde's attributes. The others stand here by one of two
-//! macros beside the type: [`written!`] gives a schema as JSON, [`written_as!`] refers to the type that serde reads in its
+//! macros beside the type: `written!` gives a schema as JSON, `written_as!` refers to the type that serde reads in its
 //! stead. [`tagged`] and [`one_of`] make the schema of documents whose `type` decides about the other fields. Schemas are
 //! made once, for the API's description; nothing here runs otherwise. `tests/openapi.rs` holds them against what is read.
 

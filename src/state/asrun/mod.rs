@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Broadcasters bill and argue by it, so it is written as it happens and survives a crash: what was on air when the daemon
-//! was killed ends with the last thing that is known of it, by the daemon. The newest [`STRETCHES_MAX`] times on air can be
+//! was killed ends with the last thing that is known of it, by the daemon. The newest ten thousand times on air can be
 //! asked for; the journal has more. A disk that fails costs the journal, is told once, and nothing else.
 
 mod journal;
