@@ -12,7 +12,7 @@
 //! output                        RTMP sessions, queues
 //! gpu  encode  audio            draw list to NV12, NV12 to H.264, sound to AAC
 //! media                         files to pixels, texts to glyphs
-//! scene  rtmp  flv  h264  hevc  aac   pure
+//! scene  rtmp  flv  mp4  h264  hevc  aac   pure
 //! base
 //! ffi                           beside the tower: the only `unsafe`
 //! ```
@@ -36,6 +36,7 @@ pub mod aac;
 pub mod flv;
 pub mod h264;
 pub mod hevc;
+pub mod mp4;
 pub mod rtmp;
 pub mod scene;
 

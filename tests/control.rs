@@ -6,7 +6,7 @@ mod support;
 use serde_json::{Value, json};
 use stream_manager::{
     pipeline::Look,
-    state::{Change, What},
+    state::{Change, What, output::Output},
 };
 use support::{api::Api, eventually};
 use tokio::sync::broadcast::Receiver;
@@ -23,6 +23,14 @@ fn stream() -> Value {
 
 fn next(changes: &mut Receiver<Change>) -> Change {
     changes.try_recv().expect("it is announced before it is answered")
+}
+
+/// The stream key of the first output of `main`.
+fn key(api: &Api) -> String {
+    match &api.streams.get("main").unwrap().document.outputs[0] {
+        Output::Rtmp(rtmp) => rtmp.key.expose().to_owned(),
+        recording => panic!("{recording:?}"),
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -213,8 +221,7 @@ async fn changes_are_taken_back_and_made_again() {
 
     let undone = api.post(&format!("{MAIN}/undo"), json!({})).await.expect(200);
     assert_eq!((&undone["revision"], &undone["stream"]["outputs"][0]["id"]), (&json!(5), &json!("o")));
-    let key = |snapshot: stream_manager::state::Snapshot| snapshot.document.outputs[0].key.expose().to_owned();
-    assert_eq!(key(api.streams.get("main").unwrap()), "secret", "with its key");
+    assert_eq!(key(&api), "secret", "with its key");
     let undone = api.post(&format!("{MAIN}/undo"), json!({})).await.expect(200);
     assert_eq!(first_frame(&api, 0, [255, 0, 0]).await.0, undone["appliedFrame"].as_u64().unwrap());
     api.post(&format!("{MAIN}/redo"), json!({})).await.expect(200);
@@ -264,7 +271,7 @@ async fn documents_are_kept_under_a_name_compared_and_restored() {
 
     let restored = api.post(&format!("{snapshots}/red/restore"), json!({})).await.expect(200);
     assert_eq!(first_frame(&api, 0, [255, 0, 0]).await.0, restored["appliedFrame"].as_u64().unwrap());
-    assert_eq!(api.streams.get("main").unwrap().document.outputs[0].key.expose(), "secret");
+    assert_eq!(key(&api), "secret");
     assert_eq!(api.get(&format!("{MAIN}/diff?from=red")).await.expect(200), json!([]));
     let listed = api.get(&snapshots).await.expect(200);
     assert_eq!((listed["snapshots"].as_array().unwrap().len(), &listed["snapshots"][0]["name"]), (1, &json!("red")));

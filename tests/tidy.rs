@@ -11,12 +11,12 @@ use std::{
 };
 
 /// Modules of one line that may use each other; of the others on a line none may.
-const NEIGHBOURS: &[&str] = &["rtmp", "flv", "h264", "hevc", "aac"];
+const NEIGHBOURS: &[&str] = &["rtmp", "flv", "mp4", "h264", "hevc", "aac"];
 /// Stands beside the tower: all floors but `base` may use it, and it uses `base` alone.
 const BESIDE: &str = "ffi";
 const FOUNDATION: &str = "base";
 /// Modules that know nothing of the machine, and what that means.
-const PURE: &[&str] = &["scene", "rtmp", "flv", "h264", "hevc", "aac"];
+const PURE: &[&str] = &["scene", "rtmp", "flv", "mp4", "h264", "hevc", "aac"];
 const IMPURE: &[&str] = &[
     "wgpu",
     "tokio",

@@ -143,7 +143,7 @@ pub(super) async fn create_output(
     Body(value): Body,
 ) -> Answer {
     let done = app.streams.create_output(&by, &id, value).await?;
-    let location = format!("/api/v1/streams/{id}/outputs/{}", done.item.id);
+    let location = format!("/api/v1/streams/{id}/outputs/{}", done.item.id());
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], answer("output", &done)?).into_response())
 }
 
@@ -151,7 +151,7 @@ pub(super) async fn create_output(
 pub(super) async fn get_output(State(app): State<App>, Path((id, output_id)): Path<(String, String)>) -> Answer {
     let snapshot = app.streams.get(&id)?;
     let not_found = || crate::state::Error::NotFound { what: "output", id: output_id.clone() };
-    let output = snapshot.document.outputs.iter().find(|output| output.id.as_str() == output_id);
+    let output = snapshot.document.outputs.iter().find(|output| output.id().as_str() == output_id);
     Ok(Json(super::to_value(output.ok_or_else(not_found)?)?).into_response())
 }
 

@@ -30,6 +30,8 @@ pub(crate) struct Config {
     pub(crate) data_dir: Option<PathBuf>,
     /// Where pictures of layers lie.
     pub(crate) assets_dir: Option<PathBuf>,
+    /// Where recordings are put; none: there are none.
+    pub(crate) recordings_dir: Option<PathBuf>,
     /// The show to start with; none: the built-in one.
     pub(crate) scene: Option<PathBuf>,
     /// RTMP addresses to which the show goes, besides those in its document.
@@ -104,6 +106,7 @@ impl Default for Config {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             data_dir: None,
             assets_dir: None,
+            recordings_dir: None,
             scene: None,
             outputs: Vec::new(),
             secrets_dir: None,
@@ -137,6 +140,8 @@ pub(crate) struct Flags {
     pub(crate) listen: Option<SocketAddr>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) data_dir: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) recordings_dir: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) scene: Option<PathBuf>,
     #[serde(skip_serializing_if = "Vec::is_empty")]

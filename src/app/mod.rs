@@ -89,6 +89,9 @@ enum Command {
         /// Where to publish: rtmp://host[:port]/app/key. May be given several times.
         #[arg(long = "output", value_name = "URL")]
         outputs: Vec<String>,
+        /// Where outputs of type recording put their files [default: there are none].
+        #[arg(long, value_name = "DIR")]
+        recordings_dir: Option<PathBuf>,
     },
     /// Render a show without going on air: a frame to PNG, or a span of time to FLV.
     ///
@@ -145,8 +148,9 @@ pub(crate) fn main() -> ExitCode {
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Serve { config, listen, data_dir, scene, outputs } => {
-            let config = Config::load(config.as_deref(), &Flags { listen, data_dir, scene, outputs })?;
+        Command::Serve { config, listen, data_dir, scene, outputs, recordings_dir } => {
+            let flags = Flags { listen, data_dir, recordings_dir, scene, outputs };
+            let config = Config::load(config.as_deref(), &flags)?;
             log::init(&config.log)?;
             serve::run(config)?;
             Ok(ExitCode::SUCCESS)
@@ -229,8 +233,8 @@ fn check(config: Config) -> anyhow::Result<ExitCode> {
 
 /// Whether the stream keys and passwords of all outputs are where they should be; says which are not.
 fn check_secrets(document: &Document, secrets: &Secrets) -> bool {
-    let outputs = document.outputs.iter().filter(|output| output.enabled);
-    let missing: Vec<_> = outputs.filter_map(|o| Some((&o.id, o.check_secrets(secrets).err()?))).collect();
+    let outputs = document.outputs.iter().filter(|output| output.is_enabled());
+    let missing: Vec<_> = outputs.filter_map(|o| Some((o.id(), o.check_secrets(secrets).err()?))).collect();
     for (output, error) in &missing {
         complain(&format!("output {output}: {error}"));
     }

@@ -12,10 +12,13 @@ use tokio::{
 use super::{config::Config, open_devices, read_show, say, try_nvenc_apart};
 use stream_manager::{
     api::{self, App},
-    base::{clock::SystemClock, id::Id},
+    base::{
+        clock::{Clock, SystemClock},
+        id::Id,
+    },
     ffi::files,
     media::Vault,
-    output::{Network, tls::Tls},
+    output::{Network, Recordings, tls::Tls},
     pipeline::metrics::Families,
     state::{
         Actor, By, Document, Error, Secrets, Services, Streams,
@@ -58,8 +61,10 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let families = Families::new(&registry).context("metrics")?;
     let tls = Tls::open(&config.tls.extra_ca).context("configuration: tls.extra_ca")?;
     let network = Network { runtime: tokio::runtime::Handle::current(), tls };
-    let (clock, secrets) = (Arc::new(SystemClock::new()), Secrets::new(config.secrets_dir.clone()));
-    let streams = Arc::new(Streams::new(Services { devices, clock, families, network, secrets }));
+    let (clock, secrets): (Arc<dyn Clock>, _) =
+        (Arc::new(SystemClock::new()), Secrets::new(config.secrets_dir.clone()));
+    let recordings = config.recordings_dir.clone().map(|directory| Recordings { directory, clock: clock.clone() });
+    let streams = Arc::new(Streams::new(Services { devices, clock, families, network, secrets, recordings }));
     let as_run = AsRun::start(&streams, Some(&data_dir.join("as-run"))).context("as-run log")?;
     let as_run = Arc::new(as_run);
     let metrics = Arc::new(Metrics::new(registry, streams.clone()).context("metrics")?);
@@ -120,15 +125,20 @@ fn allow_connections(clients_max: usize) {
     }
 }
 
-/// The signals that end the daemon.
+/// The signals that end the daemon, and one that must not: a file that may not grow is the affair of who writes it.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    _file_too_large: Signal,
 }
 
 impl Signals {
     fn new() -> std::io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            _file_too_large: signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?,
+        })
     }
 
     async fn next(&mut self) -> &'static str {

@@ -271,6 +271,23 @@ fn properties(metadata: &Metadata) -> amf0::Properties {
     .to_vec()
 }
 
+/// `@setDataFrame` as AMF 0 writes a string.
+const SET_DATA_FRAME: &[u8] = b"\x02\x00\x0D@setDataFrame";
+
+/// The metadata as a file has it, from that for a server.
+pub fn metadata_for_file(body: &Bytes) -> Bytes {
+    if body.starts_with(SET_DATA_FRAME) { body.slice(SET_DATA_FRAME.len()..) } else { body.clone() }
+}
+
+/// Where in metadata the eight bytes of a number stand, by which it can be mended in a file.
+pub fn number_in_metadata(body: &[u8], name: &str) -> Option<usize> {
+    const NUMBER: u8 = 0;
+    let name_len = u16::try_from(name.len()).ok()?;
+    let entry = [&name_len.to_be_bytes(), name.as_bytes(), &[NUMBER]].concat();
+    let at = body.windows(entry.len()).position(|window| window == entry)? + entry.len();
+    (at + 8 <= body.len()).then_some(at)
+}
+
 /// What a tag of a file contains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TagKind {
@@ -459,6 +476,19 @@ mod tests {
         assert_eq!(for_server[16..], for_file);
         assert_eq!(for_file[..27], b"\x02\x00\x0AonMetaData\x08\x00\x00\x00\x14\x00\x08duratio"[..]);
         assert_eq!(for_file[for_file.len() - 3..], [0, 0, 9]);
+    }
+
+    #[test]
+    fn a_file_has_metadata_of_its_own_and_numbers_in_it_are_found() {
+        let body = metadata_for_file(&on_metadata_body(&metadata(), true));
+        assert_eq!(body, on_metadata_body(&metadata(), false));
+        assert_eq!(metadata_for_file(&body), body);
+        let at = number_in_metadata(&body, "framerate").unwrap();
+        assert_eq!(body[at..at + 8], 30_f64.to_be_bytes());
+        assert_eq!(number_in_metadata(&body, "duration"), Some(13 + 5 + 2 + 8 + 1));
+        assert_eq!(number_in_metadata(&body, "rate"), None, "a part of a name is no name");
+        assert_eq!(number_in_metadata(&body, "stereo"), None, "no number");
+        assert_eq!(number_in_metadata(&body[..at + 7], "framerate"), None);
     }
 
     #[test]

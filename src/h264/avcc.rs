@@ -49,6 +49,14 @@ pub enum Error {
         /// What it is.
         kind: NalKind,
     },
+    /// The bytes are no record, or end early.
+    #[error("AVC decoder configuration record of {len} bytes: {reason}")]
+    Record {
+        /// Its length in bytes.
+        len: usize,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
     /// A PPS longer than its 16-bit length can say.
     #[error("PPS of {len} bytes is longer than a record can say")]
     PpsTooLong {
@@ -123,6 +131,22 @@ impl AvcConfig {
     }
 }
 
+/// What the first SPS of a record says. Records of others are read no further: they are handed on as they are.
+pub fn sps_of_record(record: &[u8]) -> Result<Sps, Error> {
+    let wrong = |reason| Error::Record { len: record.len(), reason };
+    let Some((&[version, _, _, _, _, count, high, low], rest)) = record.split_first_chunk() else {
+        return Err(wrong("too short"));
+    };
+    if version != 1 {
+        return Err(wrong("its version is not 1"));
+    }
+    if count & 0x1F == 0 {
+        return Err(Error::NoSps);
+    }
+    let len = usize::from(u16::from_be_bytes([high, low]));
+    Ok(Sps::parse(rest.get(..len).ok_or_else(|| wrong("it ends within its SPS"))?)?)
+}
+
 /// A parameter set behind its length, which `new` has checked.
 fn put_set(nal: &[u8], record: &mut Vec<u8>) {
     record.put_u16(nal.len() as u16);
@@ -156,6 +180,20 @@ mod tests {
         assert_eq!(record[8..33], *config.sps_nal());
         assert_eq!(record[33..], [1, 0, 4, 0x68, 0xEF, 0x0F, 0xCB, 0xFD, 0xF8, 0xF8, 0]);
         assert_eq!((config.sps().width, config.sps().height), (1920, 1080));
+    }
+
+    #[test]
+    fn a_record_is_read_as_far_as_its_sps() {
+        let config = AvcConfig::from_annex_b(X264).unwrap();
+        let record = config.to_bytes();
+        assert_eq!(sps_of_record(&record).as_ref(), Ok(config.sps()));
+        for len in 0..33 {
+            assert!(matches!(sps_of_record(&record[..len]), Err(Error::Record { .. })), "{len}");
+        }
+        let [mut version, mut count] = [record.clone(), record];
+        (version[0], count[5]) = (2, 0xE0);
+        assert!(matches!(sps_of_record(&version), Err(Error::Record { .. })));
+        assert_eq!(sps_of_record(&count), Err(Error::NoSps));
     }
 
     #[test]

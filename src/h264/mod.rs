@@ -24,7 +24,7 @@ pub mod vui;
 
 pub mod bits;
 
-pub use avcc::{AvcConfig, Error};
+pub use avcc::{AvcConfig, Error, sps_of_record};
 pub use nal::{NalKind, annex_b, append_length_prefixed, put_length_prefixed};
 pub use splice::Splicer;
 pub use sps::Sps;

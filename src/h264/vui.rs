@@ -48,6 +48,37 @@ pub struct AspectRatio {
     pub extended: [u16; 2],
 }
 
+impl AspectRatio {
+    /// Table E-1, from `aspect_ratio_idc` 1 on.
+    const TABLE: [[u16; 2]; 16] = [
+        [1, 1],
+        [12, 11],
+        [10, 11],
+        [16, 11],
+        [40, 33],
+        [24, 11],
+        [20, 11],
+        [32, 11],
+        [80, 33],
+        [18, 11],
+        [15, 11],
+        [64, 33],
+        [160, 99],
+        [4, 3],
+        [3, 2],
+        [2, 1],
+    ];
+
+    /// Width and height of a sample to each other; `None` where they are not told.
+    pub fn ratio(self) -> Option<[u16; 2]> {
+        let told = match self.idc {
+            EXTENDED_SAR => self.extended,
+            idc => *Self::TABLE.get(usize::from(idc).checked_sub(1)?)?,
+        };
+        told.iter().all(|&side| side > 0).then_some(told)
+    }
+}
+
 /// Range and colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct VideoSignal {

@@ -5,7 +5,7 @@
 
 use std::{fmt, io, time::Duration};
 
-use super::tls::TlsProblem;
+use super::{recording, tls::TlsProblem};
 use crate::rtmp::{self, Refusal};
 
 /// A step that has a time-out.
@@ -35,7 +35,7 @@ impl fmt::Display for Step {
     }
 }
 
-/// Why an attempt ended. Nearly all are the peer's or the network's doing; each is followed by another attempt.
+/// Why an attempt ended. Nearly all are the peer's, the network's or the disk's doing; each is followed by another attempt.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A stream key or password is not where it should be, so that no server was asked.
@@ -101,6 +101,9 @@ pub enum Error {
         /// Whether it had taken media before.
         was_on_air: bool,
     },
+    /// A recording cannot go on.
+    #[error(transparent)]
+    Record(#[from] recording::Error),
     /// What the server says is not RTMP, or cannot be answered.
     #[error("protocol error: {source}")]
     Protocol {
@@ -139,6 +142,7 @@ impl Error {
                 rtmp::RefusalClass::Codec => "refused_codec",
                 rtmp::RefusalClass::Other => "refused_other",
             },
+            Self::Record(error) => error.class(),
             Self::Protocol { .. } => "protocol",
         }
     }

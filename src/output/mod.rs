@@ -1,4 +1,5 @@
-//! The output floor: takes a stream's packets from its mux thread and keeps one destination supplied with them.
+//! The output floor: takes a stream's packets from its mux thread and keeps one destination supplied with them: a server,
+//! or files ([`recording`]).
 //!
 //! ```text
 //! mux thread                       one tokio task per output
@@ -19,16 +20,18 @@
 //! error    why an attempt ended                  outbox     bytes for one system call
 //! keyring  secrets that are kept elsewhere       transport  sockets
 //! latency  how long a picture takes to leave     tls        whom to trust
+//! recording  files instead of a server
 //! ```
 //!
-//! Left out: recording, and changing the bitrate, which is the pipeline's: outputs tell by [`Output::flow`] what they get
-//! rid of. Bytes that the kernel has taken count as sent; it takes only 64 KiB more than it can send.
+//! Left out: changing the bitrate, which is the pipeline's: outputs tell by [`Output::flow`] what they get rid of. Bytes
+//! that the kernel has taken count as sent; it takes only 64 KiB more than it can send.
 
 pub mod error;
 pub mod keyring;
 pub mod latency;
 pub mod packet;
 pub mod queue;
+pub mod recording;
 pub mod stats;
 pub mod tls;
 
@@ -42,14 +45,20 @@ mod transport;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::{sync::Arc, thread, time::Duration};
 
-use tokio::{runtime::Handle, sync::watch, task::JoinHandle, time::Instant};
+use tokio::{
+    runtime::Handle,
+    sync::{oneshot, watch},
+    task::JoinHandle,
+    time::{Instant, timeout},
+};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::Instrument;
 
 use self::{
     driver::{Access, Destinations, Driver},
+    recording::Recorder,
     shared::Shared,
     transport::{Tcp, Transport},
 };
@@ -59,6 +68,7 @@ pub use self::{
     latency::Latency,
     packet::{Headers, Kind, Packet},
     queue::Limits,
+    recording::{Recording, Recordings},
     stats::{Flow, LastError, State, Stats},
     tls::Tls,
 };
@@ -121,6 +131,34 @@ impl Spec {
     }
 }
 
+/// What an output does with its packets.
+#[derive(Debug, Clone)]
+pub enum Target {
+    /// Sends them to a server.
+    Publish(Spec),
+    /// Writes them to files that lie there.
+    Record(Recording, Recordings),
+}
+
+impl Target {
+    /// The output's id.
+    pub fn id(&self) -> &Id {
+        match self {
+            Self::Publish(spec) => &spec.id,
+            Self::Record(recording, _) => &recording.id,
+        }
+    }
+}
+
+impl From<Spec> for Target {
+    fn from(spec: Spec) -> Self {
+        Self::Publish(spec)
+    }
+}
+
+/// How long the last bytes of a recording may take to be on the disk; a disk that hangs must not hold up the daemon's end.
+const RECORDED_WITHIN: Duration = Duration::from_secs(5);
+
 /// What all outputs of the process share; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Network {
@@ -134,6 +172,7 @@ pub struct Network {
 #[derive(Debug)]
 pub struct Output {
     shared: Arc<Shared>,
+    has_network: bool,
     is_primary: bool,
     task: JoinHandle<()>,
     /// Asks the task to end when dropped.
@@ -141,9 +180,16 @@ pub struct Output {
 }
 
 impl Output {
-    /// Starts the task; it connects at once, and again whenever it must.
-    pub fn spawn(network: &Network, spec: Spec, headers: Arc<Headers>) -> Self {
-        Self::spawn_over(Tcp { tls: network.tls.clone() }, &network.runtime, spec, headers)
+    /// Starts the task, or the thread; it connects at once, and again whenever it must.
+    pub fn spawn(network: &Network, target: impl Into<Target>, headers: Arc<Headers>) -> Self {
+        match target.into() {
+            Target::Publish(spec) => {
+                Self::spawn_over(Tcp { tls: network.tls.clone() }, &network.runtime, spec, headers)
+            }
+            Target::Record(recording, recordings) => {
+                Self::spawn_recorder(&network.runtime, recording, recordings, headers)
+            }
+        }
     }
 
     fn spawn_over(transport: impl Transport, handle: &Handle, spec: Spec, headers: Arc<Headers>) -> Self {
@@ -154,7 +200,32 @@ impl Output {
         let driver = Driver::new(access, transport, Arc::clone(&shared), stop.clone());
         // In the caller's span, which says whose output it is.
         let task = handle.spawn(driver.run().in_current_span());
-        Self { shared, is_primary: spec.is_primary, task, stop: stop.drop_guard() }
+        Self { shared, has_network: true, is_primary: spec.is_primary, task, stop: stop.drop_guard() }
+    }
+
+    /// A thread that writes, and a task that waits for its end.
+    fn spawn_recorder(handle: &Handle, recording: Recording, recordings: Recordings, headers: Arc<Headers>) -> Self {
+        let id = recording.id.clone();
+        let shared = Arc::new(Shared::new(id.clone(), recording.limits, headers));
+        let stop = CancellationToken::new();
+        let recorder = Recorder::new(recording, recordings, Arc::clone(&shared), stop.clone());
+        let (done, ended) = oneshot::channel::<()>();
+        let (runtime, stopped, span) = (handle.clone(), stop.clone(), tracing::Span::current());
+        let work = move || {
+            runtime.block_on(recorder.run().instrument(span));
+            drop(done);
+        };
+        if let Err(error) = thread::Builder::new().name(format!("record-{id}")).spawn(work) {
+            // The recorder went with its thread, and left the state behind that says so.
+            tracing::error!(output = %id, %error, "no thread to record with");
+        }
+        let task = handle.spawn(async move {
+            stopped.cancelled().await;
+            if timeout(RECORDED_WITHIN, ended).await.is_err() {
+                tracing::error!(output = %id, "the disk did not take the last of a recording in time");
+            }
+        });
+        Self { shared, has_network: false, is_primary: false, task, stop: stop.drop_guard() }
     }
 
     /// Gives it a packet. Never waits: where there is no session or no room, the queue's rules say what is lost.
@@ -184,6 +255,11 @@ impl Output {
         self.shared.flow()
     }
 
+    /// Whether there is a network between it and its destination, so that the bitrate may have to follow it.
+    pub fn has_network(&self) -> bool {
+        self.has_network
+    }
+
     /// Whether the bitrate follows it where it follows primary outputs alone.
     pub fn is_primary(&self) -> bool {
         self.is_primary
@@ -194,8 +270,8 @@ impl Output {
         self.shared.states()
     }
 
-    /// Ends it: what waits is sent, the server told, the socket closed, all within 2 s. The end begins at the call, so
-    /// several outputs can be stopped together; the future is only for waiting.
+    /// Ends it: what waits is sent, the server told, the socket closed, all within 2 s; or the last file is ended and synced,
+    /// within 5 s. The end begins at the call, so several outputs can be stopped together; the future is only for waiting.
     pub fn stop(self) -> impl Future<Output = ()> + Send + 'static {
         let Self { shared, task, stop, .. } = self;
         drop(stop);

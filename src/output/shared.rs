@@ -21,6 +21,7 @@ use super::{
     latency::Latency,
     packet::{Headers, Packet},
     queue::{Entry, Limits, Queue},
+    recording,
     stats::{Effort, Flow, LastError, Meter, State, Stats},
     transport::Probe,
 };
@@ -59,6 +60,7 @@ struct Board {
     on_air_since: Option<Instant>,
     progress_at: Option<Instant>,
     last_error: Option<LastError>,
+    recording: Option<recording::Report>,
 }
 
 impl Shared {
@@ -81,6 +83,7 @@ impl Shared {
             on_air_since: None,
             progress_at: None,
             last_error: None,
+            recording: None,
         };
         let (state, _) = watch::channel(State::Idle);
         Self { id, born: Instant::now(), board: Mutex::new(board), state, media: Notify::new() }
@@ -118,10 +121,13 @@ impl Shared {
     /// The server takes media from now on, beginning with the next IDR.
     pub(super) fn begin_session(&self, probe: Probe) {
         let mut board = self.board();
-        board.sessions += 1;
-        board.on_air_since = Some(Instant::now());
-        board.queue.open();
+        board.begin_session();
         board.follow(probe);
+    }
+
+    /// The same of files.
+    pub(super) fn begin_recording(&self) {
+        self.board().begin_session();
     }
 
     /// Another server takes the media from now on, beginning with the IDR that is next.
@@ -189,6 +195,11 @@ impl Shared {
         board.retry_at = Some(retry_at);
     }
 
+    /// What a recording shows of its files changes.
+    pub(super) fn note_recording(&self, change: impl FnOnce(&mut recording::Report)) {
+        change(self.board().recording.get_or_insert_default());
+    }
+
     // Everybody's side.
 
     pub(super) fn states(&self) -> watch::Receiver<State> {
@@ -223,6 +234,7 @@ impl Shared {
             seconds_since_progress: board.progress_at.map(|at| (now - at).as_secs_f64()),
             latency: board.latency,
             round_trip_ms: board.probe.as_ref().and_then(Probe::round_trip).map(|time| time.as_secs_f64() * 1000.0),
+            recording: board.recording.clone(),
         }
     }
 
@@ -237,6 +249,12 @@ impl Shared {
 impl Board {
     fn is_on_air(&self) -> bool {
         self.on_air_since.is_some()
+    }
+
+    fn begin_session(&mut self) {
+        self.sessions += 1;
+        self.on_air_since = Some(Instant::now());
+        self.queue.open();
     }
 
     /// From now on it is the connection of `probe` that is on air.

@@ -5,6 +5,8 @@
 //!             ▲            │              │              │            │
 //!             │            ▼              ▼              ▼            ▼
 //!             └──── BackingOff, or Refused where trying again soon would change nothing
+//!
+//! a recording: Idle ─► Recording ◄─► BackingOff
 //! ```
 //!
 //! Counters have the names of OBS Studio's WebSocket (`outputBytes`, `outputCongestion`, ...), so that dashboards port
@@ -14,7 +16,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::Serialize;
 
-use super::latency::Latency;
+use super::{latency::Latency, recording};
 use crate::base::id::Id;
 
 /// Where an output stands. In JSON: `"state": "backingOff", "attempt": 3`.
@@ -33,6 +35,8 @@ pub enum State {
     Publishing,
     /// On air, but the server takes no bytes although some wait for it; it goes on or is given up soon.
     Stalled,
+    /// A file is written.
+    Recording,
     /// The last attempt failed; another follows at [`Stats::retry_in_ms`].
     BackingOff {
         /// Failures in a row, from 1.
@@ -49,13 +53,14 @@ pub enum State {
 
 impl State {
     /// Every name that [`Self::as_str`] gives, for metrics.
-    pub const NAMES: [&str; 9] = [
+    pub const NAMES: [&str; 10] = [
         "idle",
         "resolving",
         "connecting",
         "handshaking",
         "publishing",
         "stalled",
+        "recording",
         "backing_off",
         "refused",
         "stopped",
@@ -70,15 +75,16 @@ impl State {
             Self::Handshaking => 3,
             Self::Publishing => 4,
             Self::Stalled => 5,
-            Self::BackingOff { .. } => 6,
-            Self::Refused { .. } => 7,
-            Self::Stopped => 8,
+            Self::Recording => 6,
+            Self::BackingOff { .. } => 7,
+            Self::Refused { .. } => 8,
+            Self::Stopped => 9,
         }]
     }
 
-    /// Whether the server has us on air.
+    /// Whether the server has us on air, or a file is written.
     pub fn is_on_air(&self) -> bool {
-        matches!(self, Self::Publishing | Self::Stalled)
+        matches!(self, Self::Publishing | Self::Stalled | Self::Recording)
     }
 }
 
@@ -134,13 +140,16 @@ pub struct Stats {
     pub failures: BTreeMap<&'static str, u64>,
     /// Why the last attempt that failed did; kept when the next one succeeds.
     pub last_error: Option<LastError>,
-    /// Seconds since the network took bytes last; null before it ever did.
+    /// Seconds since the network, or the disk, took bytes last; null before it ever did.
     pub seconds_since_progress: Option<f64>,
     /// From a picture's being ready to its last byte in the socket's buffer; for metrics.
     #[serde(skip)]
     pub latency: Latency,
     /// The kernel's smoothed round-trip time to the server, in ms; only while on air over TCP.
     pub round_trip_ms: Option<f64>,
+    /// Of a recording, its files.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recording: Option<recording::Report>,
 }
 
 /// How well an output gets rid of its packets, for whoever decides how many there are. Cheap to ask for.
@@ -261,6 +270,7 @@ mod tests {
             State::Handshaking,
             State::Publishing,
             State::Stalled,
+            State::Recording,
             State::BackingOff { attempt },
             State::Refused { code },
             State::Stopped,

@@ -68,7 +68,7 @@ use crate::{
     flv,
     gpu::{self, Compositor, Gpu},
     media::Library,
-    output::{Headers, Network, Output, Spec},
+    output::{Headers, Network, Output, Target},
     rtmp::FourCc,
     scene::{Canvas, LayerError, Show, animation::Event},
 };
@@ -511,14 +511,15 @@ impl Stream {
     }
 
     /// Starts an output of a rendition, in place of one of the same id, of whichever rendition, which is ended.
-    pub fn add_output(&self, spec: Spec, rendition: &Id, network: &Network) {
-        let replaced: Vec<_> = self.renditions.iter().filter_map(|running| running.fan_out.remove(spec.id())).collect();
+    pub fn add_output(&self, target: Target, rendition: &Id, network: &Network) {
+        let replaced: Vec<_> =
+            self.renditions.iter().filter_map(|running| running.fan_out.remove(target.id())).collect();
         for replaced in replaced {
             network.runtime.spawn(replaced.stop());
         }
         match self.renditions.iter().find(|running| running.id == *rendition) {
-            Some(running) => running.fan_out.add(spec, network),
-            None => tracing::error!(output = %spec.id(), %rendition, "there is no such rendition"),
+            Some(running) => running.fan_out.add(target, network),
+            None => tracing::error!(output = %target.id(), %rendition, "there is no such rendition"),
         }
     }
 

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     base::id::Id,
-    output::{Headers, Network, Output, Packet, Spec, Stats},
+    output::{Headers, Network, Output, Packet, Stats, Target},
 };
 
 /// Packets of one rendition, and of sound, on their way to the mux thread: about a second of them. The thread never waits
@@ -80,10 +80,10 @@ impl FanOut {
     }
 
     /// Starts an output with the current headers. There must be none of the same id.
-    pub(super) fn add(&self, spec: Spec, network: &Network) {
+    pub(super) fn add(&self, target: Target, network: &Network) {
         let mut state = self.lock();
-        let id = spec.id().clone();
-        let output = Output::spawn(network, spec, state.headers.clone());
+        let id = target.id().clone();
+        let output = Output::spawn(network, target, state.headers.clone());
         let number = state.next_number;
         state.next_number += 1;
         state.outputs.push(Member { id, number, output });
@@ -110,7 +110,9 @@ impl FanOut {
     /// Lets the governor look at all outputs.
     fn govern(&self, governor: &mut Governor, now_ms: u64, control: &Control) -> Option<BitrateChange> {
         let state = self.lock();
-        let readings = state.outputs.iter().map(|Member { number, output, .. }| Reading {
+        // A disk that is late is no reason for a worse picture.
+        let followed = state.outputs.iter().filter(|member| member.output.has_network());
+        let readings = followed.map(|Member { number, output, .. }| Reading {
             number: *number,
             is_primary: output.is_primary(),
             flow: output.flow(),

@@ -319,8 +319,9 @@ impl Document {
         document.outputs = self.outputs.clone();
         let mut check = Check::default();
         for output in &document.outputs {
-            check.that("/renditions", document.has_rendition(&output.rendition), || {
-                format!("rendition `{}` is in use by output `{}`: take that away first", output.rendition, output.id)
+            check.that("/renditions", document.has_rendition(output.rendition()), || {
+                let (rendition, output) = (output.rendition(), output.id());
+                format!("rendition `{rendition}` is in use by output `{output}`: take that away first")
             });
         }
         check.finish().map(|()| document)
@@ -341,9 +342,9 @@ impl Document {
 
     /// An output must be of a rendition that there is.
     pub(super) fn check_output(&self, output: &Output, check: &mut Check) {
-        check.that("/rendition", self.has_rendition(&output.rendition), || {
+        check.that("/rendition", self.has_rendition(output.rendition()), || {
             let others: String = self.renditions.iter().map(|rendition| format!(", {}", rendition.id)).collect();
-            format!("there is no rendition `{}`: use {}{others}", output.rendition, rendition::MAIN)
+            format!("there is no rendition `{}`: use {}{others}", output.rendition(), rendition::MAIN)
         });
     }
 
@@ -452,8 +453,8 @@ mod tests {
         let output = |rendition: &str| json!({ "id": "o", "url": "rtmp://host/app/key", "rendition": rendition });
         let with = |rendition: &str| json!({ "id": "m", "renditions": [{ "id": "mobile", "width": 640, "height": 360 }], "outputs": [output(rendition)] });
         let document = read(with("mobile")).unwrap();
-        assert_eq!(document.outputs[0].rendition.as_str(), "mobile");
-        assert_eq!(read(with("main")).unwrap().outputs[0].rendition.as_str(), "main");
+        assert_eq!(document.outputs[0].rendition().as_str(), "mobile");
+        assert_eq!(read(with("main")).unwrap().outputs[0].rendition().as_str(), "main");
         let (pointer, message) = problem(with("tablet"));
         assert_eq!(
             (pointer.as_str(), &message[..]),
@@ -467,7 +468,7 @@ mod tests {
         let faster = document.patched(&json!({ "encoder": { "keyframeIntervalMs": 1000 } })).unwrap();
         assert_eq!(faster.renditions[0].encoder.keyframe_interval_ms, 1000);
         assert_eq!(
-            read(with("main")).unwrap().outputs[0].patched(&json!({ "rendition": "x" })).unwrap().rendition.as_str(),
+            read(with("main")).unwrap().outputs[0].patched(&json!({ "rendition": "x" })).unwrap().rendition().as_str(),
             "x"
         );
     }
@@ -495,7 +496,8 @@ mod tests {
         let document = read(json!({ "id": "main", "outputs": [{ "id": "o", "url": "rtmp://host/app/one" }] })).unwrap();
         let patched = document.patched(&json!({ "name": "News", "encoder": { "bitrateKbps": 3000 } })).unwrap();
         assert_eq!((patched.name.as_str(), patched.encoder.bitrate_kbps), ("News", 3000));
-        assert_eq!(patched.outputs[0].key.expose(), "one");
+        let Output::Rtmp(rtmp) = &patched.outputs[0] else { panic!("{patched:?}") };
+        assert_eq!(rtmp.key.expose(), "one");
         assert_eq!(document.patched(&json!({ "layers": [] })).unwrap_err().0[0].pointer, "/layers");
         for no_object in [json!([1]), json!("x"), json!(null)] {
             assert!(document.patched(&no_object).is_err(), "{no_object}");

@@ -14,6 +14,7 @@ mod following;
 mod history;
 pub mod op;
 pub mod output;
+pub mod recording;
 pub mod rendition;
 mod saved;
 mod scenes;
@@ -54,7 +55,7 @@ use self::{
 use crate::{
     audio::Reading,
     base::{clock::Clock, id::Id},
-    output::{Network, Stats},
+    output::{Network, Recordings, Stats},
     pipeline::{
         self, Applied, CaptureError, Devices, Report, StartError, Still,
         metrics::{Families, StreamMetrics},
@@ -274,6 +275,8 @@ pub struct Services {
     pub network: Network,
     /// Where references to stream keys and passwords lead.
     pub secrets: Secrets,
+    /// Where recordings lie, if there may be any.
+    pub recordings: Option<Recordings>,
 }
 
 /// All streams of the daemon.
@@ -528,11 +531,12 @@ impl Streams {
         let mut current = entry.lock();
         current.has_failed = started.is_err();
         let stream = started.map_err(|source| Error::Start { id: document.id.clone(), source })?;
-        for output in document.outputs.iter().filter(|output| output.enabled) {
-            match output.spec(&self.services.secrets) {
-                Ok(spec) => stream.add_output(spec, &output.rendition, &self.services.network),
-                // Nothing that was read from a document comes here; should it, the other outputs go on.
-                Err(error) => tracing::error!(output = %output.id, %error, "output not started"),
+        let Services { secrets, recordings, network, .. } = &self.services;
+        for output in document.outputs.iter().filter(|output| output.is_enabled()) {
+            match output.target(&document.id, secrets, recordings.as_ref()) {
+                Ok(target) => stream.add_output(target, output.rendition(), network),
+                // A recording that has no place, say; the other outputs go on.
+                Err(error) => tracing::error!(output = %output.id(), %error, "output not started"),
             }
         }
         current.stream = Some(stream);
@@ -615,7 +619,7 @@ impl Streams {
 impl Streams {
     /// Whether all that the references of a document's enabled outputs lead to is there now.
     pub fn check_secrets(&self, document: &Document) -> Result<(), Error> {
-        for (i, output) in document.outputs.iter().enumerate().filter(|(_, output)| output.enabled) {
+        for (i, output) in document.outputs.iter().enumerate().filter(|(_, output)| output.is_enabled()) {
             let checked = output.check_secrets(&self.services.secrets);
             checked.map_err(|error| Problems::from(error).under(&format!("/outputs/{i}")))?;
         }

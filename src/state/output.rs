@@ -1,34 +1,53 @@
-//! The document of an output: where a rendition of the stream goes.
+//! The document of an output: where a rendition of the stream goes, to a server or into files.
 //!
 //! A stream key never leaves: it is read from `key` or from the end of the URL, kept apart, and not written back; a merge
 //! patch that does not name it keeps it. The same holds for the key of a backup address and for a password. Where one is
 //! a reference (`secrets.rs`), that is what is kept: what it leads to is asked for whenever a server is to be told it.
+//! Which kind of output it is, `type` says; those into files are in `recording.rs`.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use utoipa::ToSchema;
+use utoipa::{PartialSchema, ToSchema};
 
 use super::{
     document::default_true,
+    recording::{self, Recording},
     rendition,
     secrets::{self, NoSecret, Secrets},
 };
 use crate::{
-    base::{id::Id, schema::written_as, secret::Secret},
-    output::{Limits, Spec, Use},
+    base::{
+        id::Id,
+        schema::{self, type_schema_name},
+        secret::Secret,
+    },
+    output::{Limits, Recordings, Spec, Target, Use},
     rtmp::{self, Endpoint, auth::Credentials},
     scene::check::{self, Problem, Problems},
 };
 
 /// Most outputs of a stream.
 pub const OUTPUTS_MAX: usize = 64;
+/// What `type` may be.
+const RTMP: &str = "rtmp";
+const RECORDING: &str = "recording";
 
 /// One destination.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "type", rename_all = "camelCase")]
+pub enum Output {
+    /// A server. It is one where a document has no `type`.
+    Rtmp(Rtmp),
+    /// Files on the daemon's machine.
+    Recording(Recording),
+}
+
+/// A server that is published to.
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Output {
+pub struct Rtmp {
     /// Unique in its stream.
     pub id: Id,
     /// `rtmp://host[:port]/app` or `rtmps://…`, without the key.
@@ -59,8 +78,7 @@ pub struct Output {
 
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[schema(as = Output)]
-struct OutputDocument {
+struct RtmpDocument {
     id: Id,
     url: String,
     key: Option<Secret>,
@@ -76,13 +94,119 @@ struct OutputDocument {
     enabled: bool,
 }
 
-written_as!(Output as "Output" = OutputDocument);
+impl PartialSchema for Output {
+    fn schema() -> schema::Written {
+        let types = [RTMP, RECORDING].map(|name| (type_schema_name(name, "Output"), name));
+        schema::one_of("Where a rendition goes: to a server, unless `type` says otherwise, or into files.", &types)
+    }
+}
+
+impl ToSchema for Output {
+    fn name() -> Cow<'static, str> {
+        "Output".into()
+    }
+
+    fn schemas(schemas: &mut schema::Named) {
+        let mut rtmp = schema::tagged(RTMP, RtmpDocument::schema());
+        rtmp.required.retain(|field| field != "type");
+        schema::push_type::<RtmpDocument>(schemas, type_schema_name(RTMP, "Output"), rtmp);
+        let recording = schema::tagged(RECORDING, recording::Raw::schema());
+        schema::push_type::<recording::Raw>(schemas, type_schema_name(RECORDING, "Output"), recording);
+    }
+}
 
 impl Output {
     /// Reads and checks an output's document.
-    pub fn read(value: Value) -> Result<Self, Problems> {
-        let raw: OutputDocument = check::read(value)?;
-        let OutputDocument { id, url, key, backup_url, backup_key, username, password, rendition, primary, enabled } =
+    pub fn read(mut value: Value) -> Result<Self, Problems> {
+        let type_name = value.as_object_mut().and_then(|fields| fields.remove("type"));
+        match type_name.as_ref().map_or(Some(RTMP), Value::as_str) {
+            Some(RTMP) => Rtmp::read(value).map(Self::Rtmp),
+            Some(RECORDING) => Recording::read(value).map(Self::Recording),
+            _ => {
+                let message = format!("this is no type of output: use {RTMP} or {RECORDING}");
+                Err(Problem { pointer: "/type".into(), message }.into())
+            }
+        }
+    }
+
+    /// An output for a bare URL with its key inside, as the command line has it.
+    pub fn from_url(id: Id, url: &str) -> Result<Self, Problems> {
+        Self::read(serde_json::json!({ "id": id, "url": url }))
+    }
+
+    /// The document with this merge patch applied; a patch that does not name a secret keeps it.
+    pub fn patched(&self, patch: &Value) -> Result<Self, Problems> {
+        let (type_name, mut document) = match self {
+            Self::Rtmp(rtmp) => (RTMP, rtmp.to_be_patched(patch)?),
+            Self::Recording(recording) => {
+                let as_value =
+                    |error: serde_json::Error| Problem { pointer: String::new(), message: error.to_string() };
+                (RECORDING, serde_json::to_value(recording).map_err(as_value)?)
+            }
+        };
+        document["type"] = type_name.into();
+        json_patch::merge(&mut document, patch);
+        if document["type"] != type_name {
+            let message = format!("the type of an output does not change: it is {type_name}; add another output");
+            return Err(Problem { pointer: "/type".into(), message }.into());
+        }
+        Self::read(document)
+    }
+
+    /// Unique in its stream.
+    pub fn id(&self) -> &Id {
+        match self {
+            Self::Rtmp(rtmp) => &rtmp.id,
+            Self::Recording(recording) => &recording.id,
+        }
+    }
+
+    /// Which rendition it gets.
+    pub fn rendition(&self) -> &Id {
+        match self {
+            Self::Rtmp(rtmp) => &rtmp.rendition,
+            Self::Recording(recording) => &recording.rendition,
+        }
+    }
+
+    /// Whether it runs while the stream does.
+    pub fn is_enabled(&self) -> bool {
+        match self {
+            Self::Rtmp(rtmp) => rtmp.enabled,
+            Self::Recording(recording) => recording.enabled,
+        }
+    }
+
+    /// What the output floor needs for an output of `stream`, which looks up references itself. Files are put into
+    /// `recordings`, where that is configured.
+    pub fn target(
+        &self,
+        stream: &Id,
+        secrets: &Secrets,
+        recordings: Option<&Recordings>,
+    ) -> Result<Target, InvalidOutput> {
+        match self {
+            Self::Rtmp(rtmp) => Ok(rtmp.addressed()?.with_keyring(Arc::new(secrets.clone())).into()),
+            Self::Recording(recording) => {
+                let recordings = recordings.ok_or(InvalidOutput::NoRecordings)?;
+                Ok(Target::Record(recording.spec(stream), recordings.clone()))
+            }
+        }
+    }
+
+    /// Whether all that its references lead to is there now.
+    pub fn check_secrets(&self, secrets: &Secrets) -> Result<(), InvalidOutput> {
+        match self {
+            Self::Rtmp(rtmp) => rtmp.each_secret(|what, secret| secrets.resolve(what, secret).map(drop)),
+            Self::Recording(_) => Ok(()),
+        }
+    }
+}
+
+impl Rtmp {
+    fn read(value: Value) -> Result<Self, Problems> {
+        let raw: RtmpDocument = check::read(value)?;
+        let RtmpDocument { id, url, key, backup_url, backup_key, username, password, rendition, primary, enabled } =
             raw;
         let (url, key) = match key {
             Some(key) => (url, key),
@@ -96,15 +220,10 @@ impl Output {
         Ok(output)
     }
 
-    /// An output for a bare URL with its key inside, as the command line has it.
-    pub fn from_url(id: Id, url: &str) -> Result<Self, Problems> {
-        Self::read(serde_json::json!({ "id": id, "url": url }))
-    }
-
-    /// The document with this merge patch applied; a patch that does not name the key keeps it.
+    /// The whole document, secrets included, for a merge patch.
     ///
     /// A new address alone that could end with a key is refused: taken for a part of the app, the key would be shown.
-    pub fn patched(&self, patch: &Value) -> Result<Self, Problems> {
+    fn to_be_patched(&self, patch: &Value) -> Result<Value, Problems> {
         let is_kept = |key: &str| patch.get(key).is_none();
         for (field, key, is_kept, url) in [
             ("url", "key", is_kept("key"), Some(&self.url)),
@@ -122,11 +241,10 @@ impl Output {
         if patch.get("backupUrl").is_some_and(Value::is_null) {
             document["backupKey"] = Value::Null;
         }
-        json_patch::merge(&mut document, patch);
-        Self::read(document)
+        Ok(document)
     }
 
-    /// The document with all that is never shown, from which [`Self::read`] makes the same output.
+    /// The document with all that is never shown, from which [`Output::read`] makes the same output.
     fn with_secrets(&self) -> Value {
         serde_json::json!({
             "id": self.id, "url": self.url, "key": self.key.expose(), "enabled": self.enabled,
@@ -134,16 +252,6 @@ impl Output {
             "rendition": self.rendition, "primary": self.is_primary,
             "username": self.username, "password": self.password.as_ref().map(Secret::expose),
         })
-    }
-
-    /// What the output floor needs; it looks up references itself.
-    pub fn spec(&self, secrets: &Secrets) -> Result<Spec, InvalidOutput> {
-        Ok(self.addressed()?.with_keyring(Arc::new(secrets.clone())))
-    }
-
-    /// Whether all that its references lead to is there now.
-    pub fn check_secrets(&self, secrets: &Secrets) -> Result<(), InvalidOutput> {
-        self.each_secret(|what, secret| secrets.resolve(what, secret).map(drop))
     }
 
     fn each_secret(&self, check: impl Fn(Use, &Secret) -> Result<(), NoSecret>) -> Result<(), InvalidOutput> {
@@ -224,6 +332,9 @@ pub enum InvalidOutput {
         /// Why.
         source: NoSecret,
     },
+    /// There is no place for files.
+    #[error("this daemon has no place for recordings: set recordings_dir in its configuration")]
+    NoRecordings,
 }
 
 impl InvalidOutput {
@@ -235,6 +346,7 @@ impl InvalidOutput {
     fn field(&self) -> &'static str {
         match self {
             Self::User(_) => "username",
+            Self::NoRecordings => "type",
             Self::Address { field, .. } | Self::Incomplete { given: field, .. } | Self::Secret { field, .. } => field,
         }
     }
@@ -255,8 +367,8 @@ pub(super) fn read_all(values: Vec<Value>) -> Result<Vec<Output>, Problems> {
     let mut outputs: Vec<Output> = Vec::with_capacity(values.len());
     for (i, value) in values.into_iter().enumerate() {
         let output = Output::read(value).map_err(|problems| problems.under(&format!("/{i}")))?;
-        if outputs.iter().any(|other| other.id == output.id) {
-            let message = format!("`{}` is another output's id already", output.id);
+        if outputs.iter().any(|other| other.id() == output.id()) {
+            let message = format!("`{}` is another output's id already", output.id());
             return Err(Problem { pointer: format!("/{i}/id"), message }.into());
         }
         outputs.push(output);
@@ -270,13 +382,46 @@ mod tests {
 
     use super::*;
 
+    fn rtmp(value: Value) -> Rtmp {
+        match Output::read(value).unwrap() {
+            Output::Rtmp(rtmp) => rtmp,
+            recording => panic!("{recording:?}"),
+        }
+    }
+
+    fn patched(rtmp: &Rtmp, patch: &Value) -> Result<Rtmp, Problems> {
+        match Output::Rtmp(rtmp.clone()).patched(patch)? {
+            Output::Rtmp(rtmp) => Ok(rtmp),
+            recording => panic!("{recording:?}"),
+        }
+    }
+
+    #[test]
+    fn an_output_without_a_type_is_a_server() {
+        let bare = Output::read(json!({ "id": "o", "url": "rtmp://host/app/key" })).unwrap();
+        let typed = Output::read(json!({ "id": "o", "type": "rtmp", "url": "rtmp://host/app/key" })).unwrap();
+        assert_eq!(bare, typed);
+        let written = serde_json::to_value(&bare).unwrap();
+        assert_eq!(written["type"], "rtmp");
+        assert_eq!(bare.patched(&written).unwrap(), bare, "what was read may be written back");
+        for wrong in [json!("file"), json!(1), json!(null)] {
+            let error = Output::read(json!({ "id": "o", "type": wrong })).unwrap_err();
+            assert_eq!(error.0[0].pointer, "/type");
+            assert!(error.to_string().contains("use rtmp or recording"), "{error}");
+        }
+        for wrong in [json!("recording"), json!(null)] {
+            let error = bare.patched(&json!({ "type": wrong })).unwrap_err();
+            assert_eq!(error.0[0].pointer, "/type");
+        }
+    }
+
     #[test]
     fn a_key_never_leaves() {
         for output in [
             json!({ "id": "o", "url": "rtmp://host/app/live_secret" }),
             json!({ "id": "o", "url": "rtmp://host/app", "key": "live_secret" }),
         ] {
-            let output = Output::read(output).unwrap();
+            let output = rtmp(output);
             assert_eq!(output.key.expose(), "live_secret");
             assert_eq!(output.url, "rtmp://host/app");
             let shown = format!("{} {output:?}", serde_json::to_string(&output).unwrap());
@@ -288,24 +433,24 @@ mod tests {
 
     #[test]
     fn a_patch_keeps_the_key_unless_it_names_it() {
-        let output = Output::read(json!({ "id": "o", "url": "rtmp://host/app/one" })).unwrap();
-        let moved = output.patched(&json!({ "url": "rtmp://other/app" })).unwrap();
+        let output = rtmp(json!({ "id": "o", "url": "rtmp://host/app/one" }));
+        let moved = patched(&output, &json!({ "url": "rtmp://other/app" })).unwrap();
         assert_eq!((moved.url.as_str(), moved.key.expose()), ("rtmp://other/app", "one"));
-        assert_eq!(output.patched(&json!({ "key": "two" })).unwrap().key.expose(), "two");
-        let ambiguous = output.patched(&json!({ "url": "rtmp://other/app/two" })).unwrap_err();
+        assert_eq!(patched(&output, &json!({ "key": "two" })).unwrap().key.expose(), "two");
+        let ambiguous = patched(&output, &json!({ "url": "rtmp://other/app/two" })).unwrap_err();
         assert_eq!(ambiguous.0[0].pointer, "/url");
         assert!(!ambiguous.to_string().contains("two"), "{ambiguous}");
-        let apart = output.patched(&json!({ "url": "rtmp://other/app/instance", "key": "two" })).unwrap();
+        let apart = patched(&output, &json!({ "url": "rtmp://other/app/instance", "key": "two" })).unwrap();
         assert_eq!((apart.url.as_str(), apart.key.expose()), ("rtmp://other/app/instance", "two"));
         let written = serde_json::to_value(&output).unwrap();
-        assert_eq!(output.patched(&written).unwrap(), output, "what was read may be written back");
+        assert_eq!(patched(&output, &written).unwrap(), output, "what was read may be written back");
     }
 
     #[test]
     fn a_backup_has_its_own_key_or_the_first_ones() {
         let backup = |url: &str, key: Option<&str>| {
             let document = json!({ "id": "o", "url": "rtmp://host/app/one", "backupUrl": url, "backupKey": key });
-            let output = Output::read(document).unwrap();
+            let output = rtmp(document);
             (output.backup_url.unwrap(), output.backup_key.map(|key| key.expose().to_owned()))
         };
         let (one, two) = ("rtmp://b/app".to_owned(), Some("two".to_owned()));
@@ -329,12 +474,12 @@ mod tests {
     #[test]
     fn a_patch_keeps_the_backups_key_unless_it_names_it_or_takes_the_address_away() {
         let document = json!({ "id": "o", "url": "rtmp://host/app/one", "backupUrl": "rtmp://b/app/two" });
-        let output = Output::read(document).unwrap();
+        let output = rtmp(document);
         let shown = serde_json::to_string(&output).unwrap();
         assert!(shown.contains("rtmp://b/app") && !shown.contains("two"), "{shown}");
-        assert_eq!(output.patched(&serde_json::from_str(&shown).unwrap()).unwrap(), output);
+        assert_eq!(patched(&output, &serde_json::from_str(&shown).unwrap()).unwrap(), output);
         let key = |patch: Value| {
-            let patched = output.patched(&patch).unwrap();
+            let patched = patched(&output, &patch).unwrap();
             assert_eq!(patched.key.expose(), "one");
             (patched.backup_url, patched.backup_key.map(|key| key.expose().to_owned()))
         };
@@ -342,11 +487,11 @@ mod tests {
         assert_eq!(key(json!({ "backupUrl": "rtmp://c/app" })), (Some("rtmp://c/app".into()), Some("two".into())));
         assert_eq!(key(json!({ "backupKey": "three" })).1, Some("three".into()));
         assert_eq!(key(json!({ "backupUrl": null })), (None, None));
-        let ambiguous = output.patched(&json!({ "backupUrl": "rtmp://c/app/three" })).unwrap_err();
+        let ambiguous = patched(&output, &json!({ "backupUrl": "rtmp://c/app/three" })).unwrap_err();
         assert_eq!(ambiguous.0[0].pointer, "/backupUrl");
         assert!(!ambiguous.to_string().contains("three"), "{ambiguous}");
-        let bare = output.patched(&json!({ "backupUrl": null })).unwrap();
-        let again = bare.patched(&json!({ "backupUrl": "rtmp://c/app/three" })).unwrap();
+        let bare = patched(&output, &json!({ "backupUrl": null })).unwrap();
+        let again = patched(&bare, &json!({ "backupUrl": "rtmp://c/app/three" })).unwrap();
         assert_eq!(again.backup_key.unwrap().expose(), "three", "where there was none, it is read as at first");
     }
 
@@ -357,7 +502,8 @@ mod tests {
         assert_eq!(output("file:../token").unwrap_err().0[0].pointer, "/key");
         for reference in ["env:NO_SUCH_STREAM_KEY", "file:no-such-file"] {
             let output = output(reference).unwrap();
-            assert_eq!(output.key.expose(), reference);
+            let Output::Rtmp(Rtmp { key, .. }) = &output else { panic!("{output:?}") };
+            assert_eq!(key.expose(), reference);
             let missing = Problems::from(output.check_secrets(&Secrets::default()).unwrap_err());
             assert_eq!(missing.0[0].pointer, "/key");
             assert!(missing.to_string().contains(reference), "{missing}");

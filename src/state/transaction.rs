@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
-    By, Current, Document, Entry, Error, MEDIA_TIMEOUT, Receipt, Snapshot, Streams, What,
+    By, Current, Document, Entry, Error, MEDIA_TIMEOUT, Receipt, Services, Snapshot, Streams, What,
     draft::{Draft, Item, Need, Time, apply},
     fixed,
     history::{Record, Step},
@@ -225,19 +225,19 @@ impl Streams {
         after.encoders().filter(|(id, encoder)| !is_same(id, *encoder)).for_each(|(id, encoder)| {
             stream.set_bitrate(&id, encoder.bitrate_kbps, encoder.adaptive_bitrate);
         });
-        let network = &self.services.network;
-        let is_on = |document: &Document, id: &Id| document.outputs.iter().any(|o| o.enabled && o.id == *id);
-        for gone in before.outputs.iter().filter(|output| !is_on(after, &output.id)) {
-            network.runtime.spawn(stream.remove_output(&gone.id));
+        let Services { secrets, recordings, network, .. } = &self.services;
+        let is_on = |document: &Document, id: &Id| document.outputs.iter().any(|o| o.is_enabled() && o.id() == id);
+        for gone in before.outputs.iter().filter(|output| !is_on(after, output.id())) {
+            network.runtime.spawn(stream.remove_output(gone.id()));
         }
-        for output in after.outputs.iter().filter(|output| output.enabled) {
-            if before.outputs.contains(output) && !renewed.contains(&output.id) {
+        for output in after.outputs.iter().filter(|output| output.is_enabled()) {
+            if before.outputs.contains(output) && !renewed.contains(output.id()) {
                 continue;
             }
-            match output.spec(&self.services.secrets) {
-                Ok(spec) => stream.add_output(spec, &output.rendition, network),
+            match output.target(&after.id, secrets, recordings.as_ref()) {
+                Ok(target) => stream.add_output(target, output.rendition(), network),
                 // It was looked at a moment ago.
-                Err(error) => tracing::error!(output = %output.id, %error, "output not started"),
+                Err(error) => tracing::error!(output = %output.id(), %error, "output not started"),
             }
         }
     }
@@ -307,11 +307,12 @@ impl Streams {
     }
 
     fn expect_secrets(&self, document: &Document, id: &Id) -> Result<(), Error> {
-        let Some(output) = document.outputs.iter().find(|output| output.enabled && output.id == *id) else {
+        let Some(output) = document.outputs.iter().find(|output| output.is_enabled() && output.id() == id) else {
             return Ok(());
         };
-        let secrets = &self.services.secrets;
-        let checked = output.check_secrets(secrets).and_then(|()| output.spec(secrets));
+        let Services { secrets, recordings, .. } = &self.services;
+        let target = || output.target(&document.id, secrets, recordings.as_ref());
+        let checked = output.check_secrets(secrets).and_then(|()| target());
         checked.map(drop).map_err(|error| Error::Invalid(Problems::from(error)))
     }
 

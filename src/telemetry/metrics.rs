@@ -146,6 +146,9 @@ struct Families {
     is_publishing: IntGaugeVec,
     is_on_backup: IntGaugeVec,
     state: IntGaugeVec,
+    recording_files: IntCounterVec,
+    recording_file_bytes: IntGaugeVec,
+    recording_free_bytes: IntGaugeVec,
 }
 
 impl Families {
@@ -157,7 +160,7 @@ impl Families {
         let failures = opts("failures_total", "Attempts that failed, by the class of the error.");
         let state = opts("state", "1 for the state in which it is, 0 for all others.");
         Ok(Self {
-            bytes: counter("bytes_total", "Bytes the network took.")?,
+            bytes: counter("bytes_total", "Bytes the network, or the disk, took.")?,
             frames: counter("frames_total", "Pictures sent.")?,
             skipped: counter("skipped_frames_total", "Pictures dropped because the network was too slow.")?,
             skipped_audio: counter("skipped_audio_frames_total", "AAC frames dropped: not even sound got through.")?,
@@ -173,10 +176,13 @@ impl Families {
             is_publishing: gauge("publishing", "1 while the server takes media, otherwise 0.")?,
             is_on_backup: gauge("on_backup", "1 while the backup address is used, otherwise 0.")?,
             state: IntGaugeVec::new(state, &["stream", "output", "state"])?,
+            recording_files: counter("recording_files_total", "Files that a recording has begun.")?,
+            recording_file_bytes: gauge("recording_file_bytes", "Bytes of the file that is written, or was last.")?,
+            recording_free_bytes: gauge("recording_free_bytes", "Bytes free on the disk of a recording.")?,
         })
     }
 
-    fn collectors(&self) -> [&dyn Collector; 16] {
+    fn collectors(&self) -> [&dyn Collector; 19] {
         [
             &self.bytes,
             &self.frames,
@@ -194,6 +200,9 @@ impl Families {
             &self.is_publishing,
             &self.is_on_backup,
             &self.state,
+            &self.recording_files,
+            &self.recording_file_bytes,
+            &self.recording_free_bytes,
         ]
     }
 
@@ -226,6 +235,13 @@ impl Families {
         for name in State::NAMES {
             let is_it = stats.state.as_str() == name;
             self.state.with_label_values(&[stream, output, name]).set(i64::from(is_it));
+        }
+        if let Some(recording) = &stats.recording {
+            self.recording_files.with_label_values(labels).inc_by(recording.files);
+            self.recording_file_bytes.with_label_values(labels).set(gauge(recording.file_bytes));
+            if let Some(megabytes) = recording.available_disk_space {
+                self.recording_free_bytes.with_label_values(labels).set((megabytes * 1e6) as i64);
+            }
         }
     }
 }

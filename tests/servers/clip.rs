@@ -3,7 +3,10 @@
 use std::{fs, path::Path};
 
 use bytes::Bytes;
-use stream_manager::output::{Headers, Kind, Packet};
+use stream_manager::{
+    flv::{self, Body},
+    output::{Headers, Kind, Packet},
+};
 
 /// `@setDataFrame` as an AMF 0 string: an RTMP server wants it in front of what a file has.
 const SET_DATA_FRAME: &[u8] = b"\x02\x00\x0d@setDataFrame";
@@ -34,19 +37,28 @@ impl Clip {
             match (tag_type, is_media) {
                 (18, _) => headers.metadata = [SET_DATA_FRAME, &body].concat().into(),
                 (9, true) => {
-                    packets.push(Packet {
-                        kind: Kind::Video { is_key: body[0] >> 4 & 7 == 1 },
-                        dts_ms,
-                        body: body.into(),
-                    });
+                    let is_key = body[0] >> 4 & 7 == 1;
+                    packets.push(Packet { kind: Kind::Video { is_key }, dts_ms, body: in_parts(is_key, body) });
                 }
                 (9, false) if packet_type == 0 => headers.video = body,
-                (8, true) => packets.push(Packet { kind: Kind::Audio, dts_ms, body: body.into() }),
+                (8, true) => {
+                    packets.push(Packet { kind: Kind::Audio, dts_ms, body: flv::audio_frame(body.slice(2..)) });
+                }
                 (8, false) => headers.audio = body,
                 _ => {} // the end of the sequence
             }
         }
         Self { headers, packets }
+    }
+}
+
+/// A picture's body as an encoder's is, if it is one of H.264.
+fn in_parts(is_key: bool, body: Bytes) -> Body {
+    match body[..] {
+        [first, _, a, b, c, ..] if first & 0x80 == 0 => {
+            flv::video_access_unit(is_key, i32::from_be_bytes([a, b, c, 0]) >> 8, body.slice(5..))
+        }
+        _ => body.into(),
     }
 }
 

@@ -17,10 +17,10 @@ use prometheus::Registry;
 use serde_json::Value;
 use stream_manager::{
     api::{App, CLIENTS_MAX_DEFAULT, router},
-    base::clock::SystemClock,
+    base::clock::{Clock, SystemClock},
     gpu,
     media::{self, Library, Vault},
-    output::{Network, tls::Tls},
+    output::{Network, Recordings, tls::Tls},
     pipeline::{Devices, metrics::Families},
     state::{
         Secrets, Services, Streams,
@@ -52,6 +52,13 @@ fn open_machine() -> Machine {
     let library = Library::new(config).unwrap();
     let options = gpu::Options { adapter: String::new(), allow_software: true };
     (Arc::new(Devices::open(options, library).unwrap()), vault, Arc::new(dir))
+}
+
+/// The directory of all tests' recordings; names must differ from test to test.
+pub(crate) fn recordings() -> PathBuf {
+    let recordings = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("api/recordings");
+    fs::create_dir_all(&recordings).unwrap();
+    recordings
 }
 
 /// The directory of all tests' secrets; names must differ from test to test.
@@ -101,8 +108,9 @@ impl Api {
         let families = Families::new(&registry).unwrap();
         let network = Network { runtime: Handle::current(), tls: Tls::open(&[]).unwrap() };
         let library = devices.library.clone();
-        let (clock, secrets) = (Arc::new(SystemClock::new()), Secrets::new(Some(secrets())));
-        let services = Services { devices, clock, families, network, secrets };
+        let (clock, secrets): (Arc<dyn Clock>, _) = (Arc::new(SystemClock::new()), Secrets::new(Some(secrets())));
+        let recordings = Some(Recordings { directory: recordings(), clock: clock.clone() });
+        let services = Services { devices, clock, families, network, secrets, recordings };
         let streams = Arc::new(Streams::new(services));
         let metrics = Arc::new(Metrics::new(registry, streams.clone()).unwrap());
         let assets = Assets::open(vault.clone(), library, limits, Vec::new(), Arc::new(Unrecorded)).unwrap();

@@ -142,6 +142,12 @@ impl Daemon {
         }
     }
 
+    /// Ends it as nothing can be prepared for.
+    pub(crate) fn kill(mut self) {
+        self.program.signal("KILL");
+        self.program.wait();
+    }
+
     /// Ends it as an init system does, and says what it logged; it must end well.
     pub(crate) fn end(mut self) -> String {
         self.program.signal("TERM");

@@ -18,8 +18,9 @@ pub(in crate::state) fn towards(before: &Document, target: &Document, time: Time
     draft.document.show = Arc::new(show_towards(&before.show, &target.show, time.elapsed()));
     draft.document.audio.mix = Arc::new(target.audio.mix.returning(&before.audio.mix));
     draft.need(Need::Scene(draft.document.show.on_air().id.clone()));
-    let renewed = draft.document.outputs.iter().filter(|output| output.enabled && !before.outputs.contains(output));
-    let needs: Vec<_> = renewed.map(|output| (0, Need::Output(output.id.clone()))).collect();
+    let renewed =
+        draft.document.outputs.iter().filter(|output| output.is_enabled() && !before.outputs.contains(output));
+    let needs: Vec<_> = renewed.map(|output| (0, Need::Output(output.id().clone()))).collect();
     draft.needs.extend(needs);
     Ok(draft)
 }
