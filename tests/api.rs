@@ -785,11 +785,11 @@ async fn outputs_are_made_read_patched_and_deleted_and_their_keys_stay_inside() 
     let api = Api::with(silent_stream(&json!([]))).await;
     let created = api.post(OUTPUTS, json!({ "id": "a", "url": "rtmp://host/app", "key": KEY })).await;
     assert_eq!(created.headers["location"], "/api/v1/streams/main/outputs/a");
-    let output = json!({ "id": "a", "url": "rtmp://host/app", "rendition": "main", "primary": false, "enabled": true });
+    let output = json!({ "type": "rtmp", "id": "a", "url": "rtmp://host/app", "rendition": "main", "primary": false, "enabled": true });
     assert_eq!(created.expect(201)["output"], output);
     let inside = json!({ "id": "b", "url": format!("rtmp://host:1936/app/inst/{KEY}?sign=1"), "enabled": false });
     let created = api.post(OUTPUTS, inside.clone()).await.expect(201);
-    let second = json!({ "id": "b", "url": "rtmp://host:1936/app/inst", "rendition": "main", "primary": false, "enabled": false });
+    let second = json!({ "type": "rtmp", "id": "b", "url": "rtmp://host:1936/app/inst", "rendition": "main", "primary": false, "enabled": false });
     assert_eq!(created["output"], second);
     api.post(OUTPUTS, inside).await.problem(409, "already_exists");
 
