@@ -2,10 +2,11 @@
 //!
 //! JSON in camelCase; errors are problem documents (RFC 9457) with a stable code; mutations answer with the revision
 //! and, while the stream runs, the first frame that shows them. A WebSocket tells what happens and takes commands (`events`).
-//! OpenAPI, authentication and assets are not here yet.
+//! OpenAPI is not here yet.
 
 mod as_run;
 mod assets;
+pub mod auth;
 mod body;
 mod by;
 mod events;
@@ -27,16 +28,20 @@ pub use self::events::CLIENTS_MAX_DEFAULT;
 use std::sync::Arc;
 
 use axum::{
-    Json, Router,
+    Extension, Json, Router,
     extract::{DefaultBodyLimit, State},
     http::{Method, StatusCode, Uri, header},
+    middleware,
     response::{IntoResponse, Response},
     routing::{get, post},
 };
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use self::problem::Problem;
+use self::{
+    auth::{Access, Caller},
+    problem::Problem,
+};
 use crate::{
     state::{Receipt, RunState, Streams, asrun::AsRun, assets::Assets},
     telemetry::metrics::Metrics,
@@ -55,6 +60,8 @@ pub struct App {
     pub as_run: Arc<AsRun>,
     /// Most clients of the WebSocket at the same time.
     pub clients_max: usize,
+    /// Who may do what.
+    pub access: Arc<Access>,
 }
 
 type Answer = Result<Response, Problem>;
@@ -119,6 +126,7 @@ pub fn router(app: App) -> Router {
         .route("/api/v1/assets/collect", post(assets::collect))
         .route("/api/v1/assets/{asset_id}/content", get(assets::content))
         .route("/api/v1/assets/{asset_id}/thumbnail", get(assets::thumbnail))
+        .route("/api/v1/audit", get(auth::audit))
         .route("/api/v1/events", get(events::open).with_state(events::Hub::new(app.clone())))
         .fallback(|uri: Uri| async move {
             Problem::new(StatusCode::NOT_FOUND, "not_found", format!("there is nothing at {}", uri.path()))
@@ -129,17 +137,23 @@ pub fn router(app: App) -> Router {
         })
         .layer(DefaultBodyLimit::max(body::LEN_MAX))
         .merge(uploads)
+        .layer(middleware::from_fn_with_state(app.access.clone(), auth::guard))
         .with_state(app)
 }
 
 /// Ready: the GPU works, and every stream that should run does. Before the start is over nothing listens.
-async fn readyz(State(app): State<App>) -> Response {
+///
+/// The reasons are told to who may know which streams there are.
+async fn readyz(State(app): State<App>, caller: Option<Extension<Caller>>) -> Response {
     let mut reasons = Vec::new();
     if !app.streams.services().devices.is_healthy() {
         reasons.push("the GPU is lost".to_owned());
     }
     let failed = app.streams.list().into_iter().filter(|snapshot| snapshot.state == RunState::Failed);
     reasons.extend(failed.map(|snapshot| format!("stream {} did not start", snapshot.document.id)));
+    if caller.is_none() {
+        reasons.iter_mut().for_each(|reason| *reason = "send a token to see it".into());
+    }
     let (status, word) =
         if reasons.is_empty() { (StatusCode::OK, "ready") } else { (StatusCode::SERVICE_UNAVAILABLE, "notReady") };
     (status, Json(json!({ "status": word, "reasons": reasons }))).into_response()

@@ -38,6 +38,14 @@ impl Problem {
         Self { kind: "about:blank", title, status, code, detail: detail.into(), errors: Vec::new() }
     }
 
+    pub(super) fn code(&self) -> &'static str {
+        self.code
+    }
+
+    pub(super) fn status(&self) -> StatusCode {
+        self.status
+    }
+
     /// What is wrong with a message over the WebSocket.
     pub(super) fn of_message(problems: check::Problems) -> Self {
         let problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_message", problems.to_string());

@@ -17,6 +17,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Answer, App,
+    auth::Caller,
     body::Body,
     by::By,
     overlay::Overlay,
@@ -32,9 +33,11 @@ use crate::{
     state::{Document, Live, Receipt, Snapshot},
 };
 
-/// `GET /streams`
-pub(super) async fn list(State(app): State<App>) -> Answer {
-    let streams: Vec<Value> = app.streams.list().iter().map(shown).collect::<Result<_, _>>()?;
+/// `GET /streams`: those that the caller may see.
+pub(super) async fn list(State(app): State<App>, caller: Caller) -> Answer {
+    let mut streams = app.streams.list();
+    streams.retain(|stream| caller.sees(stream.document.id.as_str()));
+    let streams: Vec<Value> = streams.iter().map(shown).collect::<Result<_, _>>()?;
     Ok(Json(json!({ "streams": streams })).into_response())
 }
 

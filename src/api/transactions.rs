@@ -4,15 +4,33 @@
 use axum::{Json, extract::State, response::IntoResponse};
 use serde_json::{Map, Value, json};
 
-use super::{Answer, App, body::Body, by::By, path::Path, problem::Problem, receipt, streams};
+use super::{
+    Answer, App,
+    auth::{Caller, Role},
+    body::Body,
+    by::By,
+    path::Path,
+    problem::Problem,
+    receipt, streams,
+};
 use crate::{
     pipeline::Applied,
-    state::{Done, Error, Item, Receipt, Record, Transaction},
+    state::{Done, Error, Item, Op, Receipt, Record, Transaction},
 };
 
 /// `POST .../transactions`
-pub(super) async fn create(State(app): State<App>, By(by): By, Path(id): Path<String>, Body(value): Body) -> Answer {
+pub(super) async fn create(
+    State(app): State<App>,
+    caller: Caller,
+    By(by): By,
+    Path(id): Path<String>,
+    Body(value): Body,
+) -> Answer {
     let transaction = Transaction::read(value, by).map_err(Error::Invalid)?;
+    let takes_admin = |op: &Op| matches!(op, Op::CreateOutput(_) | Op::PatchOutput(_) | Op::DeleteOutput(_));
+    if transaction.ops.iter().any(takes_admin) {
+        caller.may_of(Role::Admin, &id)?;
+    }
     Ok(Json(answer(&app.streams.transact(&id, &transaction).await?)?).into_response())
 }
 

@@ -44,6 +44,7 @@ pub(crate) struct Config {
     pub(crate) tls: Tls,
     pub(crate) assets: Assets,
     pub(crate) events: Events,
+    pub(crate) auth: api::auth::Config,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -116,6 +117,7 @@ impl Default for Config {
             tls: Tls::default(),
             assets: Assets::default(),
             events: Events::default(),
+            auth: api::auth::Config::default(),
         }
     }
 }
@@ -248,6 +250,22 @@ mod tests {
             assert_eq!(of(&config).as_deref(), Some("/var/lib/one"));
             config.data_dir = Some("/data".into());
             assert_eq!(of(&config).as_deref(), Some("/data"));
+            Ok(())
+        });
+    }
+
+    #[test]
+    fn a_token_comes_by_the_environment_too() {
+        Jail::expect_with(|jail| {
+            let tokens = r#"[{name="desk", role="admin", secret="env:DESK_TOKEN"}]"#;
+            jail.set_env("STREAM_MANAGER_AUTH__TOKENS", tokens);
+            let auth = Config::load(None, &Flags::default()).unwrap().auth;
+            let [token] = &auth.tokens[..] else { panic!("{auth:?}") };
+            assert_eq!(
+                (&*token.name, token.role.name(), token.secret.as_deref()),
+                ("desk", "admin", Some("env:DESK_TOKEN"))
+            );
+            assert_eq!(token.streams, ["*"]);
             Ok(())
         });
     }

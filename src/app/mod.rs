@@ -20,6 +20,7 @@ use clap::{Parser, Subcommand};
 
 use self::config::{Config, Flags};
 use stream_manager::{
+    api::auth::{Role, TokenConfig, make_token},
     audio::AAC_CANDIDATES,
     encode::{CANDIDATES, nvenc},
     media::{Library, Vault},
@@ -119,6 +120,20 @@ enum Command {
         #[arg(long, value_name = "DIR")]
         assets_dir: Option<PathBuf>,
     },
+    /// Make a token: prints it once, and the lines for the configuration, in which only its hash stands.
+    #[command(after_help = "Example:
+  stream-manager token --name desk --role operator --stream main")]
+    Token {
+        /// Whose it is; changes are noted with it.
+        #[arg(long)]
+        name: String,
+        /// viewer: looks; operator: changes what is shown and heard; admin: outputs' addresses, streams, everything.
+        #[arg(long, value_parser = parse_role)]
+        role: Role,
+        /// A stream that it is for; may be given several times [default: all].
+        #[arg(long = "stream", value_name = "ID")]
+        streams: Vec<String>,
+    },
     /// Check a show's document, its pictures and its fonts, and say where what is wrong.
     #[command(after_help = "Examples:
   stream-manager check show.json
@@ -165,6 +180,10 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             }
             Ok(ExitCode::SUCCESS)
         }
+        Command::Token { name, role, streams } => {
+            say(&token(&name, role, streams)?)?;
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Check { scene, assets_dir } => check(offline_config(Some(scene), assets_dir)?),
         Command::NvencProbe => {
             say(&nvenc::examine(None))?;
@@ -183,6 +202,23 @@ fn offline_config(scene: Option<PathBuf>, assets_dir: Option<PathBuf>) -> anyhow
     config.assets_dir = assets_dir.or(config.assets_dir).or(beside);
     log::init(&log::Config { format: log::Format::Pretty, level: "warn".into() })?;
     Ok(config)
+}
+
+/// A new token, and the lines that let it in.
+fn token(name: &str, role: Role, streams: Vec<String>) -> anyhow::Result<String> {
+    let (token, hash) = make_token();
+    let streams = if streams.is_empty() { vec!["*".into()] } else { streams };
+    let config = TokenConfig { name: name.into(), role, streams, hash: Some(hash), secret: None };
+    config.check()?;
+    let (streams, hash, role) = (&config.streams, config.hash.as_deref().unwrap_or_default(), role.name());
+    let lines = format!("[[auth.tokens]]\nname = {name:?}\nrole = {role:?}\nstreams = {streams:?}\nhash = {hash:?}");
+    Ok(format!("# The token, shown this once:\n# {}\n{lines}", token.expose()))
+}
+
+fn parse_role(text: &str) -> Result<Role, String> {
+    let roles = [Role::Viewer, Role::Operator, Role::Admin];
+    let role = roles.into_iter().find(|role| role.name() == text);
+    role.ok_or_else(|| format!("`{text}` is no role: use {}", roles.map(Role::name).join(", ")))
 }
 
 /// Has NVIDIA's driver tried by this same program before this process opens it.

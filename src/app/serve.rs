@@ -1,6 +1,6 @@
 //! `serve`: Config -> Logging -> State -> Services -> Pipeline -> Server, and back in reverse.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use prometheus::Registry;
@@ -11,7 +11,7 @@ use tokio::{
 
 use super::{config::Config, open_devices, read_show, say, try_nvenc_apart};
 use stream_manager::{
-    api::{self, App},
+    api::{self, App, auth::Access},
     base::{
         clock::{Clock, SystemClock},
         id::Id,
@@ -47,6 +47,9 @@ pub(super) fn run(config: Config) -> anyhow::Result<()> {
 async fn serve(config: Config) -> anyhow::Result<()> {
     tracing::info!(version = env!("CARGO_PKG_VERSION"), listen = %config.listen, "starting");
     let mut signals = Signals::new().context("signals")?;
+    let (registry, clock) = (Registry::new(), Arc::new(SystemClock::new()));
+    let access = Access::open(&config.auth, config.listen, clock.clone(), &registry).context("configuration")?;
+    let access = Arc::new(access);
     allow_connections(config.events.clients_max);
     let show = with_outputs(read_show(&config)?, &config.outputs)?;
 
@@ -57,7 +60,6 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let devices = open_devices(&config, Some(vault.clone()))?;
     let assets = Assets::open(vault, devices.library.clone(), config.asset_limits(), Vec::new(), Arc::new(Unrecorded));
     let assets = Arc::new(assets.context("assets")?);
-    let registry = Registry::new();
     let families = Families::new(&registry).context("metrics")?;
     let tls = Tls::open(&config.tls.extra_ca).context("configuration: tls.extra_ca")?;
     let network = Network { runtime: tokio::runtime::Handle::current(), tls };
@@ -83,17 +85,11 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     }
 
     let address = listener.local_addr().context("listening")?;
-    let server = axum::serve(
-        listener,
-        api::router(App {
-            streams: streams.clone(),
-            metrics,
-            assets,
-            as_run: as_run.clone(),
-            clients_max: config.events.clients_max,
-        }),
-    )
-    .with_graceful_shutdown(stopping.clone().cancelled_owned());
+    let clients_max = config.events.clients_max;
+    let router =
+        api::router(App { streams: streams.clone(), metrics, assets, as_run: as_run.clone(), clients_max, access });
+    let server = axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>())
+        .with_graceful_shutdown(stopping.clone().cancelled_owned());
     let server = tokio::spawn(server.into_future());
     announce(address)?;
     tracing::info!(%address, "ready");
@@ -167,6 +163,6 @@ fn report<T>(started: Result<T, Error>) {
 }
 
 /// The one line on standard output: where scripts that asked for port 0 find the daemon.
-fn announce(address: std::net::SocketAddr) -> anyhow::Result<()> {
+fn announce(address: SocketAddr) -> anyhow::Result<()> {
     say(&format!("listening on http://{address}"))
 }

@@ -16,7 +16,11 @@ use image::RgbaImage;
 use prometheus::Registry;
 use serde_json::Value;
 use stream_manager::{
-    api::{App, CLIENTS_MAX_DEFAULT, router},
+    api::{
+        App, CLIENTS_MAX_DEFAULT,
+        auth::{self, Access},
+        router,
+    },
     base::clock::{Clock, SystemClock},
     gpu,
     media::{self, Library, Vault},
@@ -90,32 +94,45 @@ pub(crate) struct Api {
 impl Api {
     /// A daemon without streams. Needs a runtime.
     pub(crate) fn new() -> Self {
-        Self::over(machine(), Limits::default(), CLIENTS_MAX_DEFAULT)
+        Self::over(machine(), Limits::default(), CLIENTS_MAX_DEFAULT, &auth::Config::default())
     }
 
     /// The same, with room for so many clients of the WebSocket.
     pub(crate) fn for_clients(clients_max: usize) -> Self {
-        Self::over(machine(), Limits::default(), clients_max)
+        Self::over(machine(), Limits::default(), clients_max, &auth::Config::default())
     }
 
     /// The same, with a library and uploads of its own, and room for so many of them.
     pub(crate) fn apart(limits: Limits) -> Self {
-        Self::over(open_machine(), limits, CLIENTS_MAX_DEFAULT)
+        Self::over(open_machine(), limits, CLIENTS_MAX_DEFAULT, &auth::Config::default())
     }
 
-    fn over((devices, vault, uploads): Machine, limits: Limits, clients_max: usize) -> Self {
+    /// The same, with tokens and limits.
+    pub(crate) fn guarded(auth: &auth::Config) -> Self {
+        Self::over(machine(), Limits::default(), CLIENTS_MAX_DEFAULT, auth)
+    }
+
+    /// Its routes, as the router tells of itself.
+    pub(crate) fn routes(&self) -> String {
+        format!("{:?}", self.router)
+    }
+
+    fn over((devices, vault, uploads): Machine, limits: Limits, clients_max: usize, auth: &auth::Config) -> Self {
         let registry = Registry::new();
         let families = Families::new(&registry).unwrap();
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let listen = "127.0.0.1:0".parse().unwrap();
+        let access = Arc::new(Access::open(auth, listen, clock.clone(), &registry).unwrap());
         let network = Network { runtime: Handle::current(), tls: Tls::open(&[]).unwrap() };
         let library = devices.library.clone();
-        let (clock, secrets): (Arc<dyn Clock>, _) = (Arc::new(SystemClock::new()), Secrets::new(Some(secrets())));
+        let secrets = Secrets::new(Some(secrets()));
         let recordings = Some(Recordings { directory: recordings(), clock: clock.clone() });
         let services = Services { devices, clock, families, network, secrets, recordings };
         let streams = Arc::new(Streams::new(services));
         let metrics = Arc::new(Metrics::new(registry, streams.clone()).unwrap());
         let assets = Assets::open(vault.clone(), library, limits, Vec::new(), Arc::new(Unrecorded)).unwrap();
         let as_run = Arc::new(AsRun::start(&streams, None).unwrap());
-        let app = App { streams: streams.clone(), metrics, assets: Arc::new(assets), as_run, clients_max };
+        let app = App { streams: streams.clone(), metrics, assets: Arc::new(assets), as_run, clients_max, access };
         Self { router: router(app), streams, vault, _uploads: uploads, said: Mutex::default() }
     }
 
@@ -141,7 +158,8 @@ impl Api {
     pub(crate) async fn serve(&self) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(axum::serve(listener, self.router.clone()).into_future());
+        let app = self.router.clone().into_make_service_with_connect_info::<SocketAddr>();
+        tokio::spawn(axum::serve(listener, app).into_future());
         address
     }
 

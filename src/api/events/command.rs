@@ -13,9 +13,17 @@ use serde_json::{Map, Value};
 
 use super::message::Command;
 use crate::{
-    api::{Answer, App, body::Body, by::By, path::Path, problem::Problem, scenes, streams, transactions},
+    api::{
+        Answer, App,
+        auth::{Caller, Role},
+        body::Body,
+        by::By,
+        path::Path,
+        problem::Problem,
+        scenes, streams, transactions,
+    },
     scene::check,
-    state::{self, Actor},
+    state,
 };
 
 /// Longest answer, in bytes; a stream's document is shorter.
@@ -25,8 +33,19 @@ const ANSWER_LEN_MAX: usize = 64 << 20;
 const COMMANDS: [&str; 9] = ["transaction", "take", "undo", "redo", "start", "stop", "pause", "resume", "reset"];
 
 /// Does it; gives what REST answers.
-pub(super) async fn run(app: App, actor: Actor, command: Command) -> Result<Value, Problem> {
+pub(super) async fn run(app: App, caller: Caller, command: Command) -> Result<Value, Problem> {
+    let (access, stream, name) = (app.access.clone(), command.stream.clone(), command.name.clone());
+    access.count_command(&caller)?;
+    let done = run_uncounted(app, &caller, command).await;
+    access.note_command(&caller, &stream, &name, done.as_ref().map_or_else(Problem::status, |_| StatusCode::OK));
+    done
+}
+
+async fn run_uncounted(app: App, caller: &Caller, command: Command) -> Result<Value, Problem> {
     let Command { name, stream, mut arguments } = command;
+    // All of them take that over REST, too.
+    caller.may_of(Role::Operator, &stream)?;
+    let actor = caller.actor().clone();
     let by = By(state::By { actor, if_revision: if_revision(&mut arguments)? });
     let answer: Answer = match name.as_str() {
         "start" | "stop" | "pause" | "resume" | "reset" => {
@@ -40,7 +59,9 @@ pub(super) async fn run(app: App, actor: Actor, command: Command) -> Result<Valu
                 _ => transactions::redo(State(app), by, Path(stream)).await,
             }
         }
-        "transaction" => transactions::create(State(app), by, Path(stream), Body(arguments.into())).await,
+        "transaction" => {
+            transactions::create(State(app), caller.clone(), by, Path(stream), Body(arguments.into())).await
+        }
         "take" => scenes::take(State(app), by, Path(stream), Body(arguments.into())).await,
         _ => {
             let detail = format!("there is no command `{name}`: use {}", COMMANDS.join(", "));

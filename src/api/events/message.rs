@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
 use crate::{
-    api::preview::Viewing,
+    api::{auth::Scope, preview::Viewing},
     base::id::Id,
     pipeline::Look,
     scene::check::{self, Check, Problem, Problems},
@@ -68,6 +68,15 @@ pub(super) struct Of(Option<BTreeSet<Id>>);
 impl Of {
     pub(super) fn has(&self, id: &Id) -> bool {
         self.0.as_ref().is_none_or(|ids| ids.contains(id))
+    }
+
+    /// Those of them that are in the scope.
+    pub(super) fn within(self, scope: &Scope) -> Self {
+        match (self.0, scope) {
+            (of, Scope::All) => Self(of),
+            (None, Scope::Only(ids)) => Self(Some(ids.clone())),
+            (Some(of), Scope::Only(ids)) => Self(Some(of.intersection(ids).cloned().collect())),
+        }
     }
 }
 

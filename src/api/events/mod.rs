@@ -38,7 +38,8 @@
 //!
 //! Nothing queues: what is told is read when it is sent. So a slow client gets fewer messages, each of a longer time: a
 //! patch over more revisions or, where those are forgotten, the full state. One that takes none for 10 s is cut off.
-//! Clients are limited in number, their messages in length; a browser is let in from the daemon's own pages alone.
+//! Clients are limited in number, their messages in length. A client is told of the streams that its token is for; logs take
+//! an operator of all streams, for they are about all; commands take what REST takes.
 
 mod command;
 mod hub;
@@ -52,20 +53,21 @@ use axum::{
         State,
         ws::{WebSocketUpgrade, rejection::WebSocketUpgradeRejection},
     },
-    http::{HeaderMap, StatusCode, header},
+    http::StatusCode,
     response::Response,
 };
 use tokio::sync::OwnedSemaphorePermit;
 
 pub(super) use self::hub::Hub;
 use self::session::Session;
-use super::{Answer, by::By, problem::Problem};
-use crate::state::Actor;
+use super::{
+    Answer,
+    auth::{Caller, PROTOCOL},
+    problem::Problem,
+};
 
 /// Most clients at the same time, where the configuration does not say.
 pub const CLIENTS_MAX_DEFAULT: usize = 2048;
-/// The subprotocol; who offers others only is let in without one.
-const PROTOCOL: &str = "stream-manager";
 /// Longest message of a client, in bytes: a transaction of a few hundred operations.
 const MESSAGE_LEN_MAX: usize = 256 << 10;
 /// What is read at once; the default of the library would take more than all else that a client needs.
@@ -74,62 +76,28 @@ const READ_BUFFER_LEN: usize = 8 << 10;
 /// `GET /api/v1/events`
 pub(super) async fn open(
     State(hub): State<Hub>,
-    By(by): By,
-    headers: HeaderMap,
+    caller: Caller,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Answer {
-    if !is_same_origin(&headers) {
-        let detail = "a page of another origin may not listen here";
-        return Err(Problem::new(StatusCode::FORBIDDEN, "foreign_origin", detail));
-    }
     let no_upgrade = |rejection: WebSocketUpgradeRejection| {
         Problem::new(rejection.status(), "not_a_websocket", rejection.body_text())
     };
-    let upgrade = upgrade.map_err(no_upgrade)?.protocols([PROTOCOL]);
+    let upgrade = upgrade.map_err(no_upgrade)?;
     let seat = hub.seat().ok_or_else(|| {
         let detail = format!("{} clients are the most there may be", hub.app().clients_max);
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "limit_reached", detail)
     })?;
-    Ok(upgraded(upgrade, hub, by.actor, seat))
+    Ok(upgraded(upgrade, hub, caller, seat))
 }
 
-fn upgraded(upgrade: WebSocketUpgrade, hub: Hub, actor: Actor, seat: OwnedSemaphorePermit) -> Response {
-    let upgrade = upgrade.max_message_size(MESSAGE_LEN_MAX).max_frame_size(MESSAGE_LEN_MAX);
+fn upgraded(upgrade: WebSocketUpgrade, hub: Hub, caller: Caller, seat: OwnedSemaphorePermit) -> Response {
+    // A browser that names protocols ends the session where the answer names none of them.
+    let upgrade = upgrade.protocols([PROTOCOL]).max_message_size(MESSAGE_LEN_MAX).max_frame_size(MESSAGE_LEN_MAX);
     upgrade.read_buffer_size(READ_BUFFER_LEN).on_upgrade(move |socket| async move {
         let clients = hub.metrics().clients.clone();
         clients.inc();
-        Session::new(hub, actor).run(socket).await;
+        Session::new(hub, caller).run(socket).await;
         clients.dec();
         drop(seat);
     })
-}
-
-/// Browsers say where a page comes from, and it is here if its address is the one that was asked; others say nothing.
-fn is_same_origin(headers: &HeaderMap) -> bool {
-    let Some(origin) = headers.get(header::ORIGIN) else { return true };
-    let authority = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, authority)| authority);
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    authority.zip(host).is_some_and(|(authority, host)| authority.eq_ignore_ascii_case(host))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_page_of_another_origin_is_not_let_in() {
-        let is_let_in = |origin: Option<&str>, host: &str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(header::HOST, host.parse().unwrap());
-            origin.map(|origin| headers.insert(header::ORIGIN, origin.parse().unwrap()));
-            is_same_origin(&headers)
-        };
-        assert!(is_let_in(None, "127.0.0.1:8080"), "who is no browser");
-        assert!(is_let_in(Some("http://127.0.0.1:8080"), "127.0.0.1:8080"));
-        assert!(is_let_in(Some("https://Studio.example"), "studio.example"));
-        for origin in ["http://evil.example", "http://127.0.0.1:8081", "null", "http://127.0.0.1:8080.evil.example", ""]
-        {
-            assert!(!is_let_in(Some(origin), "127.0.0.1:8080"), "{origin}");
-        }
-    }
 }

@@ -20,9 +20,13 @@ use super::{
     topics::{States, Timed, View},
 };
 use crate::{
-    api::{pace::Pace, problem::Problem},
+    api::{
+        auth::{Caller, Role},
+        pace::Pace,
+        problem::Problem,
+    },
     base::id::Id,
-    state::{Actor, Error},
+    state::Error,
     telemetry::metrics::Events,
 };
 
@@ -40,7 +44,7 @@ type Running = Pin<Box<dyn Future<Output = Value> + Send>>;
 /// One client.
 pub(super) struct Session {
     hub: Hub,
-    actor: Actor,
+    caller: Caller,
     states: Option<States>,
     timed: Vec<Timed>,
     views: Vec<View>,
@@ -56,8 +60,16 @@ enum Step {
 }
 
 impl Session {
-    pub(super) fn new(hub: Hub, actor: Actor) -> Self {
-        Self { hub, actor, states: None, timed: Vec::new(), views: Vec::new(), running: None, waiting: VecDeque::new() }
+    pub(super) fn new(hub: Hub, caller: Caller) -> Self {
+        Self {
+            hub,
+            caller,
+            states: None,
+            timed: Vec::new(),
+            views: Vec::new(),
+            running: None,
+            waiting: VecDeque::new(),
+        }
     }
 
     pub(super) async fn run(mut self, mut socket: WebSocket) {
@@ -147,10 +159,13 @@ impl Session {
     /// Does what the client says, and says so.
     fn follow(&mut self, id: Option<String>, what: What) -> Vec<Message> {
         let answer = match what {
-            What::Subscribe(subscription) => {
-                let answer = vec![text(&subscribed(id.as_deref(), &subscription))];
-                return answer.into_iter().chain(self.subscribe(subscription)).collect();
-            }
+            What::Subscribe(subscription) => match self.may_follow(&subscription.topics) {
+                Err(problem) => failed(id.as_deref(), &problem),
+                Ok(()) => {
+                    let answer = vec![text(&subscribed(id.as_deref(), &subscription))];
+                    return answer.into_iter().chain(self.subscribe(subscription)).collect();
+                }
+            },
             What::View(view) => self.view(id.as_deref(), view),
             What::Unsubscribe(topics) => {
                 topics.iter().for_each(|topic| self.forget(*topic));
@@ -170,8 +185,14 @@ impl Session {
         vec![text(&answer)]
     }
 
+    /// What is logged is about all streams, and names addresses and destinations.
+    fn may_follow(&self, topics: &[Topic]) -> Result<(), Problem> {
+        if topics.contains(&Topic::Logs) { self.caller.may_of_all(Role::Operator) } else { Ok(()) }
+    }
+
     /// What was said of these topics before holds no longer. State is told at once.
     fn subscribe(&mut self, Subscription { topics, of, interval_ms, level }: Subscription) -> Vec<Message> {
+        let of = of.within(self.caller.scope());
         let clock = self.hub.app().streams.services().clock.clone();
         let mut told = Vec::new();
         for topic in topics {
@@ -200,8 +221,9 @@ impl Session {
     /// Another view of the same stream takes the place of the one there is.
     fn view(&mut self, id: Option<&str>, view: message::View) -> Value {
         let message::View { stream, look, fps } = view;
-        if let Err(error) = self.hub.app().streams.get(stream.as_str()) {
-            return failed(id, &error.into());
+        let may = self.caller.may_of(Role::Viewer, stream.as_str());
+        if let Err(problem) = may.and_then(|()| Ok(self.hub.app().streams.get(stream.as_str())?)) {
+            return failed(id, &problem);
         }
         self.views.retain(|view| view.stream != stream);
         if self.views.len() == VIEWS_MAX {
@@ -229,9 +251,9 @@ impl Session {
             return;
         }
         let Some((id, command)) = self.waiting.pop_front() else { return };
-        let (app, actor) = (self.hub.app().clone(), self.actor.clone());
+        let (app, caller) = (self.hub.app().clone(), self.caller.clone());
         self.running = Some(Box::pin(async move {
-            match command::run(app, actor, command).await {
+            match command::run(app, caller, command).await {
                 Ok(result) => json!({ "type": "done", "id": id, "result": result }),
                 Err(problem) => failed(id.as_deref(), &problem),
             }
