@@ -2,20 +2,44 @@
 //!
 //! A small show is published while a layer is changed over REST. Proved on the recording: codec, profile, size, colour,
 //! exact cadence of picture and sound over more than twenty seconds, the keyframe grid, and that the change is in the
-//! decoded picture on the very frame that the API promised.
+//! decoded picture on the very frame that the API promised. One stream runs within the test, by a clock that holds up its
+//! renderer and makes it panic.
 
 mod servers;
 mod support;
 
-use std::{path::Path, process::Command, time::Duration};
+use std::{
+    path::Path,
+    process::Command,
+    sync::{Arc, Condvar, Mutex},
+    time::Duration,
+};
 
+use prometheus::Registry;
 use serde_json::{Value, json};
 use servers::{
     FfmpegListener, Nginx, ffprobe_json,
     proxy::{Fault, Proxy},
     refuser::{At, Refuser},
 };
-use support::daemon::Daemon;
+use stream_manager::{
+    audio::Mix,
+    base::{
+        clock::{Clock, SystemClock},
+        id::Id,
+        rate::FrameRate,
+        secret::Secret,
+    },
+    encode::Backend,
+    gpu::{self, Fit},
+    media::{self, Library},
+    output::{self, Limits, Network, tls::Tls},
+    pipeline::{Config, Devices, EncoderSettings, Rendition, Report, SoundSettings, Stream, metrics::Families},
+    rtmp::Endpoint,
+    scene::{Canvas, LayerErrors, Show, read_layers},
+};
+use support::{daemon::Daemon, eventually};
+use tokio::runtime::Handle;
 use tokio_tungstenite::tungstenite;
 
 /// Y, Cb, Cr of BT.709 limited for #ff0000, #00ff00 and #0000ff, computed by hand in `base::colour`.
@@ -109,6 +133,142 @@ fn nginx_receives_twenty_exact_seconds_and_the_change_on_the_promised_frame() {
     assert!(
         pixels(&recording, 402, 202).iter().all(|&[y, cb, cr]| y < 45 && cb.abs_diff(128) < 8 && cr.abs_diff(128) < 8)
     );
+}
+
+/// The picture stands, its sound is silence, and both go on at full cadence; what was changed meanwhile shows afterwards.
+#[test]
+fn a_paused_stream_sends_its_picture_and_silence() {
+    let nginx = Nginx::start();
+    let mut document = show("25", &json!([{ "id": "out", "url": nginx.address(), "key": "test" }]));
+    document["audio"] = json!({});
+    let daemon = Daemon::serve(&document);
+    daemon.until_sent("out", 1_000);
+    daemon.post("/api/v1/streams/main/pause", &json!({}));
+    daemon.patch("/api/v1/streams/main/layers/box", &json!({ "content": { "fill": "#00ff00" } }));
+    let sent = |more_ms: u64| {
+        let now_ms = daemon.output("out")["outputDuration"].as_u64().unwrap();
+        daemon.until_sent("out", now_ms + more_ms);
+    };
+    sent(5_000);
+    assert_eq!(daemon.get("/api/v1/streams/main/status")["state"], "paused");
+    daemon.post("/api/v1/streams/main/resume", &json!({}));
+    sent(1_000);
+    daemon.end();
+    let recording = nginx.recording("test");
+    assert_cadence(&recording, 25, 1, 170, 50);
+    assert_sound(&recording, 6_800);
+    assert_silence(&recording);
+    assert_no_decoder_message(&recording);
+    let boxes = pixels(&recording, 140, 100);
+    let turned = boxes.iter().position(|&pixel| is_near(pixel, GREEN)).expect("the box turns green");
+    assert!(turned >= 145, "it was paused for more than five seconds, not {turned} pictures");
+    assert!(boxes[..turned].iter().all(|&pixel| is_near(pixel, RED)), "red until then");
+    assert!(boxes[turned..].iter().all(|&pixel| is_near(pixel, GREEN)), "green from then on");
+}
+
+/// What becomes of a renderer that asks for the time of day.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Mood {
+    /// It is told.
+    #[default]
+    Kind,
+    /// It panics.
+    Harsh,
+    /// It waits, until the mood is another.
+    Deaf,
+}
+
+/// The machine's clock. The one who asks it for the time of day is the render thread, for each frame.
+#[derive(Debug, Default)]
+struct MoodyClock {
+    clock: SystemClock,
+    mood: Mutex<Mood>,
+    changed: Condvar,
+}
+
+impl MoodyClock {
+    fn be(&self, mood: Mood) {
+        *self.mood.lock().unwrap() = mood;
+        self.changed.notify_all();
+    }
+}
+
+impl Clock for MoodyClock {
+    fn now(&self) -> Duration {
+        self.clock.now()
+    }
+
+    fn sleep_until(&self, deadline: Duration) {
+        self.clock.sleep_until(deadline);
+    }
+
+    fn utc_ms_at(&self, time: Duration) -> i64 {
+        let mood = self.mood.lock().unwrap();
+        let mood = *self.changed.wait_while(mood, |mood| *mood == Mood::Deaf).unwrap();
+        assert!(mood != Mood::Harsh, "the test's clock is harsh to the renderer");
+        self.clock.utc_ms_at(time)
+    }
+}
+
+/// Held up for seconds, then panicking with each frame and each rebuilt compositor: the server gets every picture and all
+/// the sound in time, and sees what has changed once the renderer can show it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renderer_that_cannot_render_stops_neither_picture_nor_sound() {
+    let (nginx, clock) = (Nginx::start(), Arc::new(MoodyClock::default()));
+    let canvas: Canvas = serde_json::from_value(json!({ "width": 320, "height": 180, "fps": "25" })).unwrap();
+    let show = |color: &str| {
+        let layer = json!({ "id": "all", "content": { "type": "color", "color": color } });
+        Arc::new(Show::of_layers(canvas.clone(), LayerErrors::Hide, read_layers(vec![layer]).unwrap()))
+    };
+    let (id, rate) = (Id::new("main").unwrap(), FrameRate::new(25, 1).unwrap());
+    let encoder = EncoderSettings::new(Backend::Auto, canvas.size, rate, 500, Duration::from_secs(2));
+    let config = Config {
+        id: id.clone(),
+        show: show("#ff0000"),
+        renditions: vec![Rendition { id: id.clone(), fit: Fit::default(), every: 1, encoder }],
+        sound: SoundSettings { mix: Arc::new(Mix::default()), bitrate_kbps: 128 },
+    };
+    let options = gpu::Options { adapter: String::new(), allow_software: true };
+    let devices = Devices::open(options, Library::new(media::Config::default()).unwrap()).unwrap();
+    let families = Families::new(&Registry::new()).unwrap();
+    let stream = Stream::start(config, Arc::new(devices), clock.clone(), &families).unwrap();
+    let destination = Endpoint::with_key_apart(&nginx.address(), &Secret::new("test")).unwrap();
+    let network = Network { runtime: Handle::current(), tls: Tls::open(&[]).unwrap() };
+    let spec = output::Spec::new(id.clone(), destination, Limits::default());
+    stream.add_output(output::Target::Publish(spec), &id, &network);
+
+    let report = || -> Report { stream.renditions().remove(0) };
+    let sent = async |more_ms: u64| {
+        let sent_ms = || report().outputs[0].output_duration_ms;
+        let wanted_ms = sent_ms() + more_ms;
+        eventually("more is sent", async || (sent_ms() >= wanted_ms).then_some(())).await;
+    };
+    sent(1_000).await;
+    clock.be(Mood::Deaf);
+    let drawn = stream.metrics().frames_rendered.get() + stream.metrics().frames_unchanged.get();
+    sent(3_000).await;
+    let drawn_since = stream.metrics().frames_rendered.get() + stream.metrics().frames_unchanged.get() - drawn;
+    assert!(drawn_since <= 1 && report().metrics.frames_repeated.get() >= 60, "{drawn_since} frames were drawn");
+    clock.be(Mood::Harsh);
+    sent(3_000).await;
+    assert!(stream.metrics().gpu_rebuilds.get() >= 2, "{} rebuilds", stream.metrics().gpu_rebuilds.get());
+    let put = async || stream.put_show(stream.aim(0).frame, show("#00ff00"));
+    eventually("a show is put on air", put).await;
+    clock.be(Mood::Kind);
+    sent(3_000).await;
+    assert_eq!(report().metrics.frames_dropped.get(), 0);
+    stream.stop().await;
+
+    let recording = nginx.recording("test");
+    assert_cadence(&recording, 25, 1, 240, 50);
+    assert_sound(&recording, 9_600);
+    assert_silence(&recording);
+    assert_no_decoder_message(&recording);
+    let colours = pixels(&recording, 160, 90);
+    let turned = colours.iter().position(|&pixel| is_near(pixel, GREEN)).expect("it turns green");
+    assert!(turned >= 170, "it could not be drawn for six seconds, but was after {turned} pictures");
+    assert!(colours[..turned].iter().all(|&pixel| is_near(pixel, RED)), "the last good picture until then");
+    assert!(colours[turned..].iter().all(|&pixel| is_near(pixel, GREEN)), "green from then on");
 }
 
 /// The canvas and a smaller picture of half its rate, to one server at once: sizes and rates as they are said, keyframes at
@@ -236,6 +396,7 @@ fn outputs_on_bad_networks_do_not_touch_the_others() {
     for output in ["good", "stalls", "resets", "delays"] {
         daemon.until_sent(output, 2_000);
     }
+    let before = daemon.resident_bytes();
     stalls.set(Fault::Stall);
     resets.set(Fault::Reset);
     let of = |output: &str| daemon.output(output);
@@ -244,6 +405,9 @@ fn outputs_on_bad_networks_do_not_touch_the_others() {
     daemon.until("what was reset is back", || of("resets")["state"] == "publishing" && of("resets")["reconnects"] == 1);
     daemon.until("the stall is given up", || of("stalls")["lastError"]["class"] == "stalled");
     assert!(of("stalls")["queueBytes"].as_u64().unwrap() < 16 << 20, "{}", of("stalls"));
+    // Ten seconds of 4 Mbit/s that found no way out, and what a daemon takes that has just started.
+    let grown = daemon.resident_bytes().saturating_sub(before);
+    assert!(grown <= 24 << 20, "{grown} bytes more than the {before} before the stall");
     stalls.set(Fault::None);
     daemon.until("what stalled is back", || of("stalls")["state"] == "publishing");
     assert_eq!(of("swallows")["lastError"]["class"], "handshake_timeout");
@@ -501,6 +665,16 @@ fn assert_sound(file: &Path, span_ms: i64) {
         let exact = pts[0] as f64 + n as f64 * 1024.0 * 1000.0 / 48_000.0;
         assert!((*ms as f64 - exact).abs() <= 1.0, "AAC frame {n} is at {ms}, not {exact}");
     }
+}
+
+/// What is heard of the file is nothing.
+fn assert_silence(file: &Path) {
+    let mut command = Command::new("ffmpeg");
+    command.args(["-nostdin", "-v", "error", "-i"]).arg(file);
+    let output = command.args(["-map", "0:a", "-f", "s16le", "-"]).output().unwrap();
+    assert!(output.status.success() && !output.stdout.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    let (samples, _) = output.stdout.as_chunks::<2>();
+    assert_eq!(samples.iter().map(|&bytes| i16::from_le_bytes(bytes).unsigned_abs()).max(), Some(0));
 }
 
 /// FFmpeg decodes the file from end to end and has nothing to say.

@@ -70,6 +70,13 @@ impl Daemon {
         self.program.pid()
     }
 
+    /// Bytes of memory that it has in use.
+    pub(crate) fn resident_bytes(&self) -> usize {
+        let statm = fs::read_to_string(format!("/proc/{}/statm", self.pid())).unwrap();
+        let pages: usize = statm.split_whitespace().nth(1).unwrap().parse().unwrap();
+        pages * 4096
+    }
+
     /// Body of a successful request.
     pub(crate) fn get(&self, path: &str) -> Value {
         self.json(&[], path)
