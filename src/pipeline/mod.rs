@@ -629,3 +629,61 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "panic".into())
 }
+
+#[cfg(test)]
+mod tests {
+    use prometheus::Registry;
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        base::clock::SystemClock,
+        gpu::Fit,
+        media,
+        scene::{LayerErrors, read_layers},
+    };
+
+    fn show(canvas: &Canvas, color: &str) -> Arc<Show> {
+        let layer = json!({ "id": "all", "content": { "type": "color", "color": color } });
+        Arc::new(Show::of_layers(canvas.clone(), LayerErrors::Hide, read_layers(vec![layer]).unwrap()))
+    }
+
+    /// The device goes away under a running stream: pictures are encoded all the same, and what is put on air meanwhile is
+    /// drawn by a new one.
+    #[test]
+    fn a_lost_gpu_is_replaced_while_pictures_go_on() {
+        let canvas: Canvas = serde_json::from_value(json!({ "width": 64, "height": 64, "fps": "25" })).unwrap();
+        let (id, clock) = (Id::new("main").unwrap(), Arc::new(SystemClock::new()));
+        let encoder = EncoderSettings::new(Backend::Auto, canvas.size, canvas.fps, 100, Duration::from_secs(2));
+        let config = Config {
+            id: id.clone(),
+            show: show(&canvas, "#ff0000"),
+            renditions: vec![Rendition { id, fit: Fit::default(), every: 1, encoder }],
+            sound: SoundSettings { mix: Arc::new(Mix::default()), bitrate_kbps: 128 },
+        };
+        let library = Library::new(media::Config::default()).unwrap();
+        let devices = Arc::new(Devices::open(gpu::Options::default(), library).unwrap());
+        let families = Families::new(&Registry::new()).unwrap();
+        let stream = Stream::start(config, devices.clone(), clock.clone(), &families).unwrap();
+        let counters = &stream.renditions[0].metrics;
+        let until = |what: &str, is_so: &dyn Fn() -> bool| {
+            let is_reached = (0..3000).any(|_| {
+                clock.sleep_until(clock.now() + Duration::from_millis(10));
+                is_so()
+            });
+            assert!(is_reached, "never: {what}");
+        };
+        until("pictures are drawn and encoded", &|| {
+            stream.metrics.frames_rendered.get() > 0 && counters.frames_encoded.get() > 0
+        });
+        devices.gpu().unwrap().device.destroy();
+        until("a show is put on air", &|| stream.put_show(stream.aim(0).frame, show(&canvas, "#00ff00")).is_some());
+        until("the loss is noticed", &|| stream.metrics.gpu_rebuilds.get() > 0);
+        let (drawn, encoded) = (stream.metrics.frames_rendered.get(), counters.frames_encoded.get());
+        until("the new device draws", &|| stream.metrics.frames_rendered.get() > drawn);
+        assert!(devices.is_healthy() && counters.frames_encoded.get() > encoded);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let still = runtime.block_on(stream.capture()).unwrap();
+        assert_eq!(still.picture.get_pixel(32, 32).0, [0, 255, 0, 255]);
+    }
+}
