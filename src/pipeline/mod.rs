@@ -676,10 +676,10 @@ mod tests {
         until("pictures are drawn and encoded", &|| {
             stream.metrics.frames_rendered.get() > 0 && counters.frames_encoded.get() > 0
         });
+        let (drawn, encoded) = (stream.metrics.frames_rendered.get(), counters.frames_encoded.get());
         devices.gpu().unwrap().device.destroy();
         until("a show is put on air", &|| stream.put_show(stream.aim(0).frame, show(&canvas, "#00ff00")).is_some());
         until("the loss is noticed", &|| stream.metrics.gpu_rebuilds.get() > 0);
-        let (drawn, encoded) = (stream.metrics.frames_rendered.get(), counters.frames_encoded.get());
         until("the new device draws", &|| stream.metrics.frames_rendered.get() > drawn);
         assert!(devices.is_healthy() && counters.frames_encoded.get() > encoded);
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();

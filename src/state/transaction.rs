@@ -205,7 +205,7 @@ impl Streams {
         // What changes with the picture is heard while its first frame is on; what changes alone has its own first frame.
         let applied = match (applied, heard.map(|heard| heard.applied)) {
             (Some(shown), Some(_)) if is_shown => Some(shown),
-            (shown, heard) => shown.into_iter().chain(heard).max_by_key(|applied| applied.frame),
+            (shown, heard) => heard.or(shown),
         };
         current.document = Arc::new(document);
         current.revision += 1;
