@@ -435,7 +435,8 @@ fn a_backup_stands_in_and_gives_way() {
     });
     let shown = daemon.post("/api/v1/streams/main/outputs", &output)["output"].take();
     let written = json!({
-        "id": "out", "url": first.address(), "backupUrl": second.address(), "rendition": "main", "primary": false,
+        "type": "rtmp", "id": "out", "url": first.address(), "backupUrl": second.address(), "rendition": "main",
+        "primary": false,
         "enabled": true,
     });
     assert_eq!(shown, written);
