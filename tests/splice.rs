@@ -188,7 +188,7 @@ fn our_own() -> (Vec<String>, Value) {
     let units: Vec<_> = clip.packets.iter().filter(|packet| packet.kind.is_video()).collect();
     let repeats = units.iter().filter(|unit| unit.body.len() <= 24 + HEAD).count();
     assert!((50..150).contains(&repeats), "{repeats} repeats of {}", units.len());
-    let units = units.iter().map(|unit| &unit.body.media()[HEAD..]);
+    let units = units.iter().map(|unit| &unit.body.media()[..]);
     (decoded_as("flv", &fs::read(path).unwrap()), for_page(&clip.headers.video[HEAD..], units))
 }
 
