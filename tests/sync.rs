@@ -260,7 +260,7 @@ fn pictures(file: &Path) -> Vec<(Bytes, String)> {
 
 /// Whether a packet is one that we wrote ourselves: its slice refers to the PPS beside the encoder's own, which is 0.
 fn is_repeat(packet: &Bytes) -> bool {
-    const BEFORE_SLICE: usize = 5 + 4 + 1;
+    const BEFORE_SLICE: usize = 4 + 1;
     let mut bits = Reader::new(&packet[BEFORE_SLICE..]);
     let [_first_mb, _slice_type, pps] = [(); 3].map(|()| bits.ue().unwrap());
     pps == 1
