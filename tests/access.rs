@@ -323,6 +323,11 @@ async fn a_websocket_brings_its_token_as_a_protocol_and_hears_of_its_streams_alo
         };
         let done = ask(json!({ "id": "1", "command": "stop", "stream": "main" }));
         assert_eq!((&done["type"], &done["result"]["actor"]), (&json!("done"), &json!("operator")), "{done}");
+        // What REST keeps from operators, commands do as well.
+        for step_back in ["undo", "redo"] {
+            let refused = ask(json!({ "command": step_back, "stream": "main" }));
+            assert_eq!(refused["problem"]["code"], "forbidden", "{refused}");
+        }
         let hidden = ask(json!({ "id": "2", "command": "stop", "stream": "other" }));
         assert_eq!(hidden["problem"]["code"], "not_found", "{hidden}");
         let hidden = ask(json!({ "subscribe": "preview", "stream": "other" }));

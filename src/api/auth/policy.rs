@@ -135,6 +135,15 @@ pub(super) fn need(method: &Method, path: &str) -> Option<Need> {
     RULES.iter().find(|rule| rule.method == method && is_same(rule.path, path)).map(|rule| rule.need)
 }
 
+/// What it takes to do over the WebSocket what `POST` does at this route, as the router has it, of a stream.
+pub(in crate::api) fn role_of_command(route: &str) -> Role {
+    match need(&Method::POST, route) {
+        Some(Stream(role)) => role,
+        // What is not in the table is nobody's but an admin's.
+        Some(Open | Any(_) | All(_)) | None => Admin,
+    }
+}
+
 /// Whether two patterns are the same but for the names of what is variable.
 pub fn is_same(a: &str, b: &str) -> bool {
     let is_variable = |part: &str| part.starts_with('{');

@@ -15,7 +15,7 @@ use super::message::Command;
 use crate::{
     api::{
         Answer, App,
-        auth::{Caller, Role},
+        auth::{Caller, policy},
         body::Body,
         by::By,
         path::Path,
@@ -32,6 +32,17 @@ const ANSWER_LEN_MAX: usize = 64 << 20;
 /// What there is, for who asks for something else.
 const COMMANDS: [&str; 9] = ["transaction", "take", "undo", "redo", "start", "stop", "pause", "resume", "reset"];
 
+/// The route of REST that does the same.
+fn route_of(name: &str) -> &'static str {
+    match name {
+        "transaction" => "/api/v1/streams/{id}/transactions",
+        "take" => "/api/v1/streams/{id}/take",
+        "undo" => "/api/v1/streams/{id}/undo",
+        "redo" => "/api/v1/streams/{id}/redo",
+        _ => "/api/v1/streams/{id}/{action}",
+    }
+}
+
 /// Does it; gives what REST answers.
 pub(super) async fn run(app: App, caller: Caller, command: Command) -> Result<Value, Problem> {
     let (access, stream, name) = (app.access.clone(), command.stream.clone(), command.name.clone());
@@ -43,8 +54,7 @@ pub(super) async fn run(app: App, caller: Caller, command: Command) -> Result<Va
 
 async fn run_uncounted(app: App, caller: &Caller, command: Command) -> Result<Value, Problem> {
     let Command { name, stream, mut arguments } = command;
-    // All of them take that over REST, too.
-    caller.may_of(Role::Operator, &stream)?;
+    caller.may_of(policy::role_of_command(route_of(&name)), &stream)?;
     let actor = caller.actor().clone();
     let by = By(state::By { actor, if_revision: if_revision(&mut arguments)? });
     let answer: Answer = match name.as_str() {
