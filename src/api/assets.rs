@@ -143,8 +143,7 @@ pub(super) async fn collect(State(app): State<App>, Arguments(arguments): Argume
 }
 
 fn now_utc_ms(app: &App) -> i64 {
-    let clock = &app.streams.services().clock;
-    clock.utc_ms_at(clock.now())
+    app.streams.services().clock.utc_ms()
 }
 
 /// What may stand behind the `?` of bytes that come alone.
@@ -326,7 +325,6 @@ pub(super) async fn content(State(app): State<App>, Path(id): Path<String>, head
     let fixed = [
         (header::CONTENT_TYPE, asset.format.media_type()),
         (header::ACCEPT_RANGES, "bytes"),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox"),
         // What a digest names does not change.
         (header::CACHE_CONTROL, "private, max-age=31536000, immutable"),

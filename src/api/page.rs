@@ -4,12 +4,7 @@
 //! nothing inline, nothing from elsewhere. It follows the daemon over the WebSocket and changes it over REST, like any
 //! other client.
 
-use axum::{
-    Router,
-    http::{HeaderName, HeaderValue, header},
-    response::IntoResponse,
-    routing::get,
-};
+use axum::{Router, http::header, response::IntoResponse, routing::get};
 
 use crate::media::builtin;
 
@@ -53,11 +48,8 @@ pub(super) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
 }
 
 fn answer(File { kind, caching, bytes, .. }: File) -> impl IntoResponse {
-    const HEADERS: [(HeaderName, HeaderValue); 3] = [
-        (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)),
-        (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
-        (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
-    ];
-    let of_file = [(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, caching)];
-    (HEADERS, of_file, bytes)
+    // The others are every answer's.
+    let headers =
+        [(header::CONTENT_SECURITY_POLICY, POLICY), (header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, caching)];
+    (headers, bytes)
 }

@@ -17,6 +17,10 @@ pub trait Clock: Send + Sync + fmt::Debug {
     fn sleep_until(&self, deadline: Duration);
     /// Milliseconds since 1970 UTC when this clock shows, or showed, `time`, as far as is known now.
     fn utc_ms_at(&self, time: Duration) -> i64;
+    /// The same of now.
+    fn utc_ms(&self) -> i64 {
+        self.utc_ms_at(self.now())
+    }
 }
 
 /// The machine's monotonic clock.

@@ -134,11 +134,6 @@ impl Upload {
         Ok(())
     }
 
-    /// How many came.
-    pub fn bytes(&self) -> u64 {
-        self.bytes
-    }
-
     /// There are no more: all of them are on the disk when this returns.
     pub fn seal(self) -> io::Result<Sealed> {
         self.file.sync_all()?;

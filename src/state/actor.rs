@@ -27,11 +27,6 @@ impl Actor {
         Self::new("daemon")
     }
 
-    /// What comes from another instance, by way of a shared store.
-    pub fn store() -> Self {
-        Self::new("store")
-    }
-
     /// The name.
     pub fn name(&self) -> &str {
         &self.name

@@ -355,13 +355,9 @@ impl Current {
             revision: self.revision,
             applied,
             actor: by.actor.clone(),
-            at_utc_ms: self.utc_ms(),
+            at_utc_ms: self.clock.utc_ms(),
             item: snapshot(self),
         }
-    }
-
-    fn utc_ms(&self) -> i64 {
-        self.clock.utc_ms_at(self.clock.now())
     }
 
     /// Announces what has been done.
@@ -370,7 +366,7 @@ impl Current {
     }
 
     fn announce_ops(&self, by: &By, what: What, applied: Option<Applied>, ops: Arc<[String]>) -> Receipt<Snapshot> {
-        let (snapshot, at_utc_ms) = (snapshot(self), self.utc_ms());
+        let (snapshot, at_utc_ms) = (snapshot(self), self.clock.utc_ms());
         self.feed.announce(Change {
             stream: self.document.id.clone(),
             revision: self.revision,
@@ -459,7 +455,7 @@ impl Streams {
         let first = Record {
             revision: 1,
             actor: by.actor.clone(),
-            at_utc_ms: clock.utc_ms_at(clock.now()),
+            at_utc_ms: clock.utc_ms(),
             ops: ["create".to_owned()].into(),
             applied: None,
             document: document.clone(),
@@ -610,9 +606,8 @@ impl Streams {
 
     /// Now, as a stream's contents see it; one that does not run is at its start.
     fn moment(&self, current: &Current) -> Moment {
-        let clock = &self.services.clock;
         let elapsed = current.stream.as_ref().map_or(Duration::ZERO, pipeline::Stream::elapsed);
-        Moment { elapsed, utc_ms: clock.utc_ms_at(clock.now()) }
+        Moment { elapsed, utc_ms: self.services.clock.utc_ms() }
     }
 }
 

@@ -66,7 +66,7 @@ impl Streams {
             revision: current.revision,
             document: Arc::new(current.document().settled(elapsed)),
             actor: by.actor.clone(),
-            at_utc_ms: current.utc_ms(),
+            at_utc_ms: current.clock.utc_ms(),
         };
         current.saved.insert(name, saved.clone());
         current.announce(by, What::Saved, None);

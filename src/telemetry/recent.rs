@@ -184,7 +184,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>, C: Clock + 'static> Layer<S> for Re
         event.record(&mut values);
         let message = values.0.remove("message").unwrap_or_default();
         let level = Level::from(*event.metadata().level());
-        let at = Timestamp::from_millisecond(self.clock.utc_ms_at(self.clock.now())).unwrap_or_default();
+        let at = Timestamp::from_millisecond(self.clock.utc_ms()).unwrap_or_default();
         let json = json!({
             "at": at.to_string(), "level": level, "target": event.metadata().target(), "message": message,
             "fields": values.0, "spans": spans,

@@ -76,7 +76,7 @@ impl Audit {
             false => tracing::info!(target: "audit", actor = name, address, %method, path, status, "done"),
             true => tracing::warn!(target: "audit", actor = name, address, %method, path, status, "refused"),
         }
-        let at_utc_ms = self.clock.utc_ms_at(self.clock.now());
+        let at_utc_ms = self.clock.utc_ms();
         let (actor, method) = (actor.cloned(), method.to_string());
         let mut rings = self.lock();
         rings.count += 1;

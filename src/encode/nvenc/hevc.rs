@@ -41,10 +41,7 @@ pub(super) fn checked(sets: ParameterSets, size: Size) -> Result<ParameterSets, 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// x265's SPS for 322x182: 328x184, cropped.
-    const SPS: &[u8] = b"\x42\x01\x01\x01\x60\x00\x00\x03\x00\x90\x00\x00\x03\x00\x00\x03\x00\x3c\xa0\x0a\x48\x0b\x9c\
-        \x95\x96\x56\x69\x24\xca\xf0\x16\x80\x80\x00\x00\x03\x00\x80\x00\x00\x0f\x04";
+    use crate::hevc::SPS;
 
     #[test]
     fn kinds_by_their_numbers() {

@@ -200,8 +200,7 @@ impl Session<'_> {
     fn begin(&mut self, packet: &Packet, headers: &Arc<Headers>) -> Result<(), Error> {
         let Recorder { recording, recordings, shared, parts, .. } = &mut *self.recorder;
         let container = container::open(recording.format, headers, packet.dts_ms, &mut self.pieces)?;
-        let clock = &recordings.clock;
-        let utc_ms = clock.utc_ms_at(clock.now());
+        let utc_ms = recordings.clock.utc_ms();
         let places = Places { stream: &recording.stream, output: &recording.id, utc_ms, part: *parts + 1 };
         let stem = recording.template.name(places);
         let part = Part::create(&recordings.directory, &stem, recording.format.extension())?;

@@ -30,7 +30,7 @@ use self::{
     stretch::{Board, Line},
 };
 use super::{Actor, Change, Streams, What};
-use crate::base::{clock::Clock, id::Id};
+use crate::base::id::Id;
 
 /// Times on air that can be asked for, those that last not counted.
 const STRETCHES_MAX: usize = 10_000;
@@ -186,8 +186,7 @@ impl Follower {
     }
 
     fn utc_ms(&self) -> i64 {
-        let clock: &dyn Clock = &*self.streams.services().clock;
-        clock.utc_ms_at(clock.now())
+        self.streams.services().clock.utc_ms()
     }
 
     /// Nobody knows by whom and when exactly: it is so now.

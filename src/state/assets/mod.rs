@@ -260,15 +260,7 @@ impl Assets {
 
     /// Where the documents of `streams` use it.
     pub fn places(&self, asset: &Asset, streams: &Streams) -> Vec<Place> {
-        let mut places = Vec::new();
-        for snapshot in streams.list() {
-            let document: &Document = &snapshot.document;
-            // A document that cannot be written has no places; it is written all the time elsewhere.
-            let written = serde_json::to_value(document).unwrap_or_default();
-            let found = usage::places(&written, asset);
-            places.extend(found.into_iter().map(|pointer| Place { stream: document.id.clone(), pointer }));
-        }
-        places
+        places_in(&written(streams), asset)
     }
 
     /// Begins to take a file in, of which `announced` bytes are said to come.
@@ -336,8 +328,9 @@ impl Assets {
     ) -> Result<Vec<Arc<Asset>>, Error> {
         let age_ms = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
         let is_old = |asset: &Arc<Asset>| now_utc_ms.saturating_sub(asset.created_utc_ms) >= age_ms;
+        let documents = written(streams);
         let mut unused = self.list(&Filter::default());
-        unused.retain(|asset| is_old(asset) && self.places(asset, streams).is_empty());
+        unused.retain(|asset| is_old(asset) && places_in(&documents, asset).is_empty());
         if !is_dry {
             unused.iter().try_for_each(|asset| self.remove(asset))?;
         }
@@ -399,6 +392,21 @@ impl Assets {
             }
         }
     }
+}
+
+/// The documents of all streams as they are written. One that cannot be written uses nothing; it is written all the time
+/// elsewhere.
+fn written(streams: &Streams) -> Vec<(Id, Value)> {
+    let written = |document: &Document| (document.id.clone(), serde_json::to_value(document).unwrap_or_default());
+    streams.list().iter().map(|snapshot| written(&snapshot.document)).collect()
+}
+
+fn places_in(documents: &[(Id, Value)], asset: &Asset) -> Vec<Place> {
+    let of = |(stream, document): &(Id, Value)| {
+        let stream = stream.clone();
+        usage::places(document, asset).into_iter().map(move |pointer| Place { stream: stream.clone(), pointer })
+    };
+    documents.iter().flat_map(of).collect()
 }
 
 /// Runs what reads, writes or decodes.
