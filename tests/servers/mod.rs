@@ -15,8 +15,10 @@ pub(crate) mod refuser;
 use std::{
     fs, io,
     net::{Ipv4Addr, TcpListener},
+    ops::Range,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
+    sync::atomic::{AtomicUsize, Ordering},
     thread,
     time::Duration,
 };
@@ -33,9 +35,21 @@ const POLL: Duration = Duration::from_millis(10);
 /// Polls before a test is given up: 30 s, far more than any server here needs.
 const POLLS_MAX: usize = 3000;
 
-/// A port of loopback that nobody listens on. Another process could take it before the caller does; none has yet.
+/// Below the ports that the kernel gives to connections and to listeners on port 0.
+const PORTS: Range<u16> = 10_000..32_000;
+
+/// A port of loopback that nobody listens on, never the same twice in one process: a server may take its time to bind
+/// it while the next test asks for another.
 pub(crate) fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+    static ASKED: AtomicUsize = AtomicUsize::new(0);
+    // Binaries of tests that run side by side begin far from each other.
+    let first = std::process::id() as usize * 97;
+    loop {
+        let port = PORTS.start + ((first + ASKED.fetch_add(1, Ordering::Relaxed)) % PORTS.len()) as u16;
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// What ffprobe says about a file, e.g. with `["-show_packets"]`.
@@ -271,7 +285,7 @@ impl Process {
 
     fn wait_until_listening(&mut self, port: u16) {
         for _ in 0..POLLS_MAX {
-            if is_listening(port) {
+            if is_listening(self.child.id(), port) {
                 return;
             }
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -305,16 +319,22 @@ impl Drop for Process {
     }
 }
 
-/// Whether a socket listens on this port of 127.0.0.1. Asked of the kernel, since a connection to try it would be the
+/// Whether this process listens on this port of 127.0.0.1. Asked of the kernel, since a connection to try it would be the
 /// only one that FFmpeg takes.
-fn is_listening(port: u16) -> bool {
+fn is_listening(process: u32, port: u16) -> bool {
     const LISTEN: &str = "0A";
     let local = format!("0100007F:{port:04X}");
     let table = fs::read_to_string("/proc/net/tcp").unwrap();
-    table.lines().any(|line| {
-        let mut fields = line.split_ascii_whitespace().skip(1);
-        fields.next() == Some(&local) && fields.nth(1) == Some(LISTEN)
+    // Of a line: its number, both addresses, the state, five more, the inode.
+    table.lines().map(|line| line.split_ascii_whitespace().collect::<Vec<_>>()).any(|fields| {
+        fields[1] == local && fields[3] == LISTEN && has_open(process, &format!("socket:[{}]", fields[9]))
     })
+}
+
+/// Whether one of its file descriptors is this.
+fn has_open(process: u32, what: &str) -> bool {
+    let Ok(files) = fs::read_dir(format!("/proc/{process}/fd")) else { return false };
+    files.flatten().any(|file| fs::read_link(file.path()).is_ok_and(|target| target == Path::new(what)))
 }
 
 fn run(command: &mut Command) -> String {
