@@ -6,12 +6,13 @@ mod support;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::TcpStream,
+    net::{SocketAddr, TcpStream},
     time::Duration,
 };
 
 use axum::{
     body::Body,
+    extract::ConnectInfo,
     http::{Method, Request, header},
 };
 use serde_json::{Value, json};
@@ -258,6 +259,22 @@ async fn too_many_requests_are_refused() {
     refused.problem(429, "rate_limited");
     assert_eq!(refused.headers["retry-after"], "1");
     assert!(answers[..10].iter().all(|answer| answer.status == 200), "the burst");
+}
+
+/// What is noted, and with that what is counted, is the client's address; anybody else's word for it counts for nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trusted_proxy_says_whom_it_asks_for() {
+    let proxied = async |trusted: &[&str]| {
+        let trusted_proxies = trusted.iter().map(|proxy| (*proxy).into()).collect();
+        let api = Api::guarded(&Config { trusted_proxies, ..Config::default() });
+        let request = Request::post("/api/v1/streams/nowhere/start").header("host", "localhost");
+        let mut request = request.header("x-forwarded-for", "203.0.113.5").body(Body::empty()).unwrap();
+        request.extensions_mut().insert(ConnectInfo(SocketAddr::from(([10, 0, 0, 7], 4711))));
+        api.answer(request).await.problem(404, "not_found");
+        api.get("/api/v1/audit").await.expect(200)["entries"][0]["address"].clone()
+    };
+    assert_eq!(proxied(&[]).await, "10.0.0.7");
+    assert_eq!(proxied(&["10.0.0.0/8"]).await, "203.0.113.5");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -166,9 +166,16 @@ impl Gpu {
         &self.adapters
     }
 
-    /// Whether the device is gone; everything made from it is useless then.
+    /// Whether the device is gone, as far as the driver has told; everything made from it is useless then.
     pub fn is_lost(&self) -> bool {
         self.health.is_lost.load(Ordering::Relaxed)
+    }
+
+    /// Has the driver tell what it has to: without that, a device of which nobody makes use is never known to be gone.
+    pub fn is_lost_after_all(&self) -> bool {
+        // It fails for a device that is gone, which the flag says, too.
+        let _ = self.device.poll(wgpu::PollType::Poll);
+        self.is_lost()
     }
 
     /// Errors that no caller handled, since the device was opened. Any is a bug or a broken driver.

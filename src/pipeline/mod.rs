@@ -30,6 +30,9 @@ mod still;
 mod timeline;
 mod video;
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     any::Any,
     sync::{
@@ -101,7 +104,7 @@ impl Devices {
     /// The GPU, opened anew if it was lost.
     pub fn gpu(&self) -> Result<Arc<Gpu>, gpu::Error> {
         let mut gpu = self.gpu.lock().unwrap_or_else(PoisonError::into_inner);
-        if gpu.is_lost() {
+        if gpu.is_lost_after_all() {
             *gpu = Gpu::open(&self.options)?;
         }
         Ok(gpu.clone())

@@ -10,7 +10,7 @@
 //! `Sec-WebSocket-Protocol: stream-manager, bearer.TOKEN`. Never in a URL, since those are logged and remembered.
 //!
 //! Hashes are reckoned on threads for blocking work, two at a time, and only for tokens that are not known yet. What is not
-//! done here: TLS, and the addresses behind a proxy, which all count as the proxy's.
+//! done here: TLS. The addresses behind a proxy all count as the proxy's, unless `trusted_proxies` names it.
 
 mod audit;
 mod caller;
@@ -18,6 +18,7 @@ mod headers;
 mod limits;
 mod origin;
 pub mod policy;
+mod proxies;
 mod throttle;
 mod token;
 
@@ -45,6 +46,7 @@ use self::{
     limits::Limits,
     origin::Origins,
     policy::Need,
+    proxies::Proxies,
     throttle::Throttle,
     token::Token,
 };
@@ -70,6 +72,8 @@ pub struct Config {
     pub tokens: Vec<TokenConfig>,
     /// Pages of which other origins may ask.
     pub allowed_origins: Vec<String>,
+    /// Proxies, as addresses or networks, that are believed when they say whom they ask for.
+    pub trusted_proxies: Vec<String>,
     /// How many requests.
     pub limits: LimitsConfig,
 }
@@ -109,6 +113,12 @@ pub enum Invalid {
         /// What was given.
         origin: String,
     },
+    /// A proxy is wrong.
+    #[error("auth.trusted_proxies: `{proxy}` is no address or network: use 10.0.0.7, 10.0.0.0/8 or fd00::/8")]
+    Proxy {
+        /// What was given.
+        proxy: String,
+    },
     /// The metric is there already.
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
@@ -119,6 +129,7 @@ pub enum Invalid {
 pub struct Access {
     tokens: Vec<Arc<Token>>,
     origins: Origins,
+    proxies: Proxies,
     throttle: Throttle,
     limits: Limits,
     audit: Audit,
@@ -195,6 +206,7 @@ impl Access {
         registry.register(Box::new(refused.clone()))?;
         Ok(Self {
             origins: Origins::new(&config.allowed_origins, tokens.is_empty())?,
+            proxies: Proxies::new(&config.trusted_proxies)?,
             throttle: Throttle::new(clock.clone()),
             limits: Limits::new(&config.limits, clock.clone()),
             audit: Audit::new(clock),
@@ -314,7 +326,8 @@ impl Access {
 /// The guard before every route.
 pub(super) async fn guard(State(access): State<Arc<Access>>, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
-    let address = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+    let address = peer.map(|peer| access.proxies.client(peer, &parts.headers));
     let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
     let allowed_origin = access.origins.allowed_origin(&parts.headers);
     let (caller, mut response) = if let Some(response) = preflight(&parts, allowed_origin.is_some()) {
