@@ -3,6 +3,8 @@
 //! `from` and `to` are moments in RFC 3339, or milliseconds since 1970 UTC; a time on air that touches them is there. JSON
 //! Lines by default, one time on air each; CSV (RFC 4180) with a header for spreadsheets, which are given no formulas.
 
+#![allow(unused_qualifications, reason = "`utoipa::path` names the types of queries anew")]
+
 use axum::{
     extract::State,
     http::{StatusCode, header},
@@ -39,6 +41,11 @@ enum Format {
 }
 
 /// `GET .../as-run`
+#[utoipa::path(
+    get, path = "/api/v1/streams/{id}/as-run",
+    params(("from" = Option<String>, Query), ("to" = Option<String>, Query), ("format" = Option<String>, Query, description = "`jsonl` or `csv`.")),
+    responses((status = 200, description = "What there is.", content_type = "*/*", body = String))
+)]
 pub(super) async fn get(State(app): State<App>, Path(id): Path<String>, Query(wanted): Query<Wanted>) -> Answer {
     // One that was deleted has been on air all the same; one that never was there is told apart.
     let stretches =

@@ -10,6 +10,8 @@
 //! Bodies are never held in memory. Content types of requests are not believed, those of answers are ours; a content is
 //! answered so that no browser takes it for a page: as an attachment, not to be sniffed, without scripts.
 
+#![allow(unused_qualifications, reason = "`utoipa::path` names the types of queries anew")]
+
 use std::{fmt::Display, io, str::FromStr, time::Duration};
 
 use axum::{
@@ -28,6 +30,7 @@ use tokio::{
     time::timeout,
 };
 use tokio_util::io::ReaderStream;
+use utoipa::{IntoParams, ToSchema};
 
 use super::{
     Answer, App,
@@ -76,6 +79,11 @@ impl From<Error> for Problem {
 }
 
 /// `GET /assets`
+#[utoipa::path(
+    get, path = "/api/v1/assets",
+    params(Filter),
+    responses((status = 200, description = "What there is.", body = ref("#/components/schemas/AssetList")))
+)]
 pub(super) async fn list(State(app): State<App>, Query(filter): Query<Filter>) -> Answer {
     let assets = app.assets.list(&filter);
     let assets = assets.iter().map(|asset| shown(asset)).collect::<Result<Vec<_>, _>>()?;
@@ -83,6 +91,10 @@ pub(super) async fn list(State(app): State<App>, Query(filter): Query<Filter>) -
 }
 
 /// `GET /assets/{assetId}`
+#[utoipa::path(
+    get, path = "/api/v1/assets/{assetId}",
+    responses((status = 200, description = "What there is.", body = ref("#/components/schemas/AssetShown")))
+)]
 pub(super) async fn get(State(app): State<App>, Path(id): Path<String>) -> Answer {
     let asset = app.assets.get(&id)?;
     let mut value = shown(&asset)?;
@@ -91,12 +103,18 @@ pub(super) async fn get(State(app): State<App>, Path(id): Path<String>) -> Answe
 }
 
 /// `PATCH /assets/{assetId}`
+#[utoipa::path(
+    patch, path = "/api/v1/assets/{assetId}",
+    request_body = ref("#/components/schemas/AssetPatch"),
+    responses((status = 200, description = "Done.", body = ref("#/components/schemas/AssetAnswer")))
+)]
 pub(super) async fn patch(State(app): State<App>, Path(id): Path<String>, Body(patch): Body) -> Answer {
     Ok(Json(json!({ "asset": shown(&*app.assets.patch(&id, patch)?)? })).into_response())
 }
 
 /// What may stand behind the `?` of a deletion.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Insistence {
     #[serde(default)]
@@ -104,6 +122,11 @@ pub(super) struct Insistence {
 }
 
 /// `DELETE /assets/{assetId}[?force=true]`
+#[utoipa::path(
+    delete, path = "/api/v1/assets/{assetId}",
+    params(Insistence),
+    responses((status = 204, description = "Done."))
+)]
 pub(super) async fn delete(
     State(app): State<App>,
     Path(id): Path<String>,
@@ -113,7 +136,7 @@ pub(super) async fn delete(
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, serde::Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 struct Collection {
     older_than_ms: f64,
@@ -127,6 +150,11 @@ impl Default for Collection {
 }
 
 /// `POST /assets/collect`
+#[utoipa::path(
+    post, path = "/api/v1/assets/collect",
+    request_body(content = Option<Collection>),
+    responses((status = 200, description = "Done.", body = ref("#/components/schemas/CollectAnswer")))
+)]
 pub(super) async fn collect(State(app): State<App>, Arguments(arguments): Arguments) -> Answer {
     let wanted: Collection = match arguments {
         Value::Null => Collection::default(),
@@ -147,7 +175,8 @@ fn now_utc_ms(app: &App) -> i64 {
 }
 
 /// What may stand behind the `?` of bytes that come alone.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Named {
     #[serde(default)]
@@ -165,6 +194,12 @@ impl Named {
 }
 
 /// `POST /assets`
+#[utoipa::path(
+    post, path = "/api/v1/assets",
+    request_body(content((Vec<u8> = "application/octet-stream"), (ref("#/components/schemas/Upload") = "multipart/form-data"))),
+    params(Named),
+    responses((status = 201, description = "Made; `Location` says where.", body = ref("#/components/schemas/UploadAnswer")))
+)]
 pub(super) async fn create(State(app): State<App>, Query(named): Query<Named>, request: Request) -> Answer {
     let received = if is_form(request.headers()) {
         from_form(&app, request).await?
@@ -175,6 +210,12 @@ pub(super) async fn create(State(app): State<App>, Query(named): Query<Named>, r
 }
 
 /// `PUT /assets/{assetId}`
+#[utoipa::path(
+    put, path = "/api/v1/assets/{assetId}",
+    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
+    params(Named),
+    responses((status = 201, description = "Made; `Location` says where.", body = ref("#/components/schemas/UploadAnswer")))
+)]
 pub(super) async fn put(
     State(app): State<App>,
     Path(id): Path<String>,
@@ -285,6 +326,10 @@ fn length_of(headers: &HeaderMap) -> Option<u64> {
 }
 
 /// `GET /assets/{assetId}/content`: the bytes, or the range of them that is asked for.
+#[utoipa::path(
+    get, path = "/api/v1/assets/{assetId}/content",
+    responses((status = 200, description = "What there is.", content_type = "*/*", body = Vec<u8>))
+)]
 pub(super) async fn content(State(app): State<App>, Path(id): Path<String>, headers: HeaderMap) -> Answer {
     let asset = app.assets.get(&id)?;
     let etag = format!("\"{}\"", asset.id.hex());
@@ -359,6 +404,10 @@ fn range_of(text: &str, bytes: u64) -> Option<Option<(u64, u64)>> {
 }
 
 /// `GET /assets/{assetId}/thumbnail`
+#[utoipa::path(
+    get, path = "/api/v1/assets/{assetId}/thumbnail",
+    responses((status = 200, description = "What there is.", content_type = "image/png", body = Vec<u8>))
+)]
 pub(super) async fn thumbnail(State(app): State<App>, Path(id): Path<String>) -> Answer {
     let asset = app.assets.get(&id)?;
     let kind = asset.kind;

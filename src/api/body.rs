@@ -47,12 +47,14 @@ impl<S: Send + Sync> FromRequest<S> for Arguments {
 
 async fn bytes<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
     Bytes::from_request(request, state).await.map_err(|rejection| match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => {
-            let detail = format!("the body is longer than {LEN_MAX} bytes");
-            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail)
-        }
+        StatusCode::PAYLOAD_TOO_LARGE => too_large(),
         status => Problem::new(status, "bad_body", rejection.body_text()),
     })
+}
+
+pub(super) fn too_large() -> Problem {
+    let detail = format!("the body is longer than {LEN_MAX} bytes");
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail)
 }
 
 fn parsed(bytes: &[u8]) -> Result<Value, Problem> {

@@ -2,14 +2,19 @@
 //!
 //! JSON in camelCase; errors are problem documents (RFC 9457) with a stable code; mutations answer with the revision
 //! and, while the stream runs, the first frame that shows them. A WebSocket tells what happens and takes commands (`events`).
-//! OpenAPI is not here yet.
+//! `routes` is the table of all routes; `openapi` describes them, `auth` says who may use them.
 
 mod as_run;
 mod assets;
 pub mod auth;
 mod body;
 mod by;
+mod conditions;
+mod docs;
 mod events;
+mod idempotency;
+pub mod openapi;
+mod ops;
 mod overlay;
 mod pace;
 mod page;
@@ -17,6 +22,7 @@ mod parts;
 mod path;
 mod preview;
 mod problem;
+pub mod routes;
 mod scenes;
 mod snapshots;
 mod sound;
@@ -28,22 +34,19 @@ pub use self::events::CLIENTS_MAX_DEFAULT;
 use std::sync::Arc;
 
 use axum::{
-    Extension, Json, Router,
-    extract::{DefaultBodyLimit, State},
-    http::{Method, StatusCode, Uri, header},
-    middleware,
+    Router,
+    extract::{DefaultBodyLimit, Request},
+    http::{Method, StatusCode, Uri},
+    middleware::{self, Next},
     response::{IntoResponse, Response},
-    routing::{get, post},
+    routing::get,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use self::{
-    auth::{Access, Caller},
-    problem::Problem,
-};
+use self::{auth::Access, problem::Problem};
 use crate::{
-    state::{Receipt, RunState, Streams, asrun::AsRun, assets::Assets},
+    state::{Receipt, Streams, asrun::AsRun, assets::Assets},
     telemetry::metrics::Metrics,
 };
 
@@ -68,66 +71,12 @@ type Answer = Result<Response, Problem>;
 
 /// All routes.
 pub fn router(app: App) -> Router {
-    let layers = Router::new()
-        .route("/layers", get(parts::list_layers).post(parts::create_layer))
-        .route(
-            "/layers/{layer_id}",
-            get(parts::get_layer).put(parts::put_layer).patch(parts::patch_layer).delete(parts::delete_layer),
-        )
-        .route("/layers/{layer_id}/actions/{action}", post(parts::act_on_layer));
-    let stream = Router::new()
-        .route("/", get(streams::get).patch(streams::patch).delete(streams::delete))
-        .route("/status", get(streams::status))
-        .route("/program.png", get(streams::program_png))
-        .route("/as-run", get(as_run::get))
-        .route("/program.jpg", get(preview::program_jpg))
-        .route("/program.mjpeg", get(preview::program_mjpeg))
-        .route("/scenes", get(scenes::list).post(scenes::create))
-        .route("/scenes/{scene_id}", get(scenes::get).put(scenes::put).patch(scenes::patch).delete(scenes::delete))
-        .nest("/scenes/{scene_id}", layers.clone())
-        .route("/take", post(scenes::take))
-        .route("/preview", get(scenes::get_preview).put(scenes::put_preview))
-        .route("/preview.png", get(scenes::preview_png))
-        .merge(layers)
-        .route("/audio", get(sound::get).patch(sound::patch))
-        .route("/audio/actions/{action}", post(sound::act))
-        .route("/audio/sources", get(sound::list).post(sound::create))
-        .route(
-            "/audio/sources/{source_id}",
-            get(sound::get_source).put(sound::put_source).patch(sound::patch_source).delete(sound::delete_source),
-        )
-        .route("/transactions", post(transactions::create))
-        .route("/undo", post(transactions::undo))
-        .route("/redo", post(transactions::redo))
-        .route("/history", get(transactions::history))
-        .route("/diff", get(snapshots::diff))
-        .route("/snapshots", get(snapshots::list).post(snapshots::create))
-        .route("/snapshots/{name}", get(snapshots::get).delete(snapshots::delete))
-        .route("/snapshots/{name}/restore", post(snapshots::restore))
-        .route("/outputs", get(parts::list_outputs).post(parts::create_output))
-        .route("/outputs/{output_id}", get(parts::get_output).patch(parts::patch_output).delete(parts::delete_output))
-        .route("/outputs/{output_id}/{action}", post(parts::act_on_output))
-        .route("/{action}", post(streams::act));
-    // Their bodies have limits of their own.
-    let uploads = Router::new()
-        .route("/api/v1/assets", get(assets::list).post(assets::create))
-        .route(
-            "/api/v1/assets/{asset_id}",
-            get(assets::get).put(assets::put).patch(assets::patch).delete(assets::delete),
-        )
-        .layer(DefaultBodyLimit::disable());
-    Router::new()
+    let answers = idempotency::Answers::new(app.streams.services().clock.clone());
+    routes::router()
+        .route_layer(middleware::from_fn(conditions::tag))
         .merge(page::routes())
-        .route("/healthz", get(|| async { Json(json!({ "status": "ok" })) }))
-        .route("/readyz", get(readyz))
-        .route("/metrics", get(metrics))
-        .route("/api/v1/streams", get(streams::list).post(streams::create))
-        .nest("/api/v1/streams/{id}", stream)
-        .route("/api/v1/assets/collect", post(assets::collect))
-        .route("/api/v1/assets/{asset_id}/content", get(assets::content))
-        .route("/api/v1/assets/{asset_id}/thumbnail", get(assets::thumbnail))
-        .route("/api/v1/audit", get(auth::audit))
-        .route("/api/v1/events", get(events::open).with_state(events::Hub::new(app.clone())))
+        .route("/docs", get(docs::page))
+        .route("/docs/{*file}", get(docs::file))
         .fallback(|uri: Uri| async move {
             Problem::new(StatusCode::NOT_FOUND, "not_found", format!("there is nothing at {}", uri.path()))
         })
@@ -135,35 +84,22 @@ pub fn router(app: App) -> Router {
             let detail = format!("{method} is not possible at {}", uri.path());
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
         })
+        .layer(middleware::from_fn_with_state(answers, idempotency::once))
         .layer(DefaultBodyLimit::max(body::LEN_MAX))
-        .merge(uploads)
         .layer(middleware::from_fn_with_state(app.access.clone(), auth::guard))
-        .with_state(app)
+        // Outside of the guard, which knows no rule for a question.
+        .layer(middleware::from_fn(options))
+        .with_state(routes::Shared::new(app))
 }
 
-/// Ready: the GPU works, and every stream that should run does. Before the start is over nothing listens.
-///
-/// The reasons are told to who may know which streams there are.
-async fn readyz(State(app): State<App>, caller: Option<Extension<Caller>>) -> Response {
-    let mut reasons = Vec::new();
-    if !app.streams.services().devices.is_healthy() {
-        reasons.push("the GPU is lost".to_owned());
+/// Answers OPTIONS well; what is possible stands in `Allow`, which the router adds.
+async fn options(request: Request, next: Next) -> Response {
+    let is_question = request.method() == Method::OPTIONS;
+    let response = next.run(request).await;
+    if is_question && response.status() == StatusCode::METHOD_NOT_ALLOWED {
+        return StatusCode::NO_CONTENT.into_response();
     }
-    let failed = app.streams.list().into_iter().filter(|snapshot| snapshot.state == RunState::Failed);
-    reasons.extend(failed.map(|snapshot| format!("stream {} did not start", snapshot.document.id)));
-    if caller.is_none() {
-        reasons.iter_mut().for_each(|reason| *reason = "send a token to see it".into());
-    }
-    let (status, word) =
-        if reasons.is_empty() { (StatusCode::OK, "ready") } else { (StatusCode::SERVICE_UNAVAILABLE, "notReady") };
-    (status, Json(json!({ "status": word, "reasons": reasons }))).into_response()
-}
-
-async fn metrics(State(app): State<App>) -> Answer {
-    let internal =
-        |error: prometheus::Error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", error.to_string());
-    let text = app.metrics.text().map_err(internal)?;
-    Ok(([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response())
+    response
 }
 
 /// Revision, and the first frame that shows a change.

@@ -13,6 +13,7 @@ use super::{
     Answer, App,
     body::{Arguments, Body},
     by::By,
+    conditions::Revision,
     path::Path,
     problem::Problem,
     receipt,
@@ -21,6 +22,7 @@ use crate::state::{Edit, LayersOf, Receipt};
 
 /// What stands in the path of layers, of a scene or, without one, of the scene on air.
 #[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct LayersPath {
     id: String,
     scene_id: Option<String>,
@@ -34,6 +36,7 @@ impl LayersPath {
 
 /// What stands in the path of one of them.
 #[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct LayerPath {
     id: String,
     scene_id: Option<String>,
@@ -53,13 +56,22 @@ fn answer<T: Serialize>(name: &str, done: &Receipt<T>) -> Result<Json<Value>, Pr
 }
 
 /// `GET .../layers`
+#[utoipa::path(
+    get, path = "/api/v1/streams/{id}/layers",
+    responses((status = 200, description = "What there is.", body = ref("#/components/schemas/LayerList")))
+)]
 pub(super) async fn list_layers(State(app): State<App>, Path(path): Path<LayersPath>) -> Answer {
     let snapshot = app.streams.get(&path.id)?;
     let layers = super::to_value(&path.of().scene_in(&snapshot.document.show)?.layers)?;
-    Ok(Json(json!({ "revision": snapshot.revision, "layers": layers })).into_response())
+    Ok((Revision(snapshot.revision), Json(json!({ "revision": snapshot.revision, "layers": layers }))).into_response())
 }
 
 /// `POST .../layers`
+#[utoipa::path(
+    post, path = "/api/v1/streams/{id}/layers",
+    request_body = ref("#/components/schemas/Layer"),
+    responses((status = 201, description = "Made; `Location` says where.", body = ref("#/components/schemas/LayerAnswer")))
+)]
 pub(super) async fn create_layer(
     State(app): State<App>,
     By(by): By,
@@ -73,14 +85,23 @@ pub(super) async fn create_layer(
 }
 
 /// `GET .../layers/{layerId}`
+#[utoipa::path(
+    get, path = "/api/v1/streams/{id}/layers/{layerId}",
+    responses((status = 200, description = "What there is.", body = ref("#/components/schemas/Layer")))
+)]
 pub(super) async fn get_layer(State(app): State<App>, Path(path): Path<LayerPath>) -> Answer {
     let snapshot = app.streams.get(&path.id)?;
     let not_found = || crate::state::Error::NotFound { what: "layer", id: path.layer_id.clone() };
     let layer = path.of().scene_in(&snapshot.document.show)?.layer(&path.layer_id).ok_or_else(not_found)?;
-    Ok(Json(super::to_value(layer)?).into_response())
+    Ok((Revision(snapshot.revision), Json(super::to_value(layer)?)).into_response())
 }
 
 /// `PUT .../layers/{layerId}`
+#[utoipa::path(
+    put, path = "/api/v1/streams/{id}/layers/{layerId}",
+    request_body = ref("#/components/schemas/LayerReplacement"),
+    responses((status = 200, description = "Done.", body = ref("#/components/schemas/LayerAnswer")))
+)]
 pub(super) async fn put_layer(
     State(app): State<App>,
     By(by): By,
@@ -92,6 +113,11 @@ pub(super) async fn put_layer(
 }
 
 /// `PATCH .../layers/{layerId}`
+#[utoipa::path(
+    patch, path = "/api/v1/streams/{id}/layers/{layerId}",
+    request_body = ref("#/components/schemas/LayerPatch"),
+    responses((status = 200, description = "Done.", body = ref("#/components/schemas/LayerAnswer")))
+)]
 pub(super) async fn patch_layer(
     State(app): State<App>,
     By(by): By,
@@ -103,12 +129,17 @@ pub(super) async fn patch_layer(
 }
 
 /// `DELETE .../layers/{layerId}`
+#[utoipa::path(
+    delete, path = "/api/v1/streams/{id}/layers/{layerId}",
+    responses((status = 200, description = "Done.", body = ref("#/components/schemas/Receipt")))
+)]
 pub(super) async fn delete_layer(State(app): State<App>, By(by): By, Path(path): Path<LayerPath>) -> Answer {
     Ok(Json(receipt(&app.streams.delete_layer(&by, path.of(), &path.layer_id).await?)).into_response())
 }
 
 /// What stands in the path of an action.
 #[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct ActionPath {
     id: String,
     scene_id: Option<String>,
@@ -117,6 +148,11 @@ pub(super) struct ActionPath {
 }
 
 /// `POST .../layers/{layerId}/actions/{action}`: which there are is the affair of each type of content.
+#[utoipa::path(
+    post, path = "/api/v1/streams/{id}/layers/{layerId}/actions/{action}",
+    request_body(content = Option<serde_json::Map<String, Value>>),
+    responses((status = 200, description = "Done.", body = ref("#/components/schemas/LayerAnswer")))
+)]
 pub(super) async fn act_on_layer(
     State(app): State<App>,
     By(by): By,
@@ -129,13 +165,23 @@ pub(super) async fn act_on_layer(
 }
 
 /// `GET .../outputs`: each with its document, and with what it shows of itself while the stream runs.
+#[utoipa::path(
+    get, path = "/api/v1/streams/{id}/outputs",
+    responses((status = 200, description = "What there is.", body = ref("#/components/schemas/OutputList")))
+)]
 pub(super) async fn list_outputs(State(app): State<App>, Path(id): Path<String>) -> Answer {
     let snapshot = app.streams.get(&id)?;
     let outputs = super::to_value(&snapshot.document.outputs)?;
-    Ok(Json(json!({ "revision": snapshot.revision, "outputs": outputs })).into_response())
+    Ok((Revision(snapshot.revision), Json(json!({ "revision": snapshot.revision, "outputs": outputs })))
+        .into_response())
 }
 
 /// `POST .../outputs`
+#[utoipa::path(
+    post, path = "/api/v1/streams/{id}/outputs",
+    request_body = ref("#/components/schemas/Output"),
+    responses((status = 201, description = "Made; `Location` says where.", body = ref("#/components/schemas/OutputAnswer")))
+)]
 pub(super) async fn create_output(
     State(app): State<App>,
     By(by): By,
@@ -148,14 +194,23 @@ pub(super) async fn create_output(
 }
 
 /// `GET .../outputs/{outputId}`
+#[utoipa::path(
+    get, path = "/api/v1/streams/{id}/outputs/{outputId}",
+    responses((status = 200, description = "What there is.", body = ref("#/components/schemas/Output")))
+)]
 pub(super) async fn get_output(State(app): State<App>, Path((id, output_id)): Path<(String, String)>) -> Answer {
     let snapshot = app.streams.get(&id)?;
     let not_found = || crate::state::Error::NotFound { what: "output", id: output_id.clone() };
     let output = snapshot.document.outputs.iter().find(|output| output.id().as_str() == output_id);
-    Ok(Json(super::to_value(output.ok_or_else(not_found)?)?).into_response())
+    Ok((Revision(snapshot.revision), Json(super::to_value(output.ok_or_else(not_found)?)?)).into_response())
 }
 
 /// `PATCH .../outputs/{outputId}`
+#[utoipa::path(
+    patch, path = "/api/v1/streams/{id}/outputs/{outputId}",
+    request_body = ref("#/components/schemas/OutputPatch"),
+    responses((status = 200, description = "Done.", body = ref("#/components/schemas/OutputAnswer")))
+)]
 pub(super) async fn patch_output(
     State(app): State<App>,
     By(by): By,
@@ -167,6 +222,10 @@ pub(super) async fn patch_output(
 }
 
 /// `DELETE .../outputs/{outputId}`
+#[utoipa::path(
+    delete, path = "/api/v1/streams/{id}/outputs/{outputId}",
+    responses((status = 200, description = "Done.", body = ref("#/components/schemas/Receipt")))
+)]
 pub(super) async fn delete_output(
     State(app): State<App>,
     By(by): By,
@@ -176,6 +235,10 @@ pub(super) async fn delete_output(
 }
 
 /// `POST .../outputs/{outputId}/start|stop`: the same as setting `enabled`.
+#[utoipa::path(
+    post, path = "/api/v1/streams/{id}/outputs/{outputId}/{action}",
+    responses((status = 200, description = "Done.", body = ref("#/components/schemas/OutputAnswer")))
+)]
 pub(super) async fn act_on_output(
     State(app): State<App>,
     By(by): By,

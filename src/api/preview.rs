@@ -10,6 +10,8 @@
 //! queues: each part is of the newest picture there is when the one before it has left; a client that takes nothing for
 //! 10 s is cut off. The same pictures come over the WebSocket (`events`).
 
+#![allow(unused_qualifications, reason = "`utoipa::path` names the types of queries anew")]
+
 use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
 use axum::{
@@ -24,6 +26,7 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 use tokio_util::codec::{BytesCodec, FramedRead};
+use utoipa::IntoParams;
 
 use super::{
     Answer, App,
@@ -52,7 +55,8 @@ const STILL_INTERVAL: Duration = Duration::from_secs(5);
 const BOUNDARY: &str = "frame";
 
 /// What a client wants to see, and how often, as it says it.
-#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Viewing {
     width: Option<u32>,
@@ -79,7 +83,8 @@ impl Viewing {
 }
 
 /// What may stand behind the `?` of a JPEG.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Still {
     width: Option<u32>,
@@ -90,6 +95,11 @@ pub(super) struct Still {
 }
 
 /// `GET /streams/{id}/program.jpg[?width=&quality=]`
+#[utoipa::path(
+    get, path = "/api/v1/streams/{id}/program.jpg",
+    params(Still),
+    responses((status = 200, description = "What there is.", content_type = "image/jpeg", body = Vec<u8>))
+)]
 pub(super) async fn program_jpg(
     State(app): State<App>,
     Path(id): Path<String>,
@@ -103,6 +113,11 @@ pub(super) async fn program_jpg(
 }
 
 /// `GET /streams/{id}/program.mjpeg[?width=&quality=&fps=]`
+#[utoipa::path(
+    get, path = "/api/v1/streams/{id}/program.mjpeg",
+    params(Viewing),
+    responses((status = 200, description = "What there is.", content_type = "multipart/x-mixed-replace", body = Vec<u8>))
+)]
 pub(super) async fn program_mjpeg(
     State(app): State<App>,
     Path(id): Path<String>,

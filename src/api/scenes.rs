@@ -8,13 +8,17 @@ use axum::{
 };
 use serde_json::json;
 
-use super::{Answer, App, body::Body, by::By, path::Path, receipt, streams::png_answer};
+use super::{Answer, App, body::Body, by::By, conditions::Revision, path::Path, receipt, streams::png_answer};
 use crate::{
     scene::Scene,
     state::{Edit, Error, Preview, Receipt},
 };
 
 /// `GET .../scenes`: all scenes, what is on air and what is in preview.
+#[utoipa::path(
+    get, path = "/api/v1/streams/{id}/scenes",
+    responses((status = 200, description = "What there is.", body = ref("#/components/schemas/SceneList")))
+)]
 pub(super) async fn list(State(app): State<App>, Path(id): Path<String>) -> Answer {
     let snapshot = app.streams.get(&id)?;
     let document = &snapshot.document;
@@ -22,10 +26,15 @@ pub(super) async fn list(State(app): State<App>, Path(id): Path<String>) -> Answ
     let mut value = json!({ "revision": snapshot.revision, "preview": document.preview });
     value["scenes"] = super::to_value(&scenes)?;
     value["program"] = super::to_value(document.show.program())?;
-    Ok(Json(value).into_response())
+    Ok((Revision(snapshot.revision), Json(value)).into_response())
 }
 
 /// `POST .../scenes`
+#[utoipa::path(
+    post, path = "/api/v1/streams/{id}/scenes",
+    request_body = ref("#/components/schemas/Scene"),
+    responses((status = 201, description = "Made; `Location` says where.", body = ref("#/components/schemas/SceneAnswer")))
+)]
 pub(super) async fn create(State(app): State<App>, By(by): By, Path(id): Path<String>, Body(value): Body) -> Answer {
     let done = app.streams.create_scene(&by, &id, value).await?;
     let location = format!("/api/v1/streams/{id}/scenes/{}", done.item.id);
@@ -34,14 +43,23 @@ pub(super) async fn create(State(app): State<App>, By(by): By, Path(id): Path<St
 }
 
 /// `GET .../scenes/{sceneId}`
+#[utoipa::path(
+    get, path = "/api/v1/streams/{id}/scenes/{sceneId}",
+    responses((status = 200, description = "What there is.", body = ref("#/components/schemas/Scene")))
+)]
 pub(super) async fn get(State(app): State<App>, Path((id, scene_id)): Path<(String, String)>) -> Answer {
     let snapshot = app.streams.get(&id)?;
     let not_found = || Error::NotFound { what: "scene", id: scene_id.clone() };
     let scene = snapshot.document.show.scene(&scene_id).ok_or_else(not_found)?;
-    Ok(Json(super::to_value(&**scene)?).into_response())
+    Ok((Revision(snapshot.revision), Json(super::to_value(&**scene)?)).into_response())
 }
 
 /// `PUT .../scenes/{sceneId}`
+#[utoipa::path(
+    put, path = "/api/v1/streams/{id}/scenes/{sceneId}",
+    request_body = ref("#/components/schemas/SceneReplacement"),
+    responses((status = 200, description = "Done.", body = ref("#/components/schemas/SceneAnswer")))
+)]
 pub(super) async fn put(
     State(app): State<App>,
     By(by): By,
@@ -52,6 +70,11 @@ pub(super) async fn put(
 }
 
 /// `PATCH .../scenes/{sceneId}`
+#[utoipa::path(
+    patch, path = "/api/v1/streams/{id}/scenes/{sceneId}",
+    request_body = ref("#/components/schemas/ScenePatch"),
+    responses((status = 200, description = "Done.", body = ref("#/components/schemas/SceneAnswer")))
+)]
 pub(super) async fn patch(
     State(app): State<App>,
     By(by): By,
@@ -62,11 +85,20 @@ pub(super) async fn patch(
 }
 
 /// `DELETE .../scenes/{sceneId}`
+#[utoipa::path(
+    delete, path = "/api/v1/streams/{id}/scenes/{sceneId}",
+    responses((status = 200, description = "Done.", body = ref("#/components/schemas/Receipt")))
+)]
 pub(super) async fn delete(State(app): State<App>, By(by): By, Path((id, scene_id)): Path<(String, String)>) -> Answer {
     Ok(Json(receipt(&app.streams.delete_scene(&by, &id, &scene_id).await?)).into_response())
 }
 
 /// `POST .../take`: with the first frame that shows the scene alone.
+#[utoipa::path(
+    post, path = "/api/v1/streams/{id}/take",
+    request_body = ref("#/components/schemas/TakeRequest"),
+    responses((status = 200, description = "Done.", body = ref("#/components/schemas/TakeAnswer")))
+)]
 pub(super) async fn take(State(app): State<App>, By(by): By, Path(id): Path<String>, Body(value): Body) -> Answer {
     let done = app.streams.take(&by, &id, value).await?;
     let mut value = receipt(&done);
@@ -78,12 +110,22 @@ pub(super) async fn take(State(app): State<App>, By(by): By, Path(id): Path<Stri
 }
 
 /// `GET .../preview`
+#[utoipa::path(
+    get, path = "/api/v1/streams/{id}/preview",
+    responses((status = 200, description = "What there is.", body = ref("#/components/schemas/Preview")))
+)]
 pub(super) async fn get_preview(State(app): State<App>, Path(id): Path<String>) -> Answer {
-    let scene = app.streams.get(&id)?.document.preview.clone();
-    Ok(Json(super::to_value(&Preview { scene })?).into_response())
+    let snapshot = app.streams.get(&id)?;
+    let scene = snapshot.document.preview.clone();
+    Ok((Revision(snapshot.revision), Json(super::to_value(&Preview { scene })?)).into_response())
 }
 
 /// `PUT .../preview`
+#[utoipa::path(
+    put, path = "/api/v1/streams/{id}/preview",
+    request_body = ref("#/components/schemas/Preview"),
+    responses((status = 200, description = "Done.", body = ref("#/components/schemas/PreviewAnswer")))
+)]
 pub(super) async fn put_preview(
     State(app): State<App>,
     By(by): By,
@@ -97,6 +139,10 @@ pub(super) async fn put_preview(
 }
 
 /// `GET .../preview.png`
+#[utoipa::path(
+    get, path = "/api/v1/streams/{id}/preview.png",
+    responses((status = 200, description = "What there is.", content_type = "image/png", body = Vec<u8>))
+)]
 pub(super) async fn preview_png(State(app): State<App>, Path(id): Path<String>) -> Answer {
     png_answer(app.streams.preview_picture(&id).await?).await
 }

@@ -1,5 +1,7 @@
 //! `/api/v1/streams/{id}/snapshots` and `.../diff`: documents kept under a name, and what differs between kept documents.
 
+#![allow(unused_qualifications, reason = "`utoipa::path` names the types of queries anew")]
+
 use axum::{
     Json,
     extract::State,
@@ -28,6 +30,10 @@ fn shown(saved: &Saved) -> Value {
 }
 
 /// `GET .../snapshots`
+#[utoipa::path(
+    get, path = "/api/v1/streams/{id}/snapshots",
+    responses((status = 200, description = "What there is.", body = ref("#/components/schemas/SnapshotList")))
+)]
 pub(super) async fn list(State(app): State<App>, Path(id): Path<String>) -> Answer {
     let saved: Vec<_> = app.streams.saved(&id)?.iter().map(shown).collect();
     Ok(Json(json!({ "snapshots": saved })).into_response())
@@ -40,6 +46,11 @@ struct New {
 }
 
 /// `POST .../snapshots`: keeps the document as it is.
+#[utoipa::path(
+    post, path = "/api/v1/streams/{id}/snapshots",
+    request_body = ref("#/components/schemas/NewSnapshot"),
+    responses((status = 201, description = "Made; `Location` says where.", body = ref("#/components/schemas/Snapshot")))
+)]
 pub(super) async fn create(State(app): State<App>, By(by): By, Path(id): Path<String>, Body(value): Body) -> Answer {
     let New { name } = check::read(value).map_err(Error::Invalid)?;
     let saved = app.streams.save(&by, &id, name).await?;
@@ -48,6 +59,10 @@ pub(super) async fn create(State(app): State<App>, By(by): By, Path(id): Path<St
 }
 
 /// `GET .../snapshots/{name}`: with the document, without its secrets.
+#[utoipa::path(
+    get, path = "/api/v1/streams/{id}/snapshots/{name}",
+    responses((status = 200, description = "What there is.", body = ref("#/components/schemas/SnapshotShown")))
+)]
 pub(super) async fn get(State(app): State<App>, Path((id, name)): Path<(String, String)>) -> Answer {
     let saved = app.streams.saved_as(&id, &name)?;
     let mut value = shown(&saved);
@@ -56,12 +71,20 @@ pub(super) async fn get(State(app): State<App>, Path((id, name)): Path<(String, 
 }
 
 /// `DELETE .../snapshots/{name}`
+#[utoipa::path(
+    delete, path = "/api/v1/streams/{id}/snapshots/{name}",
+    responses((status = 204, description = "Done."))
+)]
 pub(super) async fn delete(State(app): State<App>, By(by): By, Path((id, name)): Path<(String, String)>) -> Answer {
     app.streams.forget_saved(&by, &id, &name).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 /// `POST .../snapshots/{name}/restore`
+#[utoipa::path(
+    post, path = "/api/v1/streams/{id}/snapshots/{name}/restore",
+    responses((status = 200, description = "Done.", body = ref("#/components/schemas/StreamAnswer")))
+)]
 pub(super) async fn restore(State(app): State<App>, By(by): By, Path((id, name)): Path<(String, String)>) -> Answer {
     streams::answer(app.streams.restore_saved(&by, &id, &name).await?).map(IntoResponse::into_response)
 }
@@ -75,6 +98,11 @@ pub(super) struct Between {
 }
 
 /// `GET .../diff?from=...[&to=...]`
+#[utoipa::path(
+    get, path = "/api/v1/streams/{id}/diff",
+    params(("from" = String, Query, description = "A revision, or the name of a snapshot."),("to" = Option<String>, Query)),
+    responses((status = 200, description = "What there is.", content_type = "application/json-patch+json", body = String))
+)]
 pub(super) async fn diff(
     State(app): State<App>,
     Path(id): Path<String>,

@@ -9,7 +9,7 @@ use axum::{
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{Answer, App, body::Body, by::By, path::Path, problem::Problem, receipt};
+use super::{Answer, App, body::Body, by::By, conditions::Revision, path::Path, problem::Problem, receipt};
 use crate::{
     audio::{Levels, Reading},
     state::{Edit, Mixed, Receipt},
@@ -23,11 +23,21 @@ fn answer<T: Serialize>(done: &Receipt<Mixed<T>>) -> Result<Json<Value>, Problem
 }
 
 /// `GET .../audio`
+#[utoipa::path(
+    get, path = "/api/v1/streams/{id}/audio",
+    responses((status = 200, description = "What there is.", body = ref("#/components/schemas/Audio")))
+)]
 pub(super) async fn get(State(app): State<App>, Path(id): Path<String>) -> Answer {
-    Ok(Json(super::to_value(&app.streams.get(&id)?.document.audio)?).into_response())
+    let snapshot = app.streams.get(&id)?;
+    Ok((Revision(snapshot.revision), Json(super::to_value(&snapshot.document.audio)?)).into_response())
 }
 
 /// `PATCH .../audio`
+#[utoipa::path(
+    patch, path = "/api/v1/streams/{id}/audio",
+    request_body = ref("#/components/schemas/AudioPatch"),
+    responses((status = 200, description = "Done.", body = ref("#/components/schemas/AudioAnswer")))
+)]
 pub(super) async fn patch(State(app): State<App>, By(by): By, Path(id): Path<String>, Body(patch): Body) -> Answer {
     let done = app.streams.patch_audio(&by, &id, patch).await?;
     let mut value = receipt(&done);
@@ -36,6 +46,10 @@ pub(super) async fn patch(State(app): State<App>, By(by): By, Path(id): Path<Str
 }
 
 /// `POST .../audio/actions/{action}`
+#[utoipa::path(
+    post, path = "/api/v1/streams/{id}/audio/actions/{action}",
+    responses((status = 204, description = "Done."))
+)]
 pub(super) async fn act(State(app): State<App>, Path((id, action)): Path<(String, String)>) -> Answer {
     match action.as_str() {
         "resetLoudness" => app.streams.reset_loudness(&id)?,
@@ -48,13 +62,23 @@ pub(super) async fn act(State(app): State<App>, Path((id, action)): Path<(String
 }
 
 /// `GET .../audio/sources`
+#[utoipa::path(
+    get, path = "/api/v1/streams/{id}/audio/sources",
+    responses((status = 200, description = "What there is.", body = ref("#/components/schemas/AudioSourceList")))
+)]
 pub(super) async fn list(State(app): State<App>, Path(id): Path<String>) -> Answer {
     let snapshot = app.streams.get(&id)?;
     let sources = super::to_value(&snapshot.document.audio.mix.sources)?;
-    Ok(Json(json!({ "revision": snapshot.revision, "sources": sources })).into_response())
+    Ok((Revision(snapshot.revision), Json(json!({ "revision": snapshot.revision, "sources": sources })))
+        .into_response())
 }
 
 /// `POST .../audio/sources`
+#[utoipa::path(
+    post, path = "/api/v1/streams/{id}/audio/sources",
+    request_body = ref("#/components/schemas/AudioSource"),
+    responses((status = 201, description = "Made; `Location` says where.", body = ref("#/components/schemas/AudioSourceAnswer")))
+)]
 pub(super) async fn create(State(app): State<App>, By(by): By, Path(id): Path<String>, Body(value): Body) -> Answer {
     let done = app.streams.create_source(&by, &id, value).await?;
     let location = format!("/api/v1/streams/{id}/audio/sources/{}", done.item.item.id);
@@ -62,14 +86,23 @@ pub(super) async fn create(State(app): State<App>, By(by): By, Path(id): Path<St
 }
 
 /// `GET .../audio/sources/{sourceId}`
+#[utoipa::path(
+    get, path = "/api/v1/streams/{id}/audio/sources/{sourceId}",
+    responses((status = 200, description = "What there is.", body = ref("#/components/schemas/AudioSource")))
+)]
 pub(super) async fn get_source(State(app): State<App>, Path((id, source_id)): Path<(String, String)>) -> Answer {
     let snapshot = app.streams.get(&id)?;
     let not_found = || crate::state::Error::NotFound { what: "source", id: source_id.clone() };
     let source = snapshot.document.audio.mix.source(&source_id).ok_or_else(not_found)?;
-    Ok(Json(super::to_value(source)?).into_response())
+    Ok((Revision(snapshot.revision), Json(super::to_value(source)?)).into_response())
 }
 
 /// `PUT .../audio/sources/{sourceId}`
+#[utoipa::path(
+    put, path = "/api/v1/streams/{id}/audio/sources/{sourceId}",
+    request_body = ref("#/components/schemas/AudioSourceReplacement"),
+    responses((status = 200, description = "Done.", body = ref("#/components/schemas/AudioSourceAnswer")))
+)]
 pub(super) async fn put_source(
     State(app): State<App>,
     By(by): By,
@@ -80,6 +113,11 @@ pub(super) async fn put_source(
 }
 
 /// `PATCH .../audio/sources/{sourceId}`
+#[utoipa::path(
+    patch, path = "/api/v1/streams/{id}/audio/sources/{sourceId}",
+    request_body = ref("#/components/schemas/AudioSourcePatch"),
+    responses((status = 200, description = "Done.", body = ref("#/components/schemas/AudioSourceAnswer")))
+)]
 pub(super) async fn patch_source(
     State(app): State<App>,
     By(by): By,
@@ -90,6 +128,10 @@ pub(super) async fn patch_source(
 }
 
 /// `DELETE .../audio/sources/{sourceId}`
+#[utoipa::path(
+    delete, path = "/api/v1/streams/{id}/audio/sources/{sourceId}",
+    responses((status = 200, description = "Done.", body = ref("#/components/schemas/SoundReceipt")))
+)]
 pub(super) async fn delete_source(
     State(app): State<App>,
     By(by): By,

@@ -1,5 +1,7 @@
 //! `/api/v1/streams/{id}`: the stream's document, its run, its status and its picture.
 
+#![allow(unused_qualifications, reason = "`utoipa::path` names the types of queries anew")]
+
 use std::io::Cursor;
 
 use axum::{
@@ -14,12 +16,14 @@ use image::{
 };
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use utoipa::IntoParams;
 
 use super::{
     Answer, App,
     auth::Caller,
     body::Body,
     by::By,
+    conditions::Revision,
     overlay::Overlay,
     path::{Path, Query},
     problem::Problem,
@@ -34,6 +38,10 @@ use crate::{
 };
 
 /// `GET /streams`: those that the caller may see.
+#[utoipa::path(
+    get, path = "/api/v1/streams",
+    responses((status = 200, description = "What there is.", body = ref("#/components/schemas/StreamList")))
+)]
 pub(super) async fn list(State(app): State<App>, caller: Caller) -> Answer {
     let mut streams = app.streams.list();
     streams.retain(|stream| caller.sees(stream.document.id.as_str()));
@@ -42,6 +50,11 @@ pub(super) async fn list(State(app): State<App>, caller: Caller) -> Answer {
 }
 
 /// `POST /streams`
+#[utoipa::path(
+    post, path = "/api/v1/streams",
+    request_body = ref("#/components/schemas/Stream"),
+    responses((status = 201, description = "Made; `Location` says where.", body = ref("#/components/schemas/StreamAnswer")))
+)]
 pub(super) async fn create(State(app): State<App>, By(by): By, Body(value): Body) -> Answer {
     let document = Document::read(value).map_err(crate::state::Error::Invalid)?;
     app.streams.check_secrets(&document)?;
@@ -52,22 +65,37 @@ pub(super) async fn create(State(app): State<App>, By(by): By, Body(value): Body
 }
 
 /// `GET /streams/{id}`
+#[utoipa::path(
+    get, path = "/api/v1/streams/{id}",
+    responses((status = 200, description = "What there is.", body = ref("#/components/schemas/StreamShown")))
+)]
 pub(super) async fn get(State(app): State<App>, Path(id): Path<String>) -> Answer {
-    Ok(Json(shown(&app.streams.get(&id)?)?).into_response())
+    let snapshot = app.streams.get(&id)?;
+    Ok((Revision(snapshot.revision), Json(shown(&snapshot)?)).into_response())
 }
 
 /// `PATCH /streams/{id}`
+#[utoipa::path(
+    patch, path = "/api/v1/streams/{id}",
+    request_body = ref("#/components/schemas/StreamPatch"),
+    responses((status = 200, description = "Done.", body = ref("#/components/schemas/StreamAnswer")))
+)]
 pub(super) async fn patch(State(app): State<App>, By(by): By, Path(id): Path<String>, Body(patch): Body) -> Answer {
     Ok(answer(app.streams.patch(&by, &id, &patch).await?)?.into_response())
 }
 
 /// `DELETE /streams/{id}`
+#[utoipa::path(delete, path = "/api/v1/streams/{id}", responses((status = 204, description = "Done.")))]
 pub(super) async fn delete(State(app): State<App>, By(by): By, Path(id): Path<String>) -> Answer {
     app.streams.delete(&by, &id).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 /// `POST /streams/{id}/start|stop|pause|resume|reset`
+#[utoipa::path(
+    post, path = "/api/v1/streams/{id}/{action}",
+    responses((status = 200, description = "Done.", body = ref("#/components/schemas/StreamAnswer")))
+)]
 pub(super) async fn act(State(app): State<App>, By(by): By, Path((id, action)): Path<(String, String)>) -> Answer {
     let done = match action.as_str() {
         "start" => app.streams.start(&by, &id).await,
@@ -84,6 +112,10 @@ pub(super) async fn act(State(app): State<App>, By(by): By, Path((id, action)): 
 }
 
 /// `GET /streams/{id}/status`
+#[utoipa::path(
+    get, path = "/api/v1/streams/{id}/status",
+    responses((status = 200, description = "What there is.", body = ref("#/components/schemas/Status")))
+)]
 pub(super) async fn status(State(app): State<App>, Path(id): Path<String>) -> Answer {
     Ok(Json(status_of(&app, &id)?).into_response())
 }
@@ -165,7 +197,8 @@ fn output_status(rendition: &Id, output: &Stats) -> Value {
 }
 
 /// What may stand behind the `?` of a still.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Wanted {
     overlay: Option<Overlay>,
@@ -175,6 +208,11 @@ pub(super) struct Wanted {
 }
 
 /// `GET /streams/{id}/program.png[?overlay=damage]`
+#[utoipa::path(
+    get, path = "/api/v1/streams/{id}/program.png",
+    params(Wanted),
+    responses((status = 200, description = "What there is.", content_type = "image/png", body = Vec<u8>))
+)]
 pub(super) async fn program_png(
     State(app): State<App>,
     Path(id): Path<String>,

@@ -19,6 +19,11 @@ use crate::{
 };
 
 /// `POST .../transactions`
+#[utoipa::path(
+    post, path = "/api/v1/streams/{id}/transactions",
+    request_body = ref("#/components/schemas/Transaction"),
+    responses((status = 200, description = "Done.", body = ref("#/components/schemas/TransactionAnswer")))
+)]
 pub(super) async fn create(
     State(app): State<App>,
     caller: Caller,
@@ -64,16 +69,28 @@ fn result(item: &Item, done: &Receipt<Done>) -> Result<Value, Problem> {
 }
 
 /// `POST .../undo`
+#[utoipa::path(
+    post, path = "/api/v1/streams/{id}/undo",
+    responses((status = 200, description = "Done.", body = ref("#/components/schemas/StreamAnswer")))
+)]
 pub(super) async fn undo(State(app): State<App>, By(by): By, Path(id): Path<String>) -> Answer {
     streams::answer(app.streams.undo(&by, &id).await?).map(IntoResponse::into_response)
 }
 
 /// `POST .../redo`
+#[utoipa::path(
+    post, path = "/api/v1/streams/{id}/redo",
+    responses((status = 200, description = "Done.", body = ref("#/components/schemas/StreamAnswer")))
+)]
 pub(super) async fn redo(State(app): State<App>, By(by): By, Path(id): Path<String>) -> Answer {
     streams::answer(app.streams.redo(&by, &id).await?).map(IntoResponse::into_response)
 }
 
 /// `GET .../history`: the last revisions, oldest first.
+#[utoipa::path(
+    get, path = "/api/v1/streams/{id}/history",
+    responses((status = 200, description = "What there is.", body = ref("#/components/schemas/History")))
+)]
 pub(super) async fn history(State(app): State<App>, Path(id): Path<String>) -> Answer {
     let shown = |record: &Record| {
         json!({

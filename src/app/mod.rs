@@ -20,7 +20,10 @@ use clap::{Parser, Subcommand};
 
 use self::config::{Config, Flags};
 use stream_manager::{
-    api::auth::{Role, TokenConfig, make_token},
+    api::{
+        auth::{Role, TokenConfig, make_token},
+        openapi,
+    },
     audio::AAC_CANDIDATES,
     encode::{CANDIDATES, nvenc},
     media::{Library, Vault},
@@ -145,6 +148,10 @@ enum Command {
         #[arg(long, value_name = "DIR")]
         assets_dir: Option<PathBuf>,
     },
+    /// Write the description of the HTTP interface, OpenAPI 3.1 as JSON.
+    #[command(after_help = "Examples:
+  stream-manager schema > openapi.json")]
+    Schema,
     /// Try NVIDIA's encoder and say as JSON what was found: what the other commands start before they use it.
     #[command(hide = true)]
     NvencProbe,
@@ -185,6 +192,10 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Check { scene, assets_dir } => check(offline_config(Some(scene), assets_dir)?),
+        Command::Schema => {
+            say(&openapi::document().to_string())?;
+            Ok(ExitCode::SUCCESS)
+        }
         Command::NvencProbe => {
             say(&nvenc::examine(None))?;
             Ok(ExitCode::SUCCESS)

@@ -50,8 +50,9 @@ pub enum Format {
 }
 
 /// What an asset is used as.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = AssetKind)]
 pub enum Kind {
     /// Pixels, still or moving.
     Picture,

@@ -29,7 +29,6 @@ use std::{
 };
 
 use axum::{
-    Json,
     extract::{ConnectInfo, FromRequestParts, MatchedPath, RawPathParams, Request, State},
     http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts},
     middleware::Next,
@@ -37,7 +36,6 @@ use axum::{
 };
 use prometheus::{IntCounterVec, Opts, Registry};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use tokio::{sync::Semaphore, task::spawn_blocking};
 
 pub(super) use self::caller::{Caller, Scope};
@@ -55,7 +53,7 @@ pub use self::{
     limits::Config as LimitsConfig,
     token::{Config as TokenConfig, make as make_token},
 };
-use super::{App, problem::Problem};
+use super::problem::Problem;
 use crate::base::{clock::Clock, secret::Secret};
 
 /// The protocol of the WebSocket, which is named in the answer.
@@ -132,7 +130,7 @@ pub struct Access {
     proxies: Proxies,
     throttle: Throttle,
     limits: Limits,
-    audit: Audit,
+    pub(super) audit: Audit,
     waiting: Semaphore,
     reckoning: Semaphore,
     refused: IntCounterVec,
@@ -418,9 +416,4 @@ fn share_with(origin: HeaderValue, headers: &mut HeaderMap) {
     headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("etag, location, retry-after"));
     let resource_policy = header::HeaderName::from_static("cross-origin-resource-policy");
     headers.insert(resource_policy, HeaderValue::from_static("cross-origin"));
-}
-
-/// `GET /api/v1/audit`: the last entries, oldest first.
-pub(super) async fn audit(State(app): State<App>) -> Response {
-    Json(json!({ "entries": app.access.audit.entries() })).into_response()
 }

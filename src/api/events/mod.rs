@@ -74,6 +74,7 @@ const MESSAGE_LEN_MAX: usize = 256 << 10;
 const READ_BUFFER_LEN: usize = 8 << 10;
 
 /// `GET /api/v1/events`
+#[utoipa::path(get, path = "/api/v1/events", responses((status = 101, description = "A WebSocket.")))]
 pub(super) async fn open(
     State(hub): State<Hub>,
     caller: Caller,

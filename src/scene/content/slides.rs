@@ -36,6 +36,7 @@ const FOCUS: [[f32; 2]; 4] = [[0.35, 0.35], [0.65, 0.6], [0.65, 0.35], [0.35, 0.
 /// How a slide gives way to the next.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[schema(as = SlideshowTransition)]
 pub struct SlideTransition {
     /// In which way.
     #[serde(rename = "type")]

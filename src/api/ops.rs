@@ -1,0 +1,70 @@
+//! What is asked of the daemon as a whole: its health, its metrics, the description of its API.
+
+use axum::{
+    Extension, Json,
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde_json::{Value, json};
+
+use super::{Answer, App, auth::Caller, openapi, problem::Problem};
+use crate::state::RunState;
+
+/// `GET /healthz`: it answers.
+#[utoipa::path(get, path = "/healthz", responses((status = 200, description = "It runs.", body = ref("#/components/schemas/Health"))))]
+pub(super) async fn healthz() -> Json<Value> {
+    Json(json!({ "status": "ok" }))
+}
+
+/// `GET /readyz`: the GPU works, and every stream that should run does. Before the start is over nothing listens.
+///
+/// The reasons are told to who may know which streams there are.
+#[utoipa::path(
+    get, path = "/readyz",
+    responses(
+        (status = 200, description = "It is ready.", body = ref("#/components/schemas/Readiness")),
+        (status = 503, description = "It is not, and why.", body = ref("#/components/schemas/Readiness"))
+    )
+)]
+pub(super) async fn readyz(State(app): State<App>, caller: Option<Extension<Caller>>) -> Response {
+    let mut reasons = Vec::new();
+    if !app.streams.services().devices.is_healthy() {
+        reasons.push("the GPU is lost".to_owned());
+    }
+    let failed = app.streams.list().into_iter().filter(|snapshot| snapshot.state == RunState::Failed);
+    reasons.extend(failed.map(|snapshot| format!("stream {} did not start", snapshot.document.id)));
+    if caller.is_none() {
+        reasons.iter_mut().for_each(|reason| *reason = "send a token to see it".into());
+    }
+    let (status, word) =
+        if reasons.is_empty() { (StatusCode::OK, "ready") } else { (StatusCode::SERVICE_UNAVAILABLE, "notReady") };
+    (status, Json(json!({ "status": word, "reasons": reasons }))).into_response()
+}
+
+/// `GET /metrics`: for Prometheus.
+#[utoipa::path(
+    get, path = "/metrics",
+    responses((status = 200, description = "Prometheus's text format.", content_type = "text/plain", body = String))
+)]
+pub(super) async fn metrics(State(app): State<App>) -> Answer {
+    let internal =
+        |error: prometheus::Error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", error.to_string());
+    let text = app.metrics.text().map_err(internal)?;
+    Ok(([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response())
+}
+
+/// `GET /api/v1/openapi.json`: this description.
+#[utoipa::path(get, path = "/api/v1/openapi.json", responses((status = 200, description = "OpenAPI 3.1.", body = Object)))]
+pub(super) async fn openapi() -> Json<&'static Value> {
+    Json(openapi::document())
+}
+
+/// `GET /api/v1/audit`: who did what: the last entries, oldest first.
+#[utoipa::path(
+    get, path = "/api/v1/audit",
+    responses((status = 200, description = "What there is.", body = ref("#/components/schemas/Audit")))
+)]
+pub(super) async fn audit(State(app): State<App>) -> Json<Value> {
+    Json(json!({ "entries": app.access.audit.entries() }))
+}
