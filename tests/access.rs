@@ -18,7 +18,7 @@ use axum::{
 use serde_json::{Value, json};
 use stream_manager::api::auth::{
     Config, LimitsConfig, Role, TokenConfig, make_token,
-    policy::{Need, RULES, Rule, is_same},
+    policy::{Need, need},
 };
 use support::api::{Answer, Api};
 use tokio_tungstenite::tungstenite::{self, Message, WebSocket, client::IntoClientRequest, stream::MaybeTlsStream};
@@ -114,15 +114,27 @@ fn path_of(pattern: &str) -> String {
     pattern.split('/').map(part).collect::<Vec<_>>().join("/")
 }
 
+/// A route, and what the table says that it takes.
+struct Rule {
+    method: String,
+    path: String,
+    need: Need,
+}
+
+/// What a route takes; none where the table does not have it.
+fn need_of(method: &str, path: &str) -> Option<Need> {
+    need(&method.parse().unwrap(), path)
+}
+
 /// The routes of a daemon, each with its line of the table.
 fn ruled(api: &Api) -> Vec<Rule> {
     let routes = routes(&api.routes());
     assert!(routes.len() > 50, "{routes:?}");
-    let rule_of = |(method, path): &(String, String)| {
-        let rule = RULES.iter().find(|rule| rule.method == method && is_same(rule.path, path));
-        *rule.unwrap_or_else(|| panic!("{method} {path} has no line in api/auth/policy.rs"))
+    let rule_of = |(method, path): (String, String)| {
+        let need = need_of(&method, &path).unwrap_or_else(|| panic!("{method} {path} has no line in api/routes.rs"));
+        Rule { method, path, need }
     };
-    routes.iter().map(rule_of).collect()
+    routes.into_iter().map(rule_of).collect()
 }
 
 /// What somebody is answered before a handler: who they are not, what they may not, or that they go on.
@@ -142,15 +154,15 @@ async fn every_route_with_every_role() {
     let guarded = Guarded::new().await;
     let wrong = format!("Bearer {}", make_token().0.expose());
     for rule in ruled(&guarded.api) {
-        let path = path_of(rule.path);
+        let path = path_of(&rule.path);
         // A stream that is deleted is none that the next one finds; what comes first has no body that is good.
         let expected = |is_known: bool, role: Role, is_mine: bool, is_all: bool| match rule.need {
             Need::Open => "on",
             _ if !is_known => "unknown",
             Need::Stream(_) if !is_mine => "hidden",
-            Need::Some(needs) | Need::All(needs) | Need::Stream(needs) if role < needs => "forbidden",
+            Need::Any(needs) | Need::All(needs) | Need::Stream(needs) if role < needs => "forbidden",
             Need::All(_) if !is_all => "forbidden",
-            Need::Some(_) | Need::All(_) | Need::Stream(_) => "on",
+            Need::Any(_) | Need::All(_) | Need::Stream(_) => "on",
         };
         let is_deletion = rule.method == "DELETE" && path == "/api/v1/streams/main";
         for (name, role, is_mine, is_all) in [
@@ -165,20 +177,20 @@ async fn every_route_with_every_role() {
                 continue;
             }
             // Its body does not end; what it takes is what its neighbour takes.
-            let answer = guarded.ask(name, rule.method, &path, "not a document").await;
+            let answer = guarded.ask(name, &rule.method, &path, "not a document").await;
             assert_eq!(verdict(&answer), expected(true, role, is_mine, is_all), "{name}: {}", answer.text());
         }
-        let answer = guarded.ask_with(None, rule.method, &path, "").await;
+        let answer = guarded.ask_with(None, &rule.method, &path, "").await;
         assert_eq!(verdict(&answer), expected(false, Role::Viewer, false, false), "nobody: {}", answer.text());
         if rule.need != Need::Open {
             assert_eq!(answer.headers["www-authenticate"], "Bearer realm=\"stream-manager\"");
         }
         // Known ones are let in, so the stranger's own wait is ended by asking as one that is.
         for basic in ["Basic eDp5", "Bearer", "Bearer "] {
-            let answer = guarded.ask_with(Some(basic), rule.method, &path, "").await;
+            let answer = guarded.ask_with(Some(basic), &rule.method, &path, "").await;
             assert!(matches!(answer.status, 401 | 429), "{basic}: {}", answer.text());
         }
-        let answer = guarded.ask_with(Some(&wrong), rule.method, &path, "").await;
+        let answer = guarded.ask_with(Some(&wrong), &rule.method, &path, "").await;
         assert!(matches!(answer.status, 401 | 429), "a wrong token: {}", answer.text());
         for (name, value) in [("x-content-type-options", "nosniff"), ("referrer-policy", "no-referrer")] {
             assert_eq!(answer.headers[name], value);
@@ -186,8 +198,7 @@ async fn every_route_with_every_role() {
         assert!(answer.headers.contains_key("content-security-policy"));
     }
     for method in METHODS {
-        let has_rule = RULES.iter().any(|rule| rule.method == method && rule.path == "/api/v1/streams/{id}");
-        if !has_rule {
+        if need_of(method, "/api/v1/streams/{id}").is_none() {
             let answer = guarded.ask("chief", method, "/api/v1/streams/main", "").await;
             assert_eq!(answer.status, 405, "{}", answer.text());
         }

@@ -66,5 +66,5 @@ pub(super) async fn openapi() -> Json<&'static Value> {
     responses((status = 200, description = "What there is.", body = ref("#/components/schemas/Audit")))
 )]
 pub(super) async fn audit(State(app): State<App>) -> Json<Value> {
-    Json(json!({ "entries": app.access.audit.entries() }))
+    Json(json!({ "entries": app.access.noted() }))
 }

@@ -90,7 +90,7 @@ impl Audit {
     }
 
     /// What is kept, oldest first.
-    pub(in crate::api) fn entries(&self) -> Vec<Entry> {
+    pub(super) fn entries(&self) -> Vec<Entry> {
         let rings = self.lock();
         let mut entries: Vec<_> = rings.done.iter().chain(&rings.refused).cloned().collect();
         entries.sort_by_key(|entry| entry.number);

@@ -130,7 +130,7 @@ pub struct Access {
     proxies: Proxies,
     throttle: Throttle,
     limits: Limits,
-    pub(super) audit: Audit,
+    audit: Audit,
     waiting: Semaphore,
     reckoning: Semaphore,
     refused: IntCounterVec,
@@ -228,6 +228,11 @@ impl Access {
         wait.map_or(Ok(()), |wait| Err(Refused::too_many("commands", wait).problem))
     }
 
+    /// What was done and what was refused, oldest first.
+    pub(super) fn noted(&self) -> impl Serialize + use<> {
+        self.audit.entries()
+    }
+
     /// Everything that is tried of a request before it may go on; gives who asks, if that is known.
     async fn admit(
         &self,
@@ -256,7 +261,7 @@ impl Access {
         }
         let allowed = match need {
             Need::Open => Ok(()),
-            Need::Some(role) => caller.may(role),
+            Need::Any(role) => caller.may(role),
             Need::All(role) => caller.may_of_all(role),
             Need::Stream(role) => match stream_of(parts).await {
                 Ok(stream) => caller.may_of(role, &stream),
