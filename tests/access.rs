@@ -20,7 +20,10 @@ use stream_manager::api::auth::{
     Config, LimitsConfig, Role, TokenConfig, make_token,
     policy::{Need, need},
 };
-use support::api::{Answer, Api};
+use support::{
+    api::{Answer, Api},
+    clients::{Socket, request},
+};
 use tokio_tungstenite::tungstenite::{self, Message, WebSocket, client::IntoClientRequest, stream::MaybeTlsStream};
 
 const METHODS: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"];
@@ -376,4 +379,85 @@ async fn a_websocket_brings_its_token_as_a_protocol_and_hears_of_its_streams_alo
     let audit = guarded.ask("chief", "GET", "/api/v1/audit", "").await.expect(200);
     let is_command = |entry: &Value| entry["actor"] == "viewer" && entry["path"] == "/api/v1/streams/main/stop";
     assert!(audit["entries"].as_array().unwrap().iter().any(|entry| is_command(entry) && entry["status"] == 403));
+}
+
+/// A connection of the WebSocket that brings this token, or why there is none.
+fn connect(address: SocketAddr, token: &str) -> Result<Socket, tungstenite::Error> {
+    let mut request = request(address);
+    let protocols = format!("stream-manager, bearer.{token}");
+    request.headers_mut().insert("sec-websocket-protocol", protocols.parse().unwrap());
+    Socket::open(request)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn outputs_are_an_admins_within_transactions_too() {
+    let guarded = Guarded::new().await;
+    let output = json!({ "id": "out", "url": "rtmp://127.0.0.1:1/live", "key": "live_secret", "enabled": false });
+    let rename = json!({ "op": "patchStream", "patch": { "name": "Renamed" } });
+    let ops = [
+        json!({ "op": "createOutput", "document": output }),
+        json!({ "op": "patchOutput", "id": "out", "patch": { "url": "rtmp://127.0.0.1:1/other" } }),
+        json!({ "op": "deleteOutput", "id": "out" }),
+    ];
+    let mut operator = connect(guarded.api.serve().await, guarded.token("operator")).unwrap();
+    for op in ops {
+        let document = json!({ "ops": [rename, op] });
+        let before = guarded.ask("chief", "GET", "/api/v1/streams/main", "").await.expect(200);
+        let path = "/api/v1/streams/main/transactions";
+        guarded.ask("operator", "POST", path, &document.to_string()).await.problem(403, "forbidden");
+        let refused = operator.ask(&json!({ "command": "transaction", "stream": "main", "ops": document["ops"] }));
+        assert_eq!(refused["problem"]["code"], "forbidden", "{refused}");
+        let after = guarded.ask("chief", "GET", "/api/v1/streams/main", "").await.expect(200);
+        assert_eq!(after, before, "not even the name is another");
+        guarded.ask("admin", "POST", path, &document.to_string()).await.expect(200);
+    }
+    let all = json!({ "outputs": [output] }).to_string();
+    guarded.ask("operator", "PATCH", "/api/v1/streams/main", &all).await.refused("/outputs", &["one by one"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_does_what_is_told_as_it_happens_to_admins_of_all_streams() {
+    let guarded = Guarded::new().await;
+    let address = guarded.api.serve().await;
+    for name in ["operator", "admin", "chief-viewer"] {
+        let refused = connect(address, guarded.token(name)).unwrap().ask(&json!({ "subscribe": ["state", "audit"] }));
+        assert_eq!(refused["problem"]["code"], "forbidden", "{name}: {refused}");
+    }
+    let mut chief = connect(address, guarded.token("chief")).unwrap();
+    assert_eq!(chief.ask(&json!({ "subscribe": "audit", "intervalMs": 40 }))["type"], "subscribed");
+
+    let [main, outputs] = ["/api/v1/streams/main", "/api/v1/streams/main/outputs"];
+    guarded.ask("operator", "PATCH", main, r#"{"name": "News"}"#).await.expect(200);
+    let output = json!({ "id": "out", "url": "rtmp://127.0.0.1:1/live", "key": "live_secret", "enabled": false });
+    guarded.ask("admin", "POST", outputs, &output.to_string()).await.expect(201);
+    guarded.ask("viewer", "DELETE", main, "").await.problem(403, "forbidden");
+    guarded.ask("viewer", "GET", main, "").await.expect(200);
+    let (stranger, _) = make_token();
+    let wrong = format!("Bearer {}", stranger.expose());
+    guarded.ask_with(Some(&wrong), "GET", "/api/v1/streams", "").await.problem(401, "unauthorized");
+    let Err(tungstenite::Error::Http(refused)) = connect(address, stranger.expose()) else { panic!("it is let in") };
+    assert_eq!(refused.status(), 401);
+
+    let mut told = Vec::new();
+    while told.len() < 5 {
+        let news = chief.told(|value| value["type"] == "audit");
+        for secret in ["live_secret", stranger.expose(), guarded.token("operator")] {
+            assert!(!news.to_string().contains(secret), "{news}");
+        }
+        assert_eq!(news["missed"], 0);
+        told.extend(news["entries"].as_array().unwrap().clone());
+    }
+    let fact = |entry: &Value| ["actor", "role", "method", "path", "status"].map(|name| entry[name].clone());
+    let nobody = Value::Null;
+    let expected = [
+        [json!("operator"), json!("operator"), json!("PATCH"), json!(main), json!(200)],
+        [json!("admin"), json!("admin"), json!("POST"), json!(outputs), json!(201)],
+        [json!("viewer"), json!("viewer"), json!("DELETE"), json!(main), json!(403)],
+        [nobody.clone(), nobody.clone(), json!("GET"), json!("/api/v1/streams"), json!(401)],
+        [nobody.clone(), nobody, json!("GET"), json!("/api/v1/events"), json!(401)],
+    ];
+    assert_eq!(told.iter().map(fact).collect::<Vec<_>>(), expected, "and nothing of what was only looked at");
+    assert_eq!(told[4]["address"], "127.0.0.1");
+    let audit = guarded.ask("chief", "GET", "/api/v1/audit", "").await.expect(200);
+    assert!(audit["entries"].as_array().unwrap().ends_with(&told), "REST tells the same");
 }

@@ -12,6 +12,7 @@ use std::{
     path::Path,
     process::Command,
     sync::{Arc, Condvar, Mutex},
+    thread,
     time::Duration,
 };
 
@@ -38,7 +39,7 @@ use stream_manager::{
     rtmp::Endpoint,
     scene::{Canvas, LayerErrors, Show, read_layers},
 };
-use support::{daemon::Daemon, eventually};
+use support::{clients::Socket, daemon::Daemon, eventually};
 use tokio::runtime::Handle;
 use tokio_tungstenite::tungstenite;
 
@@ -572,12 +573,14 @@ fn the_bitrate_follows_the_slowest_output_and_comes_back() {
     daemon.until("all is made", || status()["encoder"]["bitrateKbps"].as_u64().unwrap() > 2500);
     assert_eq!(target(), 3000);
 
+    let told = decisions(&daemon);
     network.set(Fault::Throttle(130_000));
     daemon.until("less is made", || target() < 1400);
     daemon.until("what waited is gone", || daemon.output("slow")["queueMs"].as_u64().unwrap() < 100);
     network.set(Fault::None);
     daemon.until("all is made again", || target() == 3000);
     let changes = status()["bitrateChanges"].as_array().unwrap().clone();
+    assert_eq!(told.join().unwrap(), changes, "each is told as it is decided");
     assert_eq!((&changes[0]["reason"], &changes[0]["output"]), (&json!("congestion"), &json!("slow")), "{changes:?}");
     assert!(changes.iter().any(|change| change["reason"] == "recovery"), "{changes:?}");
     assert_eq!(skipped("good"), 0);
@@ -595,6 +598,26 @@ fn the_bitrate_follows_the_slowest_output_and_comes_back() {
     daemon.end();
     // All pictures, and keyframes where they always are: a change of the bitrate makes none.
     assert_cadence(&nginx.recording("good"), 25, 1, 500, 50);
+}
+
+/// Follows what is decided of the bitrate over the WebSocket, until all that is configured is made again.
+fn decisions(daemon: &Daemon) -> thread::JoinHandle<Vec<Value>> {
+    let mut socket = Socket::connect(daemon.base().strip_prefix("http://").unwrap().parse().unwrap());
+    // At first one looks alone, at the same moment for both: once the sound is told of, events are followed.
+    socket.ask(&json!({ "subscribe": ["events", "silence"] }));
+    socket.told(|event| event["type"] == "silence");
+    let follow = move || {
+        let mut told = Vec::new();
+        while told.last().is_none_or(|last: &Value| last["toKbps"] != 3000) {
+            let mut event = socket.told(|event| event["event"] == "bitrate");
+            assert_eq!((event["stream"].take(), event["rendition"].take()), (json!("main"), json!("main")));
+            let fields = event.as_object_mut().unwrap();
+            fields.retain(|name, _| !["type", "event", "stream", "rendition"].contains(&name.as_str()));
+            told.push(event);
+        }
+        told
+    };
+    thread::Builder::new().name("decisions".into()).spawn(follow).unwrap()
 }
 
 /// Takes as many bits as it may have, which can be few: faint noise all over, at so many kilobits per second.

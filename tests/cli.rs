@@ -79,8 +79,12 @@ fn address(daemon: &mut Running) -> String {
 }
 
 fn http_get(address: &str, path: &str) -> String {
+    http(address, &format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n"))
+}
+
+fn http(address: &str, request: &str) -> String {
     let mut connection = TcpStream::connect(address).unwrap();
-    write!(connection, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").unwrap();
+    connection.write_all(request.as_bytes()).unwrap();
     let mut answer = String::new();
     connection.read_to_string(&mut answer).unwrap();
     answer
@@ -532,6 +536,46 @@ fn serve_does_not_start_with_what_it_does_not_understand() {
     }
     let mut with_variable = command(desk.0.path(), &["serve"]);
     finish(with_variable.env("STREAM_MANAGER_LISTNE", "127.0.0.1:0")).says(1, &["listne"]);
+}
+
+/// Without a token it is not to be reached from elsewhere, and says what makes one; with what that prints it is, by who has it.
+#[test]
+fn a_public_address_takes_a_token() {
+    let desk = Desk::with(&show(64, 48, "25"));
+    for listen in ["0.0.0.0:0", "[::]:0"] {
+        let ended = desk.run(&["serve", "--scene", "show.json", "--listen", listen]);
+        assert_eq!(ended.stdout, "", "it never listened");
+        ended.says(1, &[listen, "there is no token", "stream-manager token --name", "listen on 127.0.0.1"]);
+    }
+    desk.run(&["token", "--name", "", "--role", "operator"]).says(1, &["auth.tokens", "is not an id"]);
+    let made = desk.run(&["token", "--name", "desk", "--role", "operator", "--stream", "main"]).expect(0).stdout;
+    let token = made.lines().find_map(|line| line.strip_prefix("# smt_")).expect("it is shown");
+    let token = format!("smt_{token}");
+    let lines: Vec<_> = made.lines().filter(|line| !line.starts_with('#')).collect();
+    let config = lines.join("\n");
+    assert!(config.contains("$argon2id$") && !config.contains(&token), "{config}");
+    desk.write("token.toml", config);
+
+    let arguments = ["serve", "--scene", "show.json", "--config", "token.toml", "--listen", "0.0.0.0:0"];
+    let mut daemon = Running::spawn(&mut command(desk.0.path(), &arguments));
+    let port = address(&mut daemon).rsplit(':').next().unwrap().to_owned();
+    let address = format!("127.0.0.1:{port}");
+    let ask = |method: &str, path: &str, head: &str, body: &str| {
+        let kind = "Content-Type: application/json";
+        let head = format!("Host: {address}\r\n{kind}\r\nContent-Length: {}\r\n{head}", body.len());
+        let answer = http(&address, &format!("{method} {path} HTTP/1.0\r\n{head}\r\n{body}"));
+        answer.split(' ').nth(1).unwrap().parse::<u16>().unwrap()
+    };
+    let with = format!("Authorization: Bearer {token}\r\n");
+    let almost = format!("Authorization: Bearer {}\r\n", &token[..token.len() - 1]);
+    assert_eq!(ask("GET", "/healthz", "", ""), 200);
+    assert_eq!(["", &almost, &with].map(|head| ask("GET", "/api/v1/streams/main", head, "")), [401, 401, 200]);
+    assert_eq!(ask("PATCH", "/api/v1/streams/main", &with, r#"{"name": "News"}"#), 200);
+    let output = r#"{"id": "o", "url": "rtmp://127.0.0.1:1/live", "key": "k"}"#;
+    assert_eq!(ask("POST", "/api/v1/streams/main/outputs", &with, output), 403, "its role is the one it was made for");
+    assert!(!daemon.log().contains(&token), "{}", daemon.log());
+    daemon.signal("TERM");
+    assert!(daemon.wait().success());
 }
 
 #[test]

@@ -4,12 +4,20 @@
 
 mod support;
 
-use std::{future::poll_fn, pin::Pin};
+use std::{future::poll_fn, pin::Pin, time::Duration};
 
-use axum::body::{Body, HttpBody};
+use axum::{
+    body::{Body, HttpBody},
+    http::{Request, header},
+};
+use futures_util::{SinkExt, StreamExt};
 use image::RgbImage;
 use serde_json::{Value, json};
-use stream_manager::{ffi::files, telemetry::log};
+use stream_manager::{
+    api::auth::{Config, Role, TokenConfig, make_token},
+    ffi::files,
+    telemetry::log,
+};
 use support::{
     api::Api,
     chromium::Window,
@@ -18,6 +26,7 @@ use support::{
     pictures::pixel,
     until,
 };
+use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::{self, Message};
 
 const STREAMS: &str = "/api/v1/streams";
@@ -342,12 +351,14 @@ async fn status_events_and_logs_are_told_by_subscription() {
     api.post(&format!("{MAIN}/outputs"), output).await.expect(201);
     let blink = json!([{ "property": "opacity", "name": "blink", "keyframes": [{ "atMs": 0, "value": 0 }, { "atMs": 100, "value": 1 }] }]);
     api.patch(SQUARE, json!({ "animations": blink })).await.expect(200);
+    api.patch(MAIN, json!({ "encoder": { "bitrateKbps": 400 } })).await.expect(200);
     let (mut seen, mut logged) = (Vec::new(), None);
-    while seen.len() < 2 || logged.is_none() {
+    while seen.len() < 3 || logged.is_none() {
         let news = socket.told(|value| value["type"] == "event" || value["type"] == "logs");
         assert!(!news.to_string().contains("live_secret"), "{news}");
         if news["event"] == "output" && news["state"] == "backingOff"
             || news["animation"] == "blink" && news["kind"] == "end"
+            || news["event"] == "bitrate" && news["reason"] == "configured"
         {
             seen.push(news["event"].clone());
         }
@@ -356,7 +367,7 @@ async fn status_events_and_logs_are_told_by_subscription() {
     }
     assert_eq!(logged.unwrap()["level"], "warn");
     seen.sort_by_key(Value::to_string);
-    assert_eq!(seen, ["animation", "output"]);
+    assert_eq!(seen, ["animation", "bitrate", "output"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -458,6 +469,58 @@ async fn a_thousand_clients_have_the_same_document() {
     assert_eq!(api.metric("stream_manager_events_dropped_clients_total").await, 0.0);
 }
 
+/// A client that takes nothing for a while, in virtual time: what it missed comes as one message, for nothing was kept for
+/// it alone; and when it takes nothing for 10 s it is cut off.
+#[tokio::test(start_paused = true)]
+async fn a_slow_client_is_told_less_and_one_that_stands_still_is_cut_off() {
+    const PIPE_LEN: usize = 16 << 10;
+    let api = Api::new();
+    let mut stream = stream("#ff0000");
+    stream["autoStart"] = json!(false);
+    api.post(STREAMS, stream).await.expect(201);
+    let url = "ws://localhost/api/v1/events";
+    let (mut socket, _) = tokio_tungstenite::client_async(url, api.connect(PIPE_LEN)).await.unwrap();
+    socket.send(Message::text(r#"{"subscribe": "state"}"#)).await.unwrap();
+    let (mut documents, mut count) = (Documents::default(), 0);
+    // A change each 50 ms, of some kilobytes, and none like another: more than a frame apart, so none joins another.
+    let mut change = async || {
+        count += 1;
+        let name = format!("{count:03}").repeat(60);
+        api.patch(SQUARE, json!({ "name": name, "content": { "color": format!("#{count:06x}") } })).await.expect(200);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    for _ in 0..150 {
+        change().await;
+    }
+    let wanted = shown(&api, "main").await;
+    let mut messages = 0;
+    while documents.0.get("main") != Some(&wanted) {
+        if let Message::Text(text) = socket.next().await.unwrap().unwrap() {
+            let told: Value = serde_json::from_str(&text).unwrap();
+            messages += u32::from(told["type"] == "patch" || told["type"] == "state");
+            documents.follow(&told);
+        }
+    }
+    assert!((2..100).contains(&messages), "{messages}: what lay in the pipe, and then all that was missed at once");
+    let metric = async |name: &str| api.metric(&format!("stream_manager_events_{name}")).await;
+    assert_eq!((metric("clients").await, metric("dropped_clients_total").await), (1.0, 0.0));
+
+    // It stands still from the moment on at which the pipe is full.
+    let start = Instant::now();
+    while metric("dropped_clients_total").await == 0.0 {
+        assert_eq!(metric("clients").await, 1.0);
+        change().await;
+        assert!(start.elapsed() < Duration::from_secs(30), "it is still there");
+    }
+    assert!(start.elapsed() >= Duration::from_secs(10), "{:?}", start.elapsed());
+    eventually("it has gone", async || (metric("clients").await == 0.0).then_some(())).await;
+    let mut rest = 0;
+    while let Some(Ok(message)) = socket.next().await {
+        rest += message.len();
+    }
+    assert!(rest <= PIPE_LEN, "{rest} bytes lay between the two");
+}
+
 /// The page at `/`, in a browser: a layer is switched off and on, and the picture follows.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_page_shows_the_picture_and_switches_layers() {
@@ -509,4 +572,51 @@ async fn the_page_shows_the_picture_and_switches_layers() {
         window.until("document.querySelector('#nothing').textContent === 'Nothing is on air'");
     });
     assert_eq!(shown(&api, "main").await.document["state"], "stopped");
+}
+
+/// The page of a daemon that asks for a token: it asks for it in turn, again after a wrong one, and tells it in no address.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_asks_for_a_token_and_keeps_it_out_of_addresses() {
+    let (token, hash) = make_token();
+    let desk = TokenConfig {
+        name: "desk".into(),
+        role: Role::Admin,
+        streams: vec!["*".into()],
+        hash: Some(hash),
+        secret: None,
+    };
+    let api = Api::guarded(&Config { tokens: vec![desk], ..Config::default() });
+    let request = Request::post(STREAMS).header(header::CONTENT_TYPE, "application/json");
+    let request = request.header(header::AUTHORIZATION, format!("Bearer {}", token.expose()));
+    api.answer(request.body(Body::from(stream("#ff0000").to_string())).unwrap()).await.expect(201);
+    let (wrong, _) = make_token();
+    let address = api.serve().await;
+    let page = format!("http://{address}/");
+    let said = tokio::task::block_in_place(|| {
+        let mut window = Window::open(&page, [1280, 900]);
+        for token in [&wrong, &token] {
+            window.until("document.querySelector('#login')?.open && document.activeElement.id === 'token'");
+            assert_eq!(window.run("document.querySelector('main').hidden"), true, "nothing is shown before");
+            window.type_text(token.expose());
+            window.run("document.querySelector('#login button').click()");
+        }
+        window.until("document.querySelector('#layers .switch')");
+        assert_eq!(window.run("document.querySelector('#login').open"), false);
+        window.run("document.querySelector('#layers .switch').click()");
+        window.until("document.querySelector('#layers .off')");
+        assert_eq!(window.run("violations"), json!([]), "the page keeps to its policy");
+        window.run(
+            "JSON.stringify([location.href, document.cookie, {...localStorage}, document.documentElement.outerHTML])",
+        )
+    });
+    let asked = api.asked();
+    assert!(asked.contains(&"GET /api/v1/events".to_owned()), "{asked:?}");
+    for token in [wrong.expose(), token.expose()] {
+        assert!(!said.to_string().contains(token), "it is kept in this tab alone: {said}");
+        assert!(!asked.iter().any(|asked| asked.contains(token)), "{asked:?}");
+    }
+    let audit = Request::get("/api/v1/audit").header(header::AUTHORIZATION, format!("Bearer {}", token.expose()));
+    let audit = api.answer(audit.body(Body::empty()).unwrap()).await.expect(200);
+    let is_switch = |entry: &Value| entry["path"] == SQUARE && entry["actor"] == "desk" && entry["status"] == 200;
+    assert!(audit["entries"].as_array().unwrap().iter().any(is_switch), "{audit}");
 }

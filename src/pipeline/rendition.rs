@@ -129,7 +129,15 @@ pub enum BitrateReason {
 pub(super) struct Control {
     wanted: Mutex<Wanted>,
     bitrate_kbps: Arc<AtomicU32>,
-    changes: Mutex<VecDeque<BitrateChange>>,
+    changes: Mutex<Changes>,
+}
+
+/// The last changes of a bitrate, the newest first.
+#[derive(Debug, Default)]
+struct Changes {
+    kept: VecDeque<BitrateChange>,
+    /// How many there have been.
+    count: u64,
 }
 
 impl Control {
@@ -142,7 +150,7 @@ impl Control {
         *self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn changes(&self) -> MutexGuard<'_, VecDeque<BitrateChange>> {
+    fn changes(&self) -> MutexGuard<'_, Changes> {
         self.changes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -152,8 +160,9 @@ impl Control {
         tracing::info!(from_kbps, to_kbps, ?reason, output = output.as_ref().map(Id::as_str), "bitrate");
         self.bitrate_kbps.store(change.to_kbps, Ordering::Relaxed);
         let mut changes = self.changes();
-        changes.truncate(CHANGES_MAX - 1);
-        changes.push_front(change);
+        changes.kept.truncate(CHANGES_MAX - 1);
+        changes.kept.push_front(change);
+        changes.count += 1;
     }
 
     /// Somebody wants something else. Where no output has a say it holds at once.
@@ -195,6 +204,8 @@ pub struct Report {
     pub target_kbps: u32,
     /// How that changed last, the oldest first.
     pub bitrate_changes: Vec<BitrateChange>,
+    /// How often it has changed by now.
+    pub bitrate_changes_count: u64,
     /// Its outputs.
     pub outputs: Vec<Stats>,
 }
@@ -222,6 +233,10 @@ impl Running {
     }
 
     pub(super) fn report(&self) -> Report {
+        let (bitrate_changes, bitrate_changes_count) = {
+            let changes = self.control.changes();
+            (changes.kept.iter().rev().cloned().collect(), changes.count)
+        };
         Report {
             id: self.id.clone(),
             backend: self.backend.get(),
@@ -229,7 +244,8 @@ impl Running {
             rate: self.rate,
             metrics: self.metrics.clone(),
             target_kbps: self.bitrate_kbps().load(Ordering::Relaxed),
-            bitrate_changes: self.control.changes().iter().rev().cloned().collect(),
+            bitrate_changes,
+            bitrate_changes_count,
             outputs: self.fan_out.stats(),
         }
     }

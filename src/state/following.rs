@@ -4,7 +4,7 @@ use super::{Error, Streams};
 use crate::{
     base::id::Id,
     output::State,
-    pipeline::{Full, Look, Watch},
+    pipeline::{BitrateChange, Full, Look, Watch},
     scene::animation::Event,
 };
 
@@ -17,6 +17,19 @@ pub struct Happenings {
     pub animations_count: u64,
     /// Where each output stands.
     pub outputs: Vec<(Id, State)>,
+    /// How the bitrate of each rendition changed.
+    pub bitrates: Vec<Bitrates>,
+}
+
+/// How the bitrate of a rendition changed since the stream started.
+#[derive(Debug, Clone)]
+pub struct Bitrates {
+    /// Of which rendition.
+    pub rendition: Id,
+    /// The last changes, as far as they are kept, oldest first.
+    pub changes: Vec<BitrateChange>,
+    /// How many there have been by now.
+    pub count: u64,
 }
 
 impl Streams {
@@ -38,8 +51,12 @@ impl Streams {
         let current = entry.lock();
         let stream = current.stream.as_ref()?;
         let (animations, animations_count) = stream.animation_events_since(seen);
-        let outputs = stream.renditions().into_iter().flat_map(|report| report.outputs);
-        let outputs = outputs.map(|output| (output.id, output.state)).collect();
-        Some(Happenings { animations, animations_count, outputs })
+        let (mut outputs, mut bitrates) = (Vec::new(), Vec::new());
+        for report in stream.renditions() {
+            outputs.extend(report.outputs.into_iter().map(|output| (output.id, output.state)));
+            let (changes, count) = (report.bitrate_changes, report.bitrate_changes_count);
+            bitrates.push(Bitrates { rendition: report.id, changes, count });
+        }
+        Some(Happenings { animations, animations_count, outputs, bitrates })
     }
 }

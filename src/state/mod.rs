@@ -37,7 +37,7 @@ pub use self::{
     document::Document,
     draft::Item,
     feed::{Change, What},
-    following::Happenings,
+    following::{Bitrates, Happenings},
     history::{REVISIONS_MAX, Record},
     op::Op,
     saved::{SAVED_MAX, Saved},

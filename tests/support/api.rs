@@ -11,6 +11,7 @@ use axum::{
     Router,
     body::{Body, Bytes, to_bytes},
     http::{HeaderMap, Request, header},
+    serve::Listener,
 };
 use image::RgbaImage;
 use prometheus::Registry;
@@ -34,7 +35,11 @@ use stream_manager::{
     telemetry::metrics::Metrics,
 };
 use tempfile::TempDir;
-use tokio::{net::TcpListener, runtime::Handle};
+use tokio::{
+    io::{DuplexStream, duplex},
+    net::TcpListener,
+    runtime::Handle,
+};
 use tower::ServiceExt;
 
 use super::{eventually, pictures::pixel};
@@ -89,6 +94,27 @@ pub(crate) struct Api {
     _uploads: Arc<TempDir>,
     /// Every answer so far, heads and bodies.
     said: Mutex<String>,
+    /// What was asked over connections: each method and address.
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+/// A server's side of one connection in memory.
+struct Pipe(Option<DuplexStream>);
+
+impl Listener for Pipe {
+    type Io = DuplexStream;
+    type Addr = ();
+
+    async fn accept(&mut self) -> (DuplexStream, ()) {
+        match self.0.take() {
+            Some(pipe) => (pipe, ()),
+            None => std::future::pending().await,
+        }
+    }
+
+    fn local_addr(&self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 impl Api {
@@ -133,7 +159,8 @@ impl Api {
         let assets = Assets::open(vault.clone(), library, limits, Vec::new(), Arc::new(Unrecorded)).unwrap();
         let as_run = Arc::new(AsRun::start(&streams, None).unwrap());
         let app = App { streams: streams.clone(), metrics, assets: Arc::new(assets), as_run, clients_max, access };
-        Self { router: router(app), streams, vault, _uploads: uploads, said: Mutex::default() }
+        let router = router(app);
+        Self { router, streams, vault, _uploads: uploads, said: Mutex::default(), asked: Arc::default() }
     }
 
     /// Lets the router answer any request.
@@ -158,9 +185,27 @@ impl Api {
     pub(crate) async fn serve(&self) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let app = self.router.clone().into_make_service_with_connect_info::<SocketAddr>();
+        let asked = self.asked.clone();
+        let note = move |request: axum::extract::Request| {
+            asked.lock().unwrap().push(format!("{} {}", request.method(), request.uri()));
+            std::future::ready(request)
+        };
+        let app = self.router.clone().layer(axum::middleware::map_request(note));
+        let app = app.into_make_service_with_connect_info::<SocketAddr>();
         tokio::spawn(axum::serve(listener, app).into_future());
         address
+    }
+
+    /// A client's side of a connection to the same API that takes `len` bytes each way: of no network, for virtual time.
+    pub(crate) fn connect(&self, len: usize) -> DuplexStream {
+        let (client, server) = duplex(len);
+        tokio::spawn(axum::serve(Pipe(Some(server)), self.router.clone()).into_future());
+        client
+    }
+
+    /// What was asked so far over connections to [`Self::serve`].
+    pub(crate) fn asked(&self) -> Vec<String> {
+        self.asked.lock().unwrap().clone()
     }
 
     /// One request; `kind` is the content type.

@@ -209,6 +209,11 @@ impl Window {
         }
     }
 
+    /// Types into what has the focus.
+    pub(crate) fn type_text(&mut self, text: &str) {
+        self.call("Input.insertText", &json!({ "text": text }));
+    }
+
     /// What the window shows.
     pub(crate) fn screenshot(&mut self) -> RgbaImage {
         let answer = self.call("Page.captureScreenshot", &json!({ "format": "png" }));

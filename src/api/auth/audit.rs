@@ -24,7 +24,7 @@ const PATH_LEN_MAX: usize = 256;
 /// Something that was done, or was not.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Entry {
+pub(in crate::api) struct Entry {
     number: u64,
     at_utc_ms: i64,
     /// None where nobody said who asks.
@@ -91,10 +91,23 @@ impl Audit {
 
     /// What is kept, oldest first.
     pub(super) fn entries(&self) -> Vec<Entry> {
+        self.since(0).0
+    }
+
+    /// How many entries there have been: where a reader begins that wants what comes.
+    pub(super) fn count(&self) -> u64 {
+        self.lock().count
+    }
+
+    /// What is kept of what came after the first `seen` entries, oldest first, and how many there have been by now.
+    pub(super) fn since(&self, seen: u64) -> (Vec<Entry>, u64) {
         let rings = self.lock();
-        let mut entries: Vec<_> = rings.done.iter().chain(&rings.refused).cloned().collect();
+        let new = |ring: &VecDeque<Entry>| -> Vec<Entry> {
+            ring.iter().rev().take_while(|entry| entry.number > seen).cloned().collect()
+        };
+        let mut entries = [new(&rings.done), new(&rings.refused)].concat();
         entries.sort_by_key(|entry| entry.number);
-        entries
+        (entries, rings.count)
     }
 }
 
@@ -118,5 +131,8 @@ mod tests {
         assert_eq!(entries[0].actor, Some(Actor::anonymous()));
         let last = &entries[REFUSED_MAX];
         assert_eq!((last.number, last.path.chars().count()), (1 + 2 * REFUSED_MAX as u64, PATH_LEN_MAX));
+        let numbers = |seen| audit.since(seen).0.iter().map(|entry| entry.number).collect::<Vec<_>>();
+        assert_eq!(numbers(last.number - 2), [last.number - 1, last.number]);
+        assert_eq!((numbers(last.number), audit.count()), (vec![], last.number));
     }
 }

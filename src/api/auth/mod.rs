@@ -40,7 +40,7 @@ use tokio::{sync::Semaphore, task::spawn_blocking};
 
 pub(super) use self::caller::{Caller, Scope};
 use self::{
-    audit::{Audit, Whose},
+    audit::{Audit, Entry, Whose},
     limits::Limits,
     origin::Origins,
     policy::Need,
@@ -220,6 +220,16 @@ impl Access {
         let path = format!("/api/v1/streams/{stream}/{name}");
         let whose = Whose { caller: Some(caller), address: caller.address };
         self.audit.note(whose, &Method::POST, &path, status);
+    }
+
+    /// How many entries the audit has had.
+    pub(super) fn audit_count(&self) -> u64 {
+        self.audit.count()
+    }
+
+    /// What is kept of those after the first `seen`, oldest first, and how many there have been by now.
+    pub(super) fn audit_since(&self, seen: u64) -> (Vec<Entry>, u64) {
+        self.audit.since(seen)
     }
 
     /// Refuses a command of who gives too many; the WebSocket's own requests are not seen by the guard.

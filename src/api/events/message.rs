@@ -32,6 +32,8 @@ pub(super) enum Topic {
     Events,
     /// What is logged.
     Logs,
+    /// Who did what, and what was refused.
+    Audit,
     /// Pictures.
     Preview,
 }
@@ -41,7 +43,7 @@ impl Topic {
     fn intervals_ms(self) -> RangeInclusive<f64> {
         match self {
             Self::Meters | Self::Silence => 40.0..=1000.0,
-            Self::State | Self::Stats | Self::Events | Self::Logs | Self::Preview => 40.0..=60_000.0,
+            Self::State | Self::Stats | Self::Events | Self::Logs | Self::Audit | Self::Preview => 40.0..=60_000.0,
         }
     }
 
@@ -50,7 +52,7 @@ impl Topic {
         match self {
             Self::State | Self::Preview => None,
             Self::Meters | Self::Silence | Self::Events => Some(100.0),
-            Self::Logs => Some(250.0),
+            Self::Logs | Self::Audit => Some(250.0),
             Self::Stats => Some(1000.0),
         }
     }

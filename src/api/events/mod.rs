@@ -14,8 +14,9 @@
 //!      ◄─ {"type": "meters", "stream": "main", "peakDbfs": […], …}
 //!      ◄─ {"type": "silence", "stream": "main", "isSilent": true}
 //!  {"subscribe": "stats", "intervalMs": 1000} ─────────────►       the status of each stream
-//!  {"subscribe": "events"} ─────────────────────────────────►       animations, outputs that come and go
+//!  {"subscribe": "events"} ─────────────────────────────────►       animations, outputs that come and go, bitrates that follow
 //!  {"subscribe": "logs", "level": "warn"} ──────────────────►       what is logged from now on
+//!  {"subscribe": "audit"} ──────────────────────────────────►       who did what from now on, and what was refused
 //!  {"subscribe": "preview", "stream": "main", "width": 640, "quality": 70, "fps": 10} ─►     binary messages, see below
 //!  {"unsubscribe": ["meters"]} ─────────────────────────────►
 //!  {"id": "c0", "command": "transaction", "stream": "main", "ops": [{"op": "patchLayer", …}], "ifRevision": 42} ─►
@@ -39,7 +40,7 @@
 //! Nothing queues: what is told is read when it is sent. So a slow client gets fewer messages, each of a longer time: a
 //! patch over more revisions or, where those are forgotten, the full state. One that takes none for 10 s is cut off.
 //! Clients are limited in number, their messages in length. A client is told of the streams that its token is for; logs take
-//! an operator of all streams, for they are about all; commands take what REST takes.
+//! an operator of all streams, for they are about all, the audit an admin; commands take what REST takes.
 
 mod command;
 mod hub;

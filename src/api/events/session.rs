@@ -185,9 +185,14 @@ impl Session {
         vec![text(&answer)]
     }
 
-    /// What is logged is about all streams, and names addresses and destinations.
+    /// What is logged and who did what is about all streams, and names addresses and destinations.
     fn may_follow(&self, topics: &[Topic]) -> Result<(), Problem> {
-        if topics.contains(&Topic::Logs) { self.caller.may_of_all(Role::Operator) } else { Ok(()) }
+        topics.iter().try_for_each(|topic| match topic {
+            Topic::Logs => self.caller.may_of_all(Role::Operator),
+            // As over REST.
+            Topic::Audit => self.caller.may_of_all(Role::Admin),
+            _ => Ok(()),
+        })
     }
 
     /// What was said of these topics before holds no longer. State is told at once.
@@ -203,7 +208,9 @@ impl Session {
                     self.states = Some(States::new(of.clone(), pace));
                     told = self.told_states();
                 }
-                (topic, Some(pace)) => self.timed.extend(Timed::new(topic, of.clone(), pace, level)),
+                (topic, Some(pace)) => {
+                    self.timed.extend(Timed::new(self.hub.app(), topic, of.clone(), pace, level));
+                }
                 (_, None) => {}
             }
         }

@@ -22,6 +22,7 @@ use crate::{
     base::id::Id,
     output::State,
     pipeline::{Look, NoShot, Shot, Unseen, Watch},
+    state::Bitrates,
     telemetry::{log::Level, recent::RECENT},
 };
 
@@ -98,6 +99,8 @@ enum Source {
         level: Level,
         seen: u64,
     },
+    /// How many entries were told.
+    Audit(u64),
 }
 
 /// What is known of a stream to whom its events are told.
@@ -105,17 +108,20 @@ enum Source {
 struct Scene {
     animations: u64,
     outputs: BTreeMap<Id, State>,
+    /// How often the bitrate of each rendition had changed.
+    bitrates: BTreeMap<Id, u64>,
 }
 
 impl Timed {
     /// A subscription to a topic that is told from time to time; none to those that are not.
-    pub(super) fn new(topic: Topic, of: Of, pace: Pace, level: Level) -> Option<Self> {
+    pub(super) fn new(app: &App, topic: Topic, of: Of, pace: Pace, level: Level) -> Option<Self> {
         let source = match topic {
             Topic::Stats => Source::Stats,
             Topic::Meters => Source::Meters(BTreeMap::new()),
             Topic::Silence => Source::Silence(BTreeMap::new()),
             Topic::Events => Source::Events(BTreeMap::new()),
             Topic::Logs => Source::Logs { level, seen: RECENT.count() },
+            Topic::Audit => Source::Audit(app.access.audit_count()),
             Topic::State | Topic::Preview => return None,
         };
         Some(Self { pace, of, source })
@@ -128,14 +134,17 @@ impl Timed {
             Source::Silence(_) => Topic::Silence,
             Source::Events(_) => Topic::Events,
             Source::Logs { .. } => Topic::Logs,
+            Source::Audit(_) => Topic::Audit,
         }
     }
 
     /// What there is to tell now.
     pub(super) fn news(&mut self, hub: &Hub) -> Vec<Utf8Bytes> {
         let streams = &hub.app().streams;
-        if let Source::Logs { level, seen } = &mut self.source {
-            return logs(*level, seen).into_iter().collect();
+        match &mut self.source {
+            Source::Logs { level, seen } => return logs(*level, seen).into_iter().collect(),
+            Source::Audit(seen) => return audit(hub.app(), seen).into_iter().collect(),
+            _ => {}
         }
         let ids: Vec<_> = streams.ids().into_iter().filter(|id| self.of.has(id)).collect();
         match &mut self.source {
@@ -144,7 +153,7 @@ impl Timed {
             Source::Meters(seen) => of_each(&ids, seen, |id, seen| meters(hub.app(), id, seen)),
             Source::Silence(told) => of_each(&ids, told, |id, told| silence(hub.app(), id, told)),
             Source::Events(seen) => of_each(&ids, seen, |id, seen| events(hub.app(), id, seen)),
-            Source::Logs { .. } => Vec::new(),
+            Source::Logs { .. } | Source::Audit(_) => Vec::new(),
         }
     }
 }
@@ -191,27 +200,52 @@ fn silence(app: &App, id: &Id, told: Option<bool>) -> Option<(bool, Vec<Value>)>
 fn events(app: &App, id: &Id, seen: Option<Scene>) -> Option<(Scene, Vec<Value>)> {
     let count = seen.as_ref().map_or(u64::MAX, |seen| seen.animations);
     let now = app.streams.happenings(id, count)?;
-    let event = |mut event: Value, kind: &str| {
+    let mut happened: Vec<_> = now.animations.iter().map(|animation| ("animation", json!(animation))).collect();
+    if let Some(seen) = &seen {
+        happened.extend(output_events(&seen.outputs, &now.outputs));
+        happened.extend(bitrate_events(&seen.bitrates, &now.bitrates));
+    }
+    let told = |(kind, mut event): (&str, Value)| {
         event["type"] = json!("event");
         event["event"] = json!(kind);
         event["stream"] = json!(id);
         event
     };
-    let mut news: Vec<_> = now.animations.iter().map(|animation| event(json!(animation), "animation")).collect();
-    if let Some(seen) = seen {
-        let outputs = &now.outputs;
-        let told = |output: &Id, state: Option<&State>| {
-            let was = seen.outputs.get(output);
-            let mut news = state.map_or_else(|| json!({ "state": null }), |state| json!(state));
-            news["output"] = json!(output);
-            news["was"] = json!(was)["state"].take();
-            (was != state).then(|| event(news, "output"))
+    let scene = Scene {
+        animations: now.animations_count,
+        outputs: now.outputs.into_iter().collect(),
+        bitrates: now.bitrates.into_iter().map(|Bitrates { rendition, count, .. }| (rendition, count)).collect(),
+    };
+    Some((scene, happened.into_iter().map(told).collect()))
+}
+
+/// Outputs that are where they were not, those that have gone among them.
+fn output_events(seen: &BTreeMap<Id, State>, now: &[(Id, State)]) -> Vec<(&'static str, Value)> {
+    let event = |output: &Id, state: Option<&State>| {
+        let was = seen.get(output);
+        let mut event = state.map_or_else(|| json!({ "state": null }), |state| json!(state));
+        event["output"] = json!(output);
+        event["was"] = json!(was)["state"].take();
+        (was != state).then_some(("output", event))
+    };
+    let there = now.iter().filter_map(|(output, state)| event(output, Some(state)));
+    let gone = seen.keys().filter(|output| !now.iter().any(|(there, _)| there == *output));
+    there.chain(gone.filter_map(|output| event(output, None))).collect()
+}
+
+/// Changes of bitrates beyond those that were counted. A stream that was started anew has begun to count anew.
+fn bitrate_events(seen: &BTreeMap<Id, u64>, now: &[Bitrates]) -> Vec<(&'static str, Value)> {
+    let of_rendition = |Bitrates { rendition, changes, count }: &Bitrates| {
+        let seen = seen.get(rendition).filter(|seen| *seen <= count).unwrap_or(&0);
+        let forgotten_or_told = changes.len().saturating_sub((count - seen) as usize);
+        let event = |change| {
+            let mut event = json!(change);
+            event["rendition"] = json!(rendition);
+            ("bitrate", event)
         };
-        news.extend(outputs.iter().filter_map(|(output, state)| told(output, Some(state))));
-        let gone = seen.outputs.keys().filter(|output| !outputs.iter().any(|(there, _)| there == *output));
-        news.extend(gone.filter_map(|output| told(output, None)));
-    }
-    Some((Scene { animations: now.animations_count, outputs: now.outputs.into_iter().collect() }, news))
+        changes[forgotten_or_told..].iter().map(event).collect::<Vec<_>>()
+    };
+    now.iter().flat_map(of_rendition).collect()
 }
 
 fn logs(level: Level, seen: &mut u64) -> Option<Utf8Bytes> {
@@ -222,6 +256,14 @@ fn logs(level: Level, seen: &mut u64) -> Option<Utf8Bytes> {
     }
     let records: Vec<&str> = since.records.iter().map(|record| &**record).collect();
     Some(format!(r#"{{"type":"logs","missed":{},"records":[{}]}}"#, since.missed, records.join(",")).into())
+}
+
+fn audit(app: &App, seen: &mut u64) -> Option<Utf8Bytes> {
+    let (entries, count) = app.access.audit_since(*seen);
+    let new = count.saturating_sub(std::mem::replace(seen, count));
+    let missed = new.saturating_sub(entries.len() as u64);
+    let is_news = !entries.is_empty();
+    is_news.then(|| json!({ "type": Topic::Audit, "missed": missed, "entries": entries }).to_string().into())
 }
 
 /// A stream that is watched.
@@ -271,7 +313,29 @@ fn picture(stream: &Id, shot: &Arc<Shot>) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::size::Size;
+    use crate::{
+        base::size::Size,
+        pipeline::{BitrateChange, BitrateReason},
+    };
+
+    #[test]
+    fn each_change_of_a_bitrate_is_told_once() {
+        let rendition = Id::new("main").unwrap();
+        let change =
+            |to_kbps| BitrateChange { at_ms: 0, from_kbps: 0, to_kbps, reason: BitrateReason::Recovery, output: None };
+        let now = |changes: &[u32], count| {
+            let changes = changes.iter().copied().map(change).collect();
+            [Bitrates { rendition: rendition.clone(), changes, count }]
+        };
+        let told = |seen: u64, now: &[Bitrates]| -> Vec<u64> {
+            let events = bitrate_events(&BTreeMap::from([(rendition.clone(), seen)]), now);
+            events.iter().map(|(_, event)| event["toKbps"].as_u64().unwrap()).collect()
+        };
+        assert_eq!(told(2, &now(&[100, 200, 300], 3)), [300]);
+        assert_eq!(told(3, &now(&[100, 200, 300], 3)), [0; 0]);
+        assert_eq!(told(3, &now(&[800, 900], 9)), [800, 900], "what lies between is forgotten");
+        assert_eq!(told(9, &now(&[100], 1)), [100], "the stream was started anew");
+    }
 
     #[test]
     fn a_picture_has_its_header() {
