@@ -14,6 +14,7 @@
 //! Documents, revisions and the API are above; what is drawn and how it is encoded are below.
 
 mod bitrate;
+mod course;
 mod frame_store;
 mod interleave;
 pub mod metrics;
@@ -37,7 +38,7 @@ use std::{
     any::Any,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicI64, Ordering},
         mpsc::{self, SyncSender},
     },
     thread::JoinHandle,
@@ -49,6 +50,7 @@ use tokio::sync::oneshot;
 
 pub use self::{
     bitrate::{Policy, Rule},
+    course::{Course, Pauses},
     frame_store::Unseen,
     preview::{Full, Look, NoShot, Shot, Watch},
     rendition::{BitrateChange, BitrateReason, Rendition, Report},
@@ -76,6 +78,8 @@ use crate::{
     scene::{Canvas, LayerError, Show, animation::Event},
 };
 
+/// By how much the world's clock may be off the stream's before its beginning is reckoned anew.
+const CLOCK_SLACK_MS: u64 = 20;
 /// Every stream's picture is BT.709, limited range.
 const COLOUR: VideoColour = VideoColour::BT709_LIMITED;
 
@@ -252,7 +256,9 @@ pub enum CaptureError {
 pub struct Stream {
     id: Id,
     clock: Arc<dyn Clock>,
-    started_at: Duration,
+    timeline: Timeline,
+    /// When frame 0 was due, by the world's clock as it was last known.
+    began_at_utc_ms: AtomicI64,
     rate: FrameRate,
     program: Arc<Program>,
     desk: Arc<Desk>,
@@ -298,6 +304,18 @@ impl Stream {
         clock: Arc<dyn Clock>,
         families: &Families,
     ) -> Result<Self, StartError> {
+        Self::resume(config, None, devices, clock, families)
+    }
+
+    /// [`Self::start`] of a stream that was cut off: it goes on as though it had run on. Its first frame is the one that is
+    /// due when everything is open, and its outputs begin new sessions.
+    pub fn resume(
+        config: Config,
+        course: Option<Course>,
+        devices: Arc<Devices>,
+        clock: Arc<dyn Clock>,
+        families: &Families,
+    ) -> Result<Self, StartError> {
         let sound_encoder = audio::Encoder::open(config.sound.bitrate_kbps)?;
         let sound_header = flv::audio_sequence_header(&sound_encoder.config().to_bytes());
         let (mut running, mut encoders) = (Vec::new(), Vec::new());
@@ -314,22 +332,27 @@ impl Stream {
         let compositor = Compositor::with_renditions(devices.gpu()?, library, size, COLOUR, &framings)?;
 
         let metrics = families.of(&config.id);
-        let program = Arc::new(Program::new(config.show.clone()));
+        let started_at = clock.now();
+        let utc_ms = clock.utc_ms_at(started_at);
+        let course = course.unwrap_or(Course { began_at_utc_ms: utc_ms, pauses: Pauses::default() });
+        let timeline = Timeline::resumed(started_at, course.elapsed_at(utc_ms), fps);
+        let every = config.renditions.iter().map(|rendition| rendition.every);
+        let first_frame = course::first_frame(timeline.begun(), fps, every);
+        let program = Arc::new(Program::new(config.show.clone(), first_frame, course.pauses));
         let mix = config.sound.mix;
-        let desk = Arc::new(Desk::new());
+        let desk = Arc::new(Desk::new(timeline.first_sample(sound::BLOCK)));
         let opened = mix.opened_since(&Mix::default(), &devices.opener());
         let is_stopping = Arc::new(AtomicBool::new(false));
         let (producers, consumers) = frame_stores(&config.renditions, &pictures);
         let (to_mux, packets) = mpsc::sync_channel(mux::QUEUE * (1 + running.len()));
         // The main rendition is the first, and so its picture, the canvas itself.
         let preview = Preview::new(producers[0].window(), fps, metrics.clone());
-        let started_at = clock.now();
-        let timeline = Timeline::new(started_at, fps);
 
         let renderer = render::Renderer {
             devices,
             clock: clock.clone(),
             timeline,
+            first_frame,
             size,
             colour: COLOUR,
             program: program.clone(),
@@ -338,7 +361,8 @@ impl Stream {
             metrics: metrics.clone(),
             is_stopping: is_stopping.clone(),
             reported: Vec::new(),
-            told_until: None,
+            // What happened before was told by whoever was on air then.
+            told_until: first_frame.checked_sub(1).map(|last| fps.time_of(last)),
             warned: Vec::new(),
         };
         let sound = sound::Sound {
@@ -358,13 +382,27 @@ impl Stream {
         });
         let lanes = lanes.collect();
         let (id, rate, renditions, threads) = (config.id, fps, running, Vec::new());
-        let mut stream =
-            Self { id, clock, started_at, rate, program, desk, preview, renditions, metrics, is_stopping, threads };
+        let began_at_utc_ms = AtomicI64::new(course.began_at_utc_ms);
+        let mut stream = Self {
+            id,
+            clock,
+            timeline,
+            began_at_utc_ms,
+            rate,
+            program,
+            desk,
+            preview,
+            renditions,
+            metrics,
+            is_stopping,
+            threads,
+        };
         stream.spawn("mux", None, move || mux::run(packets, lanes))?;
         stream.spawn("audio", None, move || sound.run())?;
         let each = config.renditions.into_iter().zip(consumers).zip(encoders).enumerate();
         for (index, ((rendition, consumer), encoder)) in each {
-            let video = stream.video(index, rendition.encoder, consumer, to_mux.clone());
+            let first_frame = first_frame / rendition.every.max(1);
+            let video = stream.video(index, first_frame, rendition.encoder, consumer, to_mux.clone());
             stream.spawn("encode", Some(&rendition.id), move || video.run(encoder))?;
         }
         stream.spawn("render", None, move || renderer.run(compositor))?;
@@ -376,6 +414,7 @@ impl Stream {
     fn video(
         &self,
         rendition: usize,
+        first_frame: u64,
         settings: EncoderSettings,
         consumer: frame_store::Consumer,
         mux: SyncSender<mux::ToMux>,
@@ -383,7 +422,8 @@ impl Stream {
         let running = &self.renditions[rendition];
         video::VideoEncoder {
             rendition,
-            timeline: Timeline::new(self.started_at, settings.config.rate),
+            timeline: self.timeline.at_rate(settings.config.rate),
+            first_frame,
             settings,
             clock: self.clock.clone(),
             consumer,
@@ -566,9 +606,22 @@ impl Stream {
         &self.metrics
     }
 
-    /// Time since the stream started.
+    /// Time since the stream started; that of a stream that goes on counts on.
     pub fn uptime(&self) -> Duration {
-        self.clock.now().saturating_sub(self.started_at)
+        self.timeline.elapsed_at(self.clock.now())
+    }
+
+    /// What it takes to go on with it in another process.
+    pub fn course(&self) -> Course {
+        let now = self.clock.now();
+        let elapsed_ms = i64::try_from(self.timeline.elapsed_at(now).as_millis()).unwrap_or(i64::MAX);
+        let began_at_utc_ms = self.clock.utc_ms_at(now).saturating_sub(elapsed_ms);
+        // It follows a world's clock that is corrected, but not each millisecond of rounding.
+        let kept = self.began_at_utc_ms.load(Ordering::Relaxed);
+        let is_same = kept.abs_diff(began_at_utc_ms) <= CLOCK_SLACK_MS;
+        let began_at_utc_ms = if is_same { kept } else { began_at_utc_ms };
+        self.began_at_utc_ms.store(began_at_utc_ms, Ordering::Relaxed);
+        Course { began_at_utc_ms, pauses: self.program.pauses() }
     }
 
     /// Ends the outputs properly, then the threads: a few frames after the outputs are gone, two seconds at most.

@@ -11,7 +11,7 @@ use std::{
 
 use tokio::sync::oneshot;
 
-use super::still::Still;
+use super::{course::Pauses, still::Still};
 use crate::scene::{LayerError, Show, animation::Event};
 
 /// Shows that wait for the frames with which they come on air.
@@ -33,10 +33,9 @@ struct State {
     show: Arc<Show>,
     /// What comes on air with later frames, by their numbers, which rise.
     coming: VecDeque<(u64, Arc<Show>)>,
-    is_paused: bool,
     next_frame: u64,
     /// Frames that stood still because the picture was frozen.
-    paused_frames: u64,
+    pauses: Pauses,
     captures: Vec<CaptureReply>,
     layer_errors: Vec<LayerError>,
     events: VecDeque<Event>,
@@ -52,6 +51,8 @@ pub(super) struct Turn {
     pub(super) is_paused: bool,
     /// The frame's number without those that stood paused: where animations are.
     pub(super) scene_frame: u64,
+    /// The frame whose moment is shown: this one, or the last before the pause.
+    pub(super) stands_on: u64,
     pub(super) captures: Vec<CaptureReply>,
 }
 
@@ -65,13 +66,13 @@ pub(super) struct OnCanvas {
 }
 
 impl Program {
-    pub(super) fn new(show: Arc<Show>) -> Self {
+    /// A program that begins with frame `next_frame`.
+    pub(super) fn new(show: Arc<Show>, next_frame: u64, pauses: Pauses) -> Self {
         Self(Mutex::new(State {
             show,
             coming: VecDeque::with_capacity(COMING_MAX),
-            is_paused: false,
-            next_frame: 0,
-            paused_frames: 0,
+            next_frame,
+            pauses: pauses.until(next_frame),
             captures: Vec::new(),
             layer_errors: Vec::new(),
             events: VecDeque::new(),
@@ -87,10 +88,6 @@ impl Program {
     /// The render thread begins frame `number`.
     pub(super) fn begin(&self, number: u64) -> Turn {
         let mut state = self.lock();
-        if state.is_paused {
-            // Those that came too late to be begun stood still, too.
-            state.paused_frames += (number + 1).saturating_sub(state.next_frame);
-        }
         state.next_frame = number + 1;
         while state.coming.front().is_some_and(|(frame, _)| *frame <= number)
             && let Some((_, show)) = state.coming.pop_front()
@@ -99,8 +96,9 @@ impl Program {
         }
         Turn {
             show: state.show.clone(),
-            is_paused: state.is_paused,
-            scene_frame: number.saturating_sub(state.paused_frames),
+            is_paused: state.pauses.since_frame.is_some(),
+            scene_frame: state.pauses.scene_frame(number),
+            stands_on: state.pauses.stands_on(number),
             captures: std::mem::take(&mut state.captures),
         }
     }
@@ -111,7 +109,7 @@ impl Program {
         let state = self.lock();
         let after = state.coming.back().map_or(state.next_frame, |(frame, _)| *frame);
         let frame = from.max(state.next_frame).max(after);
-        (frame, frame - state.paused_frames)
+        (frame, frame.saturating_sub(state.pauses.stood_before(state.next_frame)))
     }
 
     /// Puts a show on air with this frame; false if that has begun, or another show comes later.
@@ -136,12 +134,18 @@ impl Program {
     /// Freezes or releases the picture; returns the first frame for which that holds.
     pub(super) fn set_paused(&self, is_paused: bool) -> u64 {
         let mut state = self.lock();
-        state.is_paused = is_paused;
-        state.next_frame
+        let next = state.next_frame;
+        state.pauses.set_paused(is_paused, next);
+        next
     }
 
     pub(super) fn is_paused(&self) -> bool {
-        self.lock().is_paused
+        self.lock().pauses.since_frame.is_some()
+    }
+
+    /// How long it stood.
+    pub(super) fn pauses(&self) -> Pauses {
+        self.lock().pauses
     }
 
     /// The number of the next frame.
@@ -152,7 +156,7 @@ impl Program {
     /// The next frame's number without those that stood paused.
     pub(super) fn next_scene_frame(&self) -> u64 {
         let state = self.lock();
-        state.next_frame - state.paused_frames
+        state.pauses.next_scene_frame(state.next_frame)
     }
 
     /// What is on the canvas, for sound that goes with it.
@@ -160,9 +164,9 @@ impl Program {
         let state = self.lock();
         OnCanvas {
             show: state.show.clone(),
-            is_paused: state.is_paused,
-            paused_frames: state.paused_frames,
-            next_scene_frame: state.next_frame - state.paused_frames,
+            is_paused: state.pauses.since_frame.is_some(),
+            paused_frames: state.pauses.stood_before(state.next_frame),
+            next_scene_frame: state.pauses.next_scene_frame(state.next_frame),
         }
     }
 
@@ -222,7 +226,7 @@ mod tests {
 
     fn program() -> (Program, Arc<Show>) {
         let show = Arc::new(Show::of_layers(Canvas::default(), LayerErrors::Hide, Vec::new()));
-        (Program::new(show.clone()), show)
+        (Program::new(show.clone(), 0, Pauses::default()), show)
     }
 
     #[test]

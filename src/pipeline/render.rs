@@ -43,6 +43,8 @@ pub(super) struct Renderer {
     pub(super) devices: Arc<Devices>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) timeline: Timeline,
+    /// The frame to begin with.
+    pub(super) first_frame: u64,
     pub(super) size: Size,
     pub(super) colour: VideoColour,
     pub(super) program: Arc<Program>,
@@ -97,7 +99,7 @@ impl Renderer {
     /// Runs until the stream stops. `compositor` is the first one; later ones are made here.
     pub(super) fn run(mut self, compositor: Compositor) {
         let mut canvas = Some(Canvas::new(compositor));
-        let mut number = 0;
+        let mut number = self.first_frame;
         while !self.is_stopping.load(Ordering::Acquire) {
             self.clock.sleep_until(self.timeline.frame_due(number));
             number = self.catch_up(number);
@@ -135,9 +137,11 @@ impl Renderer {
 
     fn frame(&mut self, canvas: &mut Canvas, number: u64, turn: Turn) -> Result<(), gpu::Error> {
         let planned_at = self.clock.now();
-        let elapsed = self.timeline.rate().time_of(turn.scene_frame);
+        let rate = self.timeline.rate();
+        let elapsed = rate.time_of(turn.scene_frame);
         self.tell(&turn.show, elapsed);
-        let moment = Moment { elapsed, utc_ms: self.clock.utc_ms_at(self.timeline.frame_due(number)) };
+        let stood_ms = i64::try_from(rate.ms_of(number) - rate.ms_of(turn.stands_on)).unwrap_or_default();
+        let moment = Moment { elapsed, utc_ms: self.clock.utc_ms_at(self.timeline.frame_due(number)) - stood_ms };
         let is_known = |shown: &Shown| turn.is_paused || shown.holds(&turn.show, elapsed);
         if canvas.shown.as_ref().is_some_and(is_known) {
             self.keep(canvas, number)?;

@@ -36,7 +36,7 @@ use crate::{
 /// Blocks, about two seconds, that are made up for after a hold-up.
 const CATCH_UP_MAX: u64 = 94;
 /// Samples of a block, as numbers are counted.
-const BLOCK: u64 = BLOCK_SAMPLES as u64;
+pub(super) const BLOCK: u64 = BLOCK_SAMPLES as u64;
 /// Blocks, a second, of which the metrics show the highest peak.
 const PEAK_BLOCKS: u64 = 47;
 
@@ -75,10 +75,10 @@ struct Turn {
 }
 
 impl Desk {
-    /// A desk for an audio thread that has its first mix.
-    pub(super) fn new() -> Self {
+    /// A desk for an audio thread that has its first mix, and begins with the block at `next_sample`.
+    pub(super) fn new(next_sample: u64) -> Self {
         Self {
-            state: Mutex::new(State { coming: VecDeque::new(), retired: Vec::new(), next_sample: 0, is_reset: false }),
+            state: Mutex::new(State { coming: VecDeque::new(), retired: Vec::new(), next_sample, is_reset: false }),
             meters: Mutex::default(),
         }
     }
@@ -165,7 +165,7 @@ impl Sound {
     /// Runs until the stream stops.
     pub(super) fn run(mut self) {
         let mut watch = Watch::default();
-        let mut sample = 0;
+        let mut sample = self.timeline.first_sample(BLOCK);
         while !self.is_stopping.load(Ordering::Acquire) {
             self.clock.sleep_until(self.timeline.sample_due(sample));
             if self.timeline.sample_due(sample + CATCH_UP_MAX * BLOCK) < self.clock.now() {
@@ -300,7 +300,7 @@ mod tests {
 
     #[test]
     fn a_change_is_told_the_first_sample_that_is_mixed_with_it() {
-        let desk = Desk::new();
+        let desk = Desk::new(0);
         assert_eq!(desk.set_mix(Vec::new(), 0, |sample| (Arc::default(), sample)), (0, 0));
         assert!(desk.begin(0).change.is_some());
         let turn = desk.begin(BLOCK);
@@ -315,7 +315,7 @@ mod tests {
 
     #[test]
     fn a_mix_for_later_comes_with_its_block() {
-        let desk = Desk::new();
+        let desk = Desk::new(0);
         desk.begin(0);
         let set = |from| desk.set_mix(Vec::new(), from, |_| (Arc::default(), ())).0;
         assert_eq!(set(5 * BLOCK - 1), 5 * BLOCK);
@@ -327,7 +327,7 @@ mod tests {
 
     #[test]
     fn sources_that_are_done_with_are_dropped_by_who_changes_the_mix() {
-        let desk = Desk::new();
+        let desk = Desk::new(0);
         desk.retire(vec![
             audio::SourceKind::Tone(audio::Tone::ALIGNMENT)
                 .open(&crate::base::id::Id::new("a").unwrap(), &audio::Opener::default()),

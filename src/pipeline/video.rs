@@ -46,6 +46,8 @@ pub(super) struct VideoEncoder {
     pub(super) clock: Arc<dyn Clock>,
     /// At the rendition's own rate.
     pub(super) timeline: Timeline,
+    /// The frame to begin with, as the rendition counts.
+    pub(super) first_frame: u64,
     pub(super) consumer: frame_store::Consumer,
     pub(super) mux: SyncSender<ToMux>,
     pub(super) bitrate_kbps: Arc<AtomicU32>,
@@ -124,7 +126,7 @@ impl VideoEncoder {
     /// Runs until the stream stops.
     pub(super) fn run(mut self, encoder: Box<dyn Encoder>) {
         let mut encoder = Some(encoder);
-        let mut number = 0;
+        let mut number = self.first_frame;
         while !self.is_stopping.load(Ordering::Acquire) {
             let taken = self.take(number);
             let Some(taken) = taken else { return };
