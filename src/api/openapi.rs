@@ -207,7 +207,7 @@ fn add_answers(schemas: &mut Map<String, Value>) {
         ("Snapshot", saved),
         ("Audit", object(json!({ "entries": { "type": "array", "items": { "type": "object" } } }), &["entries"])),
         ("Health", health(&["ok"])),
-        ("Readiness", health(&["ready", "notReady"])),
+        ("Readiness", health(&["ready", "degraded", "notReady"])),
     ];
     schemas.extend(answers.map(|(name, schema)| (name.to_owned(), schema)));
 }

@@ -17,13 +17,14 @@ pub(super) async fn healthz() -> Json<Value> {
     Json(json!({ "status": "ok" }))
 }
 
-/// `GET /readyz`: the GPU works, and every stream that should run does. Before the start is over nothing listens.
+/// `GET /readyz`: the GPU works, and every stream that should run does. Degraded, while the state is not kept: streams go on.
+/// Before the start is over nothing listens.
 ///
 /// The reasons are told to who may know which streams there are.
 #[utoipa::path(
     get, path = "/readyz",
     responses(
-        (status = 200, description = "It is ready.", body = ref("#/components/schemas/Readiness")),
+        (status = 200, description = "It is ready, or degraded: what is on air goes on, but is not kept.", body = ref("#/components/schemas/Readiness")),
         (status = 503, description = "It is not, and why.", body = ref("#/components/schemas/Readiness"))
     )
 )]
@@ -34,11 +35,17 @@ pub(super) async fn readyz(State(app): State<App>, caller: Option<Extension<Call
     }
     let failed = app.streams.list().into_iter().filter(|snapshot| snapshot.state == RunState::Failed);
     reasons.extend(failed.map(|snapshot| format!("stream {} did not start", snapshot.document.id)));
+    let problem = app.streams.store_health().standing().problem;
+    let (status, word) = match (reasons.is_empty(), &problem) {
+        (true, None) => (StatusCode::OK, "ready"),
+        // What is on air needs no store: nobody is to be taken out of service for it.
+        (true, Some(_)) => (StatusCode::OK, "degraded"),
+        (false, _) => (StatusCode::SERVICE_UNAVAILABLE, "notReady"),
+    };
+    reasons.extend(problem);
     if caller.is_none() {
         reasons.iter_mut().for_each(|reason| *reason = "send a token to see it".into());
     }
-    let (status, word) =
-        if reasons.is_empty() { (StatusCode::OK, "ready") } else { (StatusCode::SERVICE_UNAVAILABLE, "notReady") };
     (status, Json(json!({ "status": word, "reasons": reasons }))).into_response()
 }
 

@@ -13,9 +13,15 @@ use figment::{
     Figment,
     providers::{Env, Format, Serialized, Toml},
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
-use stream_manager::{api, gpu, media, state::assets::Limits, telemetry::log};
+use stream_manager::{
+    api,
+    base::secret::Secret,
+    gpu, media,
+    state::{assets::Limits, store},
+    telemetry::log,
+};
 
 /// Prefix of environment variables; `__` separates a section from its key.
 const ENV_PREFIX: &str = "STREAM_MANAGER_";
@@ -45,6 +51,28 @@ pub(crate) struct Config {
     pub(crate) assets: Assets,
     pub(crate) events: Events,
     pub(crate) auth: api::auth::Config,
+    pub(crate) redis: Redis,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Redis {
+    /// Where the Redis is that streams are kept in; none: they are kept in a file below `data_dir`.
+    #[serde(serialize_with = "exposed")]
+    pub(crate) url: Option<Secret>,
+    /// What all keys begin with.
+    pub(crate) prefix: String,
+}
+
+impl Default for Redis {
+    fn default() -> Self {
+        Self { url: None, prefix: "stream-manager".into() }
+    }
+}
+
+/// For the sources of the configuration, which are put together as values.
+fn exposed<S: Serializer>(secret: &Option<Secret>, serializer: S) -> Result<S::Ok, S::Error> {
+    secret.as_ref().map(Secret::expose).serialize(serializer)
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -118,6 +146,7 @@ impl Default for Config {
             assets: Assets::default(),
             events: Events::default(),
             auth: api::auth::Config::default(),
+            redis: Redis::default(),
         }
     }
 }
@@ -148,6 +177,15 @@ pub(crate) struct Flags {
     pub(crate) scene: Option<PathBuf>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) outputs: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) redis: Option<RedisFlags>,
+}
+
+/// What of [`Redis`] is given as a flag.
+#[derive(Debug, Serialize)]
+pub(crate) struct RedisFlags {
+    #[serde(serialize_with = "exposed")]
+    pub(crate) url: Option<Secret>,
 }
 
 impl Config {
@@ -172,7 +210,25 @@ impl Config {
             (1..=65_536).contains(&clients_max),
             "configuration: events.clients_max = {clients_max} is out of range: 1 to 65536"
         );
+        let prefix = &config.redis.prefix;
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.:{}".contains(c);
+        anyhow::ensure!(
+            (1..=64).contains(&prefix.len()) && prefix.chars().all(is_plain),
+            "configuration: redis.prefix is to be 1 to 64 characters of A-Z a-z 0-9 - _ . : {{ }}"
+        );
         Ok(config)
+    }
+
+    /// How the Redis is reached, if there is one.
+    pub(crate) fn redis(&self) -> anyhow::Result<Option<store::redis::Config>> {
+        let Some(url) = self.redis.url.clone() else { return Ok(None) };
+        let mut authorities = Vec::new();
+        for path in &self.tls.extra_ca {
+            authorities.extend(std::fs::read(path).with_context(|| format!("tls.extra_ca: {}", path.display()))?);
+            authorities.push(b'\n');
+        }
+        let authorities = (!authorities.is_empty()).then_some(authorities);
+        Ok(Some(store::redis::Config { url, prefix: self.redis.prefix.clone(), authorities }))
     }
 
     /// Where everything lies that is to survive the daemon: as configured, or where systemd or the desktop's conventions
@@ -223,12 +279,15 @@ mod tests {
             jail.create_file("c.toml", "listen = \"127.0.0.1:1\"\n[log]\nlevel = \"warn\"\n[gpu]\nadapter = \"file\"")?;
             jail.set_env("STREAM_MANAGER_LISTEN", "127.0.0.1:2");
             jail.set_env("STREAM_MANAGER_GPU__ADAPTER", "env");
+            jail.set_env("STREAM_MANAGER_REDIS__URL", "redis://:hidden@env");
             jail.set_env("STREAM_MANAGER_OUTPUTS", "[\"rtmp://host/app/key\"]");
             let flags = Flags { listen: Some("127.0.0.1:3".parse().unwrap()), ..Flags::default() };
             let config = Config::load(Some(Path::new("c.toml")), &flags).unwrap();
             assert_eq!(config.listen.port(), 3, "a flag wins over the environment");
             assert_eq!(config.gpu.adapter, "env", "the environment wins over the file");
             assert_eq!(config.log.level, "warn", "the file wins over the default");
+            assert_eq!(config.redis.url.as_ref().map(Secret::expose), Some("redis://:hidden@env"));
+            assert!(!format!("{config:?}").contains("hidden"));
             assert_eq!(config.outputs, ["rtmp://host/app/key"]);
             assert!(config.gpu.allow_software);
             Ok(())

@@ -7,6 +7,7 @@ mod render;
 mod serve;
 
 use std::{
+    convert::Infallible,
     io::Write,
     net::SocketAddr,
     path::PathBuf,
@@ -18,13 +19,14 @@ use std::{
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 
-use self::config::{Config, Flags};
+use self::config::{Config, Flags, RedisFlags};
 use stream_manager::{
     api::{
         auth::{Role, TokenConfig, make_token},
         openapi,
     },
     audio::AAC_CANDIDATES,
+    base::secret::Secret,
     encode::{CANDIDATES, nvenc},
     media::{Library, Vault},
     pipeline::{
@@ -87,7 +89,13 @@ enum Command {
         /// Where uploads and state lie [default: systemd's StateDirectory, or ~/.local/state/stream-manager].
         #[arg(long, value_name = "DIR")]
         data_dir: Option<PathBuf>,
-        /// The show to start with [default: the built-in auction channel].
+        /// Redis to keep streams in, in place of a file; one with a password is better set as STREAM_MANAGER_REDIS__URL.
+        #[arg(long, value_name = "URL", value_parser = |url: &str| Ok::<_, Infallible>(Secret::new(url)))]
+        redis: Option<Secret>,
+        /// Begin with the show, whatever streams were kept; those are set aside.
+        #[arg(long)]
+        fresh: bool,
+        /// The show to begin with where no streams were kept [default: the built-in auction channel].
         #[arg(long, value_name = "FILE")]
         scene: Option<PathBuf>,
         /// Where to publish: rtmp://host[:port]/app/key. May be given several times.
@@ -170,11 +178,12 @@ pub(crate) fn main() -> ExitCode {
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Serve { config, listen, data_dir, scene, outputs, recordings_dir } => {
-            let flags = Flags { listen, data_dir, recordings_dir, scene, outputs };
+        Command::Serve { config, listen, data_dir, redis, fresh, scene, outputs, recordings_dir } => {
+            let redis = redis.map(|url| RedisFlags { url: Some(url) });
+            let flags = Flags { listen, data_dir, recordings_dir, scene, outputs, redis };
             let config = Config::load(config.as_deref(), &flags)?;
             log::init(&config.log)?;
-            serve::run(config)?;
+            serve::run(config, fresh)?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Render { scene, at, duration, rendition, output, assets_dir } => {

@@ -1,4 +1,7 @@
-//! `serve`: Config -> Logging -> State -> Services -> Pipeline -> Server, and back in reverse.
+//! `serve`: Config -> Logging -> Store -> Services -> Pipeline -> Server, and back in reverse.
+//!
+//! What the store has goes on air before the server listens. A show that is given seeds an empty store only: what was
+//! changed on air since is worth more than the file that it began with.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -25,6 +28,10 @@ use stream_manager::{
         asrun::AsRun,
         assets::{Assets, Unrecorded},
         output,
+        store::{
+            Directory, Embedded, Redis, Store,
+            keeper::{self, Keeper, Restored},
+        },
     },
     telemetry::metrics::Metrics,
 };
@@ -35,16 +42,16 @@ const FILES_BESIDE: u64 = 512;
 const GRACE: Duration = Duration::from_secs(3);
 
 /// Runs the daemon until a signal ends it.
-pub(super) fn run(config: Config) -> anyhow::Result<()> {
+pub(super) fn run(config: Config, fresh: bool) -> anyhow::Result<()> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().thread_name("net").enable_all().build().context("runtime")?;
-    let outcome = runtime.block_on(serve(config));
+    let outcome = runtime.block_on(serve(config, fresh));
     // What still runs by then is a blocking call that nobody waits for.
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome
 }
 
-async fn serve(config: Config) -> anyhow::Result<()> {
+async fn serve(config: Config, fresh: bool) -> anyhow::Result<()> {
     tracing::info!(version = env!("CARGO_PKG_VERSION"), listen = %config.listen, "starting");
     let mut signals = Signals::new().context("signals")?;
     let (registry, clock) = (Registry::new(), Arc::new(SystemClock::new()));
@@ -54,7 +61,10 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let show = with_outputs(read_show(&config)?, &config.outputs)?;
 
     try_nvenc_apart();
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let data_dir = config.data_dir()?;
+    let directory = Arc::new(Directory::open(&data_dir)?);
+    let store = open_store(&config, directory, clock.clone())?;
     let vault = Vault::open(&data_dir.join("assets")).with_context(|| format!("assets in {}", data_dir.display()))?;
     let vault = Arc::new(vault);
     let devices = open_devices(&config, Some(vault.clone()))?;
@@ -63,8 +73,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let families = Families::new(&registry).context("metrics")?;
     let tls = Tls::open(&config.tls.extra_ca).context("configuration: tls.extra_ca")?;
     let network = Network { runtime: tokio::runtime::Handle::current(), tls };
-    let (clock, secrets): (Arc<dyn Clock>, _) =
-        (Arc::new(SystemClock::new()), Secrets::new(config.secrets_dir.clone()));
+    let secrets = Secrets::new(config.secrets_dir.clone());
     let recordings = config.recordings_dir.clone().map(|directory| Recordings { directory, clock: clock.clone() });
     let streams = Arc::new(Streams::new(Services { devices, clock, families, network, secrets, recordings }));
     let as_run = AsRun::start(&streams, Some(&data_dir.join("as-run"))).context("as-run log")?;
@@ -73,16 +82,16 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     // Bound before anything goes on air: a port that is taken ends the start, not the show.
     let listener = TcpListener::bind(config.listen).await.with_context(|| format!("listening on {}", config.listen))?;
 
-    let by = By::from(Actor::daemon());
     let stopping = tokio_util::sync::CancellationToken::new();
-    tokio::select! {
-        started = streams.create(&by, show) => report(started),
+    let restored = tokio::select! {
+        restored = begin(&*store, &streams, show, fresh) => restored?,
         reason = signals.next() => {
             tracing::info!(reason, "stopped while starting");
             streams.stop_all().await;
             return Ok(());
         }
-    }
+    };
+    let keeper = Keeper::start(store, streams.clone(), restored);
 
     let address = listener.local_addr().context("listening")?;
     let clients_max = config.events.clients_max;
@@ -100,6 +109,8 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         stopping.cancel();
         // Connections that hold out longer are cut.
         let _ = tokio::time::timeout(GRACE, server).await;
+        // While they are on air, which they are to be again.
+        keeper.finish().await;
         streams.stop_all().await;
         as_run.finish().await;
     };
@@ -108,6 +119,32 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         reason = signals.next() => tracing::warn!(reason, "ended without saying goodbye"),
     }
     Ok(())
+}
+
+/// Where streams are kept: in a Redis if there is one, otherwise in a file.
+fn open_store(config: &Config, directory: Arc<Directory>, clock: Arc<dyn Clock>) -> anyhow::Result<Arc<dyn Store>> {
+    if let Some(redis) = config.redis()? {
+        return Ok(Arc::new(Redis::new(&redis)?));
+    }
+    let store = Embedded::open(directory, clock)?;
+    store.warnings().iter().for_each(|warning| tracing::error!(warning, "the state is not as it was left"));
+    Ok(Arc::new(store))
+}
+
+/// Puts on air what was kept, or the show where nothing was.
+async fn begin(store: &dyn Store, streams: &Streams, show: Document, fresh: bool) -> anyhow::Result<Restored> {
+    if fresh {
+        let count = keeper::forget_all(store).await.context("--fresh")?;
+        tracing::warn!(count, "streams that were kept are set aside: --fresh");
+    }
+    let restored = keeper::restore(store, streams).await?;
+    if restored.streams.is_empty() {
+        report(streams.create(&By::from(Actor::daemon()), show).await);
+    } else {
+        let streams = restored.streams.iter().map(|id| id.as_str()).collect::<Vec<_>>().join(", ");
+        tracing::info!(streams, store = store.name(), "the show is what was kept; --fresh begins with the one given");
+    }
+    Ok(restored)
 }
 
 /// Each client of the WebSocket is an open file; shells and init systems allow few unless they are asked.

@@ -2,7 +2,7 @@
 //!
 //! One writer at a time for each stream: a mutation reads the document, makes a new one, waits until what it shows is
 //! ready, puts it on air and only then becomes the document, one revision later. Readers never wait for a writer.
-//! Documents live in memory; a store that survives the process is not here yet.
+//! Documents live in memory; what survives the process is in `store`, which follows the feed of changes.
 
 mod actor;
 pub mod asrun;
@@ -16,11 +16,13 @@ pub mod op;
 pub mod output;
 pub mod recording;
 pub mod rendition;
+mod restore;
 mod saved;
 mod scenes;
 pub mod secrets;
 mod single;
 mod sound;
+pub mod store;
 mod transaction;
 
 use std::{
@@ -286,6 +288,7 @@ pub struct Streams {
     entries: Mutex<BTreeMap<Id, Arc<Entry>>>,
     feed: Feed,
     previews: Semaphore,
+    health: Arc<store::keeper::Health>,
 }
 
 #[derive(Debug)]
@@ -384,7 +387,18 @@ impl Current {
 impl Streams {
     /// No streams yet.
     pub fn new(services: Services) -> Self {
-        Self { services, entries: Mutex::default(), feed: Feed::new(), previews: Semaphore::new(PREVIEWS_MAX) }
+        Self {
+            services,
+            entries: Mutex::default(),
+            feed: Feed::new(),
+            previews: Semaphore::new(PREVIEWS_MAX),
+            health: Arc::default(),
+        }
+    }
+
+    /// How it stands with what is kept of the streams.
+    pub fn store_health(&self) -> &Arc<store::keeper::Health> {
+        &self.health
     }
 
     /// What streams are made with.
@@ -508,21 +522,22 @@ impl Streams {
         if entry.lock().stream.is_some() {
             return Ok(entry.lock().unchanged(by));
         }
-        let started = self.run(&entry).await;
+        let started = self.run(&entry, None).await;
         let current = entry.lock();
         let applied = current.stream.as_ref().map(pipeline::Stream::next_frame);
         let done = current.announce(by, What::Run, applied);
         started.map(|()| done)
     }
 
-    /// Opens the pipeline of a stream that does not run; the caller holds its writer's lock.
-    async fn run(&self, entry: &Entry) -> Result<(), Error> {
+    /// Opens the pipeline of a stream that does not run, anew or where its course is by now; the caller holds its writer's
+    /// lock.
+    async fn run(&self, entry: &Entry, course: Option<pipeline::Course>) -> Result<(), Error> {
         let document = entry.lock().document.clone();
         let deadline = self.services.clock.now() + MEDIA_TIMEOUT;
-        self.ready((*document.show).clone(), Moment::START, deadline).await?;
+        self.ready((*document.show).clone(), self.moment_of(course), deadline).await?;
         let Services { devices, clock, families, .. } = self.services.clone();
         let config = document.pipeline_config();
-        let start = move || pipeline::Stream::start(config, devices, clock, &families);
+        let start = move || pipeline::Stream::resume(config, course, devices, clock, &families);
         let started = tokio::task::spawn_blocking(start).await.map_err(|error| Error::Internal(error.to_string()))?;
         let mut current = entry.lock();
         current.has_failed = started.is_err();

@@ -153,6 +153,15 @@ impl Output {
         Self::read(document)
     }
 
+    /// The document with all that is never shown, from which [`Self::read`] makes the same output. For stores alone.
+    pub(super) fn with_secrets(&self) -> Value {
+        match self {
+            Self::Rtmp(rtmp) => rtmp.with_secrets(),
+            // It has none, and what is made of strings and finite numbers is always written.
+            Self::Recording(_) => serde_json::to_value(self).unwrap_or_default(),
+        }
+    }
+
     /// Unique in its stream.
     pub fn id(&self) -> &Id {
         match self {

@@ -220,7 +220,7 @@ impl Streams {
     }
 
     /// Lets a run follow its document in what is neither picture nor sound: bitrates and outputs.
-    fn follow(&self, stream: &pipeline::Stream, before: &Document, after: &Document, renewed: &[Id]) {
+    pub(super) fn follow(&self, stream: &pipeline::Stream, before: &Document, after: &Document, renewed: &[Id]) {
         let is_same = |id: &Id, encoder| before.encoders().any(|(was_id, was)| was_id == *id && was == encoder);
         after.encoders().filter(|(id, encoder)| !is_same(id, *encoder)).for_each(|(id, encoder)| {
             stream.set_bitrate(&id, encoder.bitrate_kbps, encoder.adaptive_bitrate);

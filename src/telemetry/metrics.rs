@@ -65,6 +65,7 @@ impl Metrics {
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         registry.register(Box::new(build))?;
         registry.register(Box::new(Shared::new(streams.clone())?))?;
+        registry.register(Box::new(super::store::Kept::new(streams.clone())?))?;
         registry.register(Box::new(Outputs::new(streams)?))?;
         let events = Events::new(&registry)?;
         Ok(Self { registry, events })

@@ -10,6 +10,7 @@
 pub(crate) mod certificates;
 pub(crate) mod clip;
 pub(crate) mod proxy;
+pub(crate) mod redis;
 pub(crate) mod refuser;
 
 use std::{

@@ -108,7 +108,8 @@ impl Daemon {
     }
 
     fn json(&self, arguments: &[&str], path: &str) -> Value {
-        serde_json::from_slice(&self.curl(arguments, path)).unwrap()
+        let body = self.curl(arguments, path);
+        if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).unwrap() }
     }
 
     fn curl(&self, arguments: &[&str], path: &str) -> Vec<u8> {
