@@ -27,6 +27,11 @@ impl Actor {
         Self::new("daemon")
     }
 
+    /// Another instance, whose changes came by the store.
+    pub fn store() -> Self {
+        Self::new("store")
+    }
+
     /// The name.
     pub fn name(&self) -> &str {
         &self.name

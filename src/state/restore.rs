@@ -50,7 +50,7 @@ impl Streams {
         let first = Record {
             revision,
             actor: by.actor.clone(),
-            at_utc_ms: clock.utc_ms_at(clock.now()),
+            at_utc_ms: clock.utc_ms(),
             ops: ["restore".to_owned()].into(),
             applied: None,
             document: document.clone(),
@@ -148,7 +148,7 @@ impl Streams {
     /// The moment that a run with this course is at.
     pub(super) fn moment_of(&self, course: Option<Course>) -> Moment {
         let clock = &self.services.clock;
-        let utc_ms = clock.utc_ms_at(clock.now());
+        let utc_ms = clock.utc_ms();
         course.map_or(Moment::START, |course| Moment { elapsed: course.elapsed_at(utc_ms), utc_ms })
     }
 }

@@ -411,7 +411,7 @@ fn open_or_set_aside(
         Err(Bad::Refused(error)) => Err(error),
         Err(Bad::Corrupt(reason)) => {
             let stem = name.trim_end_matches(".redb");
-            let aside = format!("{stem}.corrupt-{}.redb", clock.utc_ms_at(clock.now()));
+            let aside = format!("{stem}.corrupt-{}.redb", clock.utc_ms());
             let failed = |error: io::Error| Error::File { path: path.clone(), reason: error.to_string() };
             directory.rename(name, &aside).map_err(failed)?;
             warnings.push(format!("{} is corrupt ({reason}); it is kept as {aside}", path.display()));

@@ -282,7 +282,7 @@ impl Worker {
         let done = self.work().await;
         let utc_ms = {
             let clock = &self.streams.services().clock;
-            clock.utc_ms_at(clock.now())
+            clock.utc_ms()
         };
         let mut health = self.health.lock();
         health.pending = self.dirty.len();
