@@ -40,7 +40,7 @@ enum Format {
     Csv,
 }
 
-/// `GET .../as-run`
+/// Gives what was on air from when to when, and by whom, as JSON lines or CSV.
 #[utoipa::path(
     get, path = "/api/v1/streams/{id}/as-run",
     params(("from" = Option<String>, Query), ("to" = Option<String>, Query), ("format" = Option<String>, Query, description = "`jsonl` or `csv`.")),

@@ -78,7 +78,7 @@ impl From<Error> for Problem {
     }
 }
 
-/// `GET /assets`
+/// Lists the uploaded files.
 #[utoipa::path(
     get, path = "/api/v1/assets",
     params(Filter),
@@ -90,7 +90,7 @@ pub(super) async fn list(State(app): State<App>, Query(filter): Query<Filter>) -
     Ok(Json(json!({ "assets": assets, "amount": app.assets.amount() })).into_response())
 }
 
-/// `GET /assets/{assetId}`
+/// Shows what is known of a file, and where it is used.
 #[utoipa::path(
     get, path = "/api/v1/assets/{assetId}",
     responses((status = 200, description = "What there is.", body = ref("#/components/schemas/AssetShown")))
@@ -102,7 +102,7 @@ pub(super) async fn get(State(app): State<App>, Path(id): Path<String>) -> Answe
     Ok(Json(value).into_response())
 }
 
-/// `PATCH /assets/{assetId}`
+/// Changes the name and the tags of a file.
 #[utoipa::path(
     patch, path = "/api/v1/assets/{assetId}",
     request_body = ref("#/components/schemas/AssetPatch"),
@@ -121,7 +121,7 @@ pub(super) struct Insistence {
     force: bool,
 }
 
-/// `DELETE /assets/{assetId}[?force=true]`
+/// Deletes a file, also one that is in use if that is insisted on.
 #[utoipa::path(
     delete, path = "/api/v1/assets/{assetId}",
     params(Insistence),
@@ -149,7 +149,7 @@ impl Default for Collection {
     }
 }
 
-/// `POST /assets/collect`
+/// Deletes files that no document uses.
 #[utoipa::path(
     post, path = "/api/v1/assets/collect",
     request_body(content = Option<Collection>),
@@ -193,7 +193,7 @@ impl Named {
     }
 }
 
-/// `POST /assets`
+/// Uploads a file.
 #[utoipa::path(
     post, path = "/api/v1/assets",
     request_body(content((Vec<u8> = "application/octet-stream"), (ref("#/components/schemas/Upload") = "multipart/form-data"))),
@@ -209,7 +209,7 @@ pub(super) async fn create(State(app): State<App>, Query(named): Query<Named>, r
     answer(&received)
 }
 
-/// `PUT /assets/{assetId}`
+/// Uploads the file of this digest.
 #[utoipa::path(
     put, path = "/api/v1/assets/{assetId}",
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),
@@ -325,7 +325,7 @@ fn length_of(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// `GET /assets/{assetId}/content`: the bytes, or the range of them that is asked for.
+/// Gives the bytes of a file, or the range of them that is asked for.
 #[utoipa::path(
     get, path = "/api/v1/assets/{assetId}/content",
     responses((status = 200, description = "What there is.", content_type = "*/*", body = Vec<u8>))
@@ -403,7 +403,7 @@ fn range_of(text: &str, bytes: u64) -> Option<Option<(u64, u64)>> {
     Some(range.filter(|(first, _)| *first < bytes))
 }
 
-/// `GET /assets/{assetId}/thumbnail`
+/// Gives a small picture of a file.
 #[utoipa::path(
     get, path = "/api/v1/assets/{assetId}/thumbnail",
     responses((status = 200, description = "What there is.", content_type = "image/png", body = Vec<u8>))

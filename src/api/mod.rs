@@ -76,6 +76,7 @@ pub fn router(app: App) -> Router {
         .route_layer(middleware::from_fn(conditions::tag))
         .merge(page::routes())
         .route("/docs", get(docs::page))
+        .route("/docs/", get(docs::page))
         .route("/docs/{*file}", get(docs::file))
         .fallback(|uri: Uri| async move {
             Problem::new(StatusCode::NOT_FOUND, "not_found", format!("there is nothing at {}", uri.path()))

@@ -11,14 +11,15 @@ use serde_json::{Value, json};
 use super::{Answer, App, auth::Caller, openapi, problem::Problem};
 use crate::state::RunState;
 
-/// `GET /healthz`: it answers.
+/// Answers as long as the process does.
 #[utoipa::path(get, path = "/healthz", responses((status = 200, description = "It runs.", body = ref("#/components/schemas/Health"))))]
 pub(super) async fn healthz() -> Json<Value> {
     Json(json!({ "status": "ok" }))
 }
 
-/// `GET /readyz`: the GPU works, and every stream that should run does. Degraded, while the state is not kept: streams go on.
-/// Before the start is over nothing listens.
+/// Says whether the GPU works and every stream that should run does.
+///
+/// It is degraded while the state is not kept: streams go on. Before the start is over nothing listens.
 ///
 /// The reasons are told to who may know which streams there are.
 #[utoipa::path(
@@ -49,7 +50,7 @@ pub(super) async fn readyz(State(app): State<App>, caller: Option<Extension<Call
     (status, Json(json!({ "status": word, "reasons": reasons }))).into_response()
 }
 
-/// `GET /metrics`: for Prometheus.
+/// Gives the metrics for Prometheus.
 #[utoipa::path(
     get, path = "/metrics",
     responses((status = 200, description = "Prometheus's text format.", content_type = "text/plain", body = String))
@@ -61,13 +62,13 @@ pub(super) async fn metrics(State(app): State<App>) -> Answer {
     Ok(([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response())
 }
 
-/// `GET /api/v1/openapi.json`: this description.
+/// Gives this description.
 #[utoipa::path(get, path = "/api/v1/openapi.json", responses((status = 200, description = "OpenAPI 3.1.", body = Object)))]
 pub(super) async fn openapi() -> Json<&'static Value> {
     Json(openapi::document())
 }
 
-/// `GET /api/v1/audit`: who did what: the last entries, oldest first.
+/// Lists who did what: the last entries, oldest first.
 #[utoipa::path(
     get, path = "/api/v1/audit",
     responses((status = 200, description = "What there is.", body = ref("#/components/schemas/Audit")))

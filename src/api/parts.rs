@@ -55,7 +55,7 @@ fn answer<T: Serialize>(name: &str, done: &Receipt<T>) -> Result<Json<Value>, Pr
     Ok(Json(value))
 }
 
-/// `GET .../layers`
+/// Lists the layers, lowest first.
 #[utoipa::path(
     get, path = "/api/v1/streams/{id}/layers",
     responses((status = 200, description = "What there is.", body = ref("#/components/schemas/LayerList")))
@@ -66,7 +66,7 @@ pub(super) async fn list_layers(State(app): State<App>, Path(path): Path<LayersP
     Ok((Revision(snapshot.revision), Json(json!({ "revision": snapshot.revision, "layers": layers }))).into_response())
 }
 
-/// `POST .../layers`
+/// Adds a layer.
 #[utoipa::path(
     post, path = "/api/v1/streams/{id}/layers",
     request_body = ref("#/components/schemas/Layer"),
@@ -84,7 +84,7 @@ pub(super) async fn create_layer(
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], answer("layer", &done)?).into_response())
 }
 
-/// `GET .../layers/{layerId}`
+/// Shows a layer.
 #[utoipa::path(
     get, path = "/api/v1/streams/{id}/layers/{layerId}",
     responses((status = 200, description = "What there is.", body = ref("#/components/schemas/Layer")))
@@ -96,7 +96,7 @@ pub(super) async fn get_layer(State(app): State<App>, Path(path): Path<LayerPath
     Ok((Revision(snapshot.revision), Json(super::to_value(layer)?)).into_response())
 }
 
-/// `PUT .../layers/{layerId}`
+/// Replaces a layer.
 #[utoipa::path(
     put, path = "/api/v1/streams/{id}/layers/{layerId}",
     request_body = ref("#/components/schemas/LayerReplacement"),
@@ -112,7 +112,7 @@ pub(super) async fn put_layer(
     Ok(answer("layer", &done)?.into_response())
 }
 
-/// `PATCH .../layers/{layerId}`
+/// Changes fields of a layer.
 #[utoipa::path(
     patch, path = "/api/v1/streams/{id}/layers/{layerId}",
     request_body = ref("#/components/schemas/LayerPatch"),
@@ -128,7 +128,7 @@ pub(super) async fn patch_layer(
     Ok(answer("layer", &done)?.into_response())
 }
 
-/// `DELETE .../layers/{layerId}`
+/// Takes a layer away.
 #[utoipa::path(
     delete, path = "/api/v1/streams/{id}/layers/{layerId}",
     responses((status = 200, description = "Done.", body = ref("#/components/schemas/Receipt")))
@@ -147,7 +147,7 @@ pub(super) struct ActionPath {
     action: String,
 }
 
-/// `POST .../layers/{layerId}/actions/{action}`: which there are is the affair of each type of content.
+/// Acts on a layer: which actions there are is the affair of its type of content.
 #[utoipa::path(
     post, path = "/api/v1/streams/{id}/layers/{layerId}/actions/{action}",
     request_body(content = Option<serde_json::Map<String, Value>>),
@@ -164,7 +164,7 @@ pub(super) async fn act_on_layer(
     Ok(answer("layer", &done)?.into_response())
 }
 
-/// `GET .../outputs`: each with its document, and with what it shows of itself while the stream runs.
+/// Lists the outputs, each with its document, and with what it shows of itself while the stream runs.
 #[utoipa::path(
     get, path = "/api/v1/streams/{id}/outputs",
     responses((status = 200, description = "What there is.", body = ref("#/components/schemas/OutputList")))
@@ -176,7 +176,7 @@ pub(super) async fn list_outputs(State(app): State<App>, Path(id): Path<String>)
         .into_response())
 }
 
-/// `POST .../outputs`
+/// Adds an output.
 #[utoipa::path(
     post, path = "/api/v1/streams/{id}/outputs",
     request_body = ref("#/components/schemas/Output"),
@@ -193,7 +193,7 @@ pub(super) async fn create_output(
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], answer("output", &done)?).into_response())
 }
 
-/// `GET .../outputs/{outputId}`
+/// Shows an output, and how it fares.
 #[utoipa::path(
     get, path = "/api/v1/streams/{id}/outputs/{outputId}",
     responses((status = 200, description = "What there is.", body = ref("#/components/schemas/Output")))
@@ -205,7 +205,7 @@ pub(super) async fn get_output(State(app): State<App>, Path((id, output_id)): Pa
     Ok((Revision(snapshot.revision), Json(super::to_value(output.ok_or_else(not_found)?)?)).into_response())
 }
 
-/// `PATCH .../outputs/{outputId}`
+/// Changes fields of an output.
 #[utoipa::path(
     patch, path = "/api/v1/streams/{id}/outputs/{outputId}",
     request_body = ref("#/components/schemas/OutputPatch"),
@@ -221,7 +221,7 @@ pub(super) async fn patch_output(
     Ok(answer("output", &done)?.into_response())
 }
 
-/// `DELETE .../outputs/{outputId}`
+/// Ends an output and takes it away.
 #[utoipa::path(
     delete, path = "/api/v1/streams/{id}/outputs/{outputId}",
     responses((status = 200, description = "Done.", body = ref("#/components/schemas/Receipt")))
@@ -234,7 +234,7 @@ pub(super) async fn delete_output(
     Ok(Json(receipt(&app.streams.delete_output(&by, &id, &output_id).await?)).into_response())
 }
 
-/// `POST .../outputs/{outputId}/start|stop`: the same as setting `enabled`.
+/// Starts or stops an output: the same as setting `enabled`.
 #[utoipa::path(
     post, path = "/api/v1/streams/{id}/outputs/{outputId}/{action}",
     responses((status = 200, description = "Done.", body = ref("#/components/schemas/OutputAnswer")))

@@ -94,7 +94,7 @@ pub(super) struct Still {
     _t: Option<String>,
 }
 
-/// `GET /streams/{id}/program.jpg[?width=&quality=]`
+/// Gives the picture on air as a JPEG.
 #[utoipa::path(
     get, path = "/api/v1/streams/{id}/program.jpg",
     params(Still),
@@ -112,7 +112,7 @@ pub(super) async fn program_jpg(
     Ok(([(header::CONTENT_TYPE, "image/jpeg"), (header::CACHE_CONTROL, "no-store")], shot.jpeg.clone()).into_response())
 }
 
-/// `GET /streams/{id}/program.mjpeg[?width=&quality=&fps=]`
+/// Shows the pictures on air as they come, as motion JPEG.
 #[utoipa::path(
     get, path = "/api/v1/streams/{id}/program.mjpeg",
     params(Viewing),

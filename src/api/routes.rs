@@ -58,8 +58,17 @@ pub struct Route {
 }
 
 /// The pages for people, which are open: they tell nothing of any stream.
-pub const PAGES: &[&str] =
-    &["/", "/app.js", "/style.css", "/icon.svg", "/inter-regular.ttf", "/inter-semibold.ttf", "/docs", "/docs/{*file}"];
+pub const PAGES: &[&str] = &[
+    "/",
+    "/app.js",
+    "/style.css",
+    "/icon.svg",
+    "/inter-regular.ttf",
+    "/inter-semibold.ttf",
+    "/docs",
+    "/docs/",
+    "/docs/{*file}",
+];
 
 macro_rules! routes {
     ($($method:ident $($path:literal)|+, $need:expr => $module:ident :: $handler:ident $(, $layer:expr)?;)+) => {

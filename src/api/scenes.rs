@@ -14,7 +14,7 @@ use crate::{
     state::{Edit, Error, Preview, Receipt},
 };
 
-/// `GET .../scenes`: all scenes, what is on air and what is in preview.
+/// Lists the scenes, what is on air and what is in preview.
 #[utoipa::path(
     get, path = "/api/v1/streams/{id}/scenes",
     responses((status = 200, description = "What there is.", body = ref("#/components/schemas/SceneList")))
@@ -29,7 +29,7 @@ pub(super) async fn list(State(app): State<App>, Path(id): Path<String>) -> Answ
     Ok((Revision(snapshot.revision), Json(value)).into_response())
 }
 
-/// `POST .../scenes`
+/// Adds a scene.
 #[utoipa::path(
     post, path = "/api/v1/streams/{id}/scenes",
     request_body = ref("#/components/schemas/Scene"),
@@ -42,7 +42,7 @@ pub(super) async fn create(State(app): State<App>, By(by): By, Path(id): Path<St
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], answer).into_response())
 }
 
-/// `GET .../scenes/{sceneId}`
+/// Shows a scene.
 #[utoipa::path(
     get, path = "/api/v1/streams/{id}/scenes/{sceneId}",
     responses((status = 200, description = "What there is.", body = ref("#/components/schemas/Scene")))
@@ -54,7 +54,7 @@ pub(super) async fn get(State(app): State<App>, Path((id, scene_id)): Path<(Stri
     Ok((Revision(snapshot.revision), Json(super::to_value(&**scene)?)).into_response())
 }
 
-/// `PUT .../scenes/{sceneId}`
+/// Replaces a scene.
 #[utoipa::path(
     put, path = "/api/v1/streams/{id}/scenes/{sceneId}",
     request_body = ref("#/components/schemas/SceneReplacement"),
@@ -69,7 +69,7 @@ pub(super) async fn put(
     answer(&app.streams.change_scene(&by, &id, &scene_id, Edit::Replace(value)).await?)
 }
 
-/// `PATCH .../scenes/{sceneId}`
+/// Changes fields of a scene.
 #[utoipa::path(
     patch, path = "/api/v1/streams/{id}/scenes/{sceneId}",
     request_body = ref("#/components/schemas/ScenePatch"),
@@ -84,7 +84,7 @@ pub(super) async fn patch(
     answer(&app.streams.change_scene(&by, &id, &scene_id, Edit::Merge(patch)).await?)
 }
 
-/// `DELETE .../scenes/{sceneId}`
+/// Takes a scene away.
 #[utoipa::path(
     delete, path = "/api/v1/streams/{id}/scenes/{sceneId}",
     responses((status = 200, description = "Done.", body = ref("#/components/schemas/Receipt")))
@@ -93,7 +93,7 @@ pub(super) async fn delete(State(app): State<App>, By(by): By, Path((id, scene_i
     Ok(Json(receipt(&app.streams.delete_scene(&by, &id, &scene_id).await?)).into_response())
 }
 
-/// `POST .../take`: with the first frame that shows the scene alone.
+/// Puts a scene on air by a transition; says the first frame that shows it alone.
 #[utoipa::path(
     post, path = "/api/v1/streams/{id}/take",
     request_body = ref("#/components/schemas/TakeRequest"),
@@ -109,7 +109,7 @@ pub(super) async fn take(State(app): State<App>, By(by): By, Path(id): Path<Stri
     Ok(Json(value).into_response())
 }
 
-/// `GET .../preview`
+/// Shows what is in preview.
 #[utoipa::path(
     get, path = "/api/v1/streams/{id}/preview",
     responses((status = 200, description = "What there is.", body = ref("#/components/schemas/Preview")))
@@ -120,7 +120,7 @@ pub(super) async fn get_preview(State(app): State<App>, Path(id): Path<String>) 
     Ok((Revision(snapshot.revision), Json(super::to_value(&Preview { scene })?)).into_response())
 }
 
-/// `PUT .../preview`
+/// Puts a scene into preview.
 #[utoipa::path(
     put, path = "/api/v1/streams/{id}/preview",
     request_body = ref("#/components/schemas/Preview"),
@@ -138,7 +138,7 @@ pub(super) async fn put_preview(
     Ok(Json(value).into_response())
 }
 
-/// `GET .../preview.png`
+/// Gives the picture in preview as a PNG.
 #[utoipa::path(
     get, path = "/api/v1/streams/{id}/preview.png",
     responses((status = 200, description = "What there is.", content_type = "image/png", body = Vec<u8>))

@@ -29,7 +29,7 @@ fn shown(saved: &Saved) -> Value {
     json!({ "name": saved.name, "revision": saved.revision, "actor": saved.actor, "atUtcMs": saved.at_utc_ms })
 }
 
-/// `GET .../snapshots`
+/// Lists the named snapshots.
 #[utoipa::path(
     get, path = "/api/v1/streams/{id}/snapshots",
     responses((status = 200, description = "What there is.", body = ref("#/components/schemas/SnapshotList")))
@@ -45,7 +45,7 @@ struct New {
     name: Id,
 }
 
-/// `POST .../snapshots`: keeps the document as it is.
+/// Keeps the document as it is under a name.
 #[utoipa::path(
     post, path = "/api/v1/streams/{id}/snapshots",
     request_body = ref("#/components/schemas/NewSnapshot"),
@@ -58,7 +58,7 @@ pub(super) async fn create(State(app): State<App>, By(by): By, Path(id): Path<St
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(shown(&saved))).into_response())
 }
 
-/// `GET .../snapshots/{name}`: with the document, without its secrets.
+/// Shows a snapshot with its document, without its secrets.
 #[utoipa::path(
     get, path = "/api/v1/streams/{id}/snapshots/{name}",
     responses((status = 200, description = "What there is.", body = ref("#/components/schemas/SnapshotShown")))
@@ -70,7 +70,7 @@ pub(super) async fn get(State(app): State<App>, Path((id, name)): Path<(String, 
     Ok(Json(value).into_response())
 }
 
-/// `DELETE .../snapshots/{name}`
+/// Forgets a snapshot.
 #[utoipa::path(
     delete, path = "/api/v1/streams/{id}/snapshots/{name}",
     responses((status = 204, description = "Done."))
@@ -80,7 +80,7 @@ pub(super) async fn delete(State(app): State<App>, By(by): By, Path((id, name)):
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-/// `POST .../snapshots/{name}/restore`
+/// Puts the document of a snapshot on air.
 #[utoipa::path(
     post, path = "/api/v1/streams/{id}/snapshots/{name}/restore",
     responses((status = 200, description = "Done.", body = ref("#/components/schemas/StreamAnswer")))
@@ -97,7 +97,7 @@ pub(super) struct Between {
     to: Option<String>,
 }
 
-/// `GET .../diff?from=...[&to=...]`
+/// Compares two revisions or snapshots, as a JSON patch (RFC 6902).
 #[utoipa::path(
     get, path = "/api/v1/streams/{id}/diff",
     params(("from" = String, Query, description = "A revision, or the name of a snapshot."),("to" = Option<String>, Query)),

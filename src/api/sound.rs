@@ -22,7 +22,7 @@ fn answer<T: Serialize>(done: &Receipt<Mixed<T>>) -> Result<Json<Value>, Problem
     Ok(Json(value))
 }
 
-/// `GET .../audio`
+/// Shows the sound: its limiter, its bitrate, its sources.
 #[utoipa::path(
     get, path = "/api/v1/streams/{id}/audio",
     responses((status = 200, description = "What there is.", body = ref("#/components/schemas/Audio")))
@@ -32,7 +32,7 @@ pub(super) async fn get(State(app): State<App>, Path(id): Path<String>) -> Answe
     Ok((Revision(snapshot.revision), Json(super::to_value(&snapshot.document.audio)?)).into_response())
 }
 
-/// `PATCH .../audio`
+/// Changes fields of the sound.
 #[utoipa::path(
     patch, path = "/api/v1/streams/{id}/audio",
     request_body = ref("#/components/schemas/AudioPatch"),
@@ -45,7 +45,7 @@ pub(super) async fn patch(State(app): State<App>, By(by): By, Path(id): Path<Str
     Ok(Json(value).into_response())
 }
 
-/// `POST .../audio/actions/{action}`
+/// Acts on the sound: `resetLoudness`.
 #[utoipa::path(
     post, path = "/api/v1/streams/{id}/audio/actions/{action}",
     responses((status = 204, description = "Done."))
@@ -61,7 +61,7 @@ pub(super) async fn act(State(app): State<App>, Path((id, action)): Path<(String
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-/// `GET .../audio/sources`
+/// Lists the sources of the sound.
 #[utoipa::path(
     get, path = "/api/v1/streams/{id}/audio/sources",
     responses((status = 200, description = "What there is.", body = ref("#/components/schemas/AudioSourceList")))
@@ -73,7 +73,7 @@ pub(super) async fn list(State(app): State<App>, Path(id): Path<String>) -> Answ
         .into_response())
 }
 
-/// `POST .../audio/sources`
+/// Adds a source.
 #[utoipa::path(
     post, path = "/api/v1/streams/{id}/audio/sources",
     request_body = ref("#/components/schemas/AudioSource"),
@@ -85,7 +85,7 @@ pub(super) async fn create(State(app): State<App>, By(by): By, Path(id): Path<St
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], answer(&done)?).into_response())
 }
 
-/// `GET .../audio/sources/{sourceId}`
+/// Shows a source.
 #[utoipa::path(
     get, path = "/api/v1/streams/{id}/audio/sources/{sourceId}",
     responses((status = 200, description = "What there is.", body = ref("#/components/schemas/AudioSource")))
@@ -97,7 +97,7 @@ pub(super) async fn get_source(State(app): State<App>, Path((id, source_id)): Pa
     Ok((Revision(snapshot.revision), Json(super::to_value(source)?)).into_response())
 }
 
-/// `PUT .../audio/sources/{sourceId}`
+/// Replaces a source.
 #[utoipa::path(
     put, path = "/api/v1/streams/{id}/audio/sources/{sourceId}",
     request_body = ref("#/components/schemas/AudioSourceReplacement"),
@@ -112,7 +112,7 @@ pub(super) async fn put_source(
     Ok(answer(&app.streams.change_source(&by, &id, &source_id, Edit::Replace(value)).await?)?.into_response())
 }
 
-/// `PATCH .../audio/sources/{sourceId}`
+/// Changes fields of a source.
 #[utoipa::path(
     patch, path = "/api/v1/streams/{id}/audio/sources/{sourceId}",
     request_body = ref("#/components/schemas/AudioSourcePatch"),
@@ -127,7 +127,7 @@ pub(super) async fn patch_source(
     Ok(answer(&app.streams.change_source(&by, &id, &source_id, Edit::Merge(patch)).await?)?.into_response())
 }
 
-/// `DELETE .../audio/sources/{sourceId}`
+/// Takes a source away.
 #[utoipa::path(
     delete, path = "/api/v1/streams/{id}/audio/sources/{sourceId}",
     responses((status = 200, description = "Done.", body = ref("#/components/schemas/SoundReceipt")))

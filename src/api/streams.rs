@@ -37,7 +37,7 @@ use crate::{
     state::{Document, Live, Receipt, Snapshot},
 };
 
-/// `GET /streams`: those that the caller may see.
+/// Lists the streams that the caller may see.
 #[utoipa::path(
     get, path = "/api/v1/streams",
     responses((status = 200, description = "What there is.", body = ref("#/components/schemas/StreamList")))
@@ -49,7 +49,7 @@ pub(super) async fn list(State(app): State<App>, caller: Caller) -> Answer {
     Ok(Json(json!({ "streams": streams })).into_response())
 }
 
-/// `POST /streams`
+/// Makes a stream, and starts it unless `autoStart` is false.
 #[utoipa::path(
     post, path = "/api/v1/streams",
     request_body = ref("#/components/schemas/Stream"),
@@ -64,7 +64,7 @@ pub(super) async fn create(State(app): State<App>, By(by): By, Body(value): Body
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], body).into_response())
 }
 
-/// `GET /streams/{id}`
+/// Shows the document of a stream.
 #[utoipa::path(
     get, path = "/api/v1/streams/{id}",
     responses((status = 200, description = "What there is.", body = ref("#/components/schemas/StreamShown")))
@@ -74,7 +74,7 @@ pub(super) async fn get(State(app): State<App>, Path(id): Path<String>) -> Answe
     Ok((Revision(snapshot.revision), Json(shown(&snapshot)?)).into_response())
 }
 
-/// `PATCH /streams/{id}`
+/// Changes fields of a stream.
 #[utoipa::path(
     patch, path = "/api/v1/streams/{id}",
     request_body = ref("#/components/schemas/StreamPatch"),
@@ -84,14 +84,14 @@ pub(super) async fn patch(State(app): State<App>, By(by): By, Path(id): Path<Str
     Ok(answer(app.streams.patch(&by, &id, &patch).await?)?.into_response())
 }
 
-/// `DELETE /streams/{id}`
+/// Stops a stream and deletes it.
 #[utoipa::path(delete, path = "/api/v1/streams/{id}", responses((status = 204, description = "Done.")))]
 pub(super) async fn delete(State(app): State<App>, By(by): By, Path(id): Path<String>) -> Answer {
     app.streams.delete(&by, &id).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-/// `POST /streams/{id}/start|stop|pause|resume|reset`
+/// Starts, stops, pauses, resumes a stream, or starts it anew.
 #[utoipa::path(
     post, path = "/api/v1/streams/{id}/{action}",
     responses((status = 200, description = "Done.", body = ref("#/components/schemas/StreamAnswer")))
@@ -111,7 +111,7 @@ pub(super) async fn act(State(app): State<App>, By(by): By, Path((id, action)): 
     Ok(answer(done)?.into_response())
 }
 
-/// `GET /streams/{id}/status`
+/// Shows how a stream fares.
 #[utoipa::path(
     get, path = "/api/v1/streams/{id}/status",
     responses((status = 200, description = "What there is.", body = ref("#/components/schemas/Status")))
@@ -209,7 +209,7 @@ pub(super) struct Wanted {
     _t: Option<String>,
 }
 
-/// `GET /streams/{id}/program.png[?overlay=damage]`
+/// Gives the picture on air as a PNG.
 #[utoipa::path(
     get, path = "/api/v1/streams/{id}/program.png",
     params(Wanted),

@@ -18,7 +18,7 @@ use crate::{
     state::{Done, Error, Item, Op, Receipt, Record, Transaction},
 };
 
-/// `POST .../transactions`
+/// Applies up to 256 changes on one frame, or none of them.
 #[utoipa::path(
     post, path = "/api/v1/streams/{id}/transactions",
     request_body = ref("#/components/schemas/Transaction"),
@@ -68,7 +68,7 @@ fn result(item: &Item, done: &Receipt<Done>) -> Result<Value, Problem> {
     })
 }
 
-/// `POST .../undo`
+/// Takes the last change back.
 #[utoipa::path(
     post, path = "/api/v1/streams/{id}/undo",
     responses((status = 200, description = "Done.", body = ref("#/components/schemas/StreamAnswer")))
@@ -77,7 +77,7 @@ pub(super) async fn undo(State(app): State<App>, By(by): By, Path(id): Path<Stri
     streams::answer(app.streams.undo(&by, &id).await?).map(IntoResponse::into_response)
 }
 
-/// `POST .../redo`
+/// Does again what was taken back.
 #[utoipa::path(
     post, path = "/api/v1/streams/{id}/redo",
     responses((status = 200, description = "Done.", body = ref("#/components/schemas/StreamAnswer")))
@@ -86,7 +86,7 @@ pub(super) async fn redo(State(app): State<App>, By(by): By, Path(id): Path<Stri
     streams::answer(app.streams.redo(&by, &id).await?).map(IntoResponse::into_response)
 }
 
-/// `GET .../history`: the last revisions, oldest first.
+/// Lists the last revisions, oldest first.
 #[utoipa::path(
     get, path = "/api/v1/streams/{id}/history",
     responses((status = 200, description = "What there is.", body = ref("#/components/schemas/History")))

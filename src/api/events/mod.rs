@@ -74,7 +74,7 @@ const MESSAGE_LEN_MAX: usize = 256 << 10;
 /// What is read at once; the default of the library would take more than all else that a client needs.
 const READ_BUFFER_LEN: usize = 8 << 10;
 
-/// `GET /api/v1/events`
+/// Opens a WebSocket: the state, its changes, figures by subscription, commands.
 #[utoipa::path(get, path = "/api/v1/events", responses((status = 101, description = "A WebSocket.")))]
 pub(super) async fn open(
     State(hub): State<Hub>,
