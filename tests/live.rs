@@ -2,11 +2,13 @@
 //!
 //! The streams are real ones on the machine's Vulkan; what is looked at are pixels, documents and counters, not times.
 
+mod servers;
 mod support;
 
 use std::{
     future::{pending, poll_fn},
     pin::Pin,
+    sync::mpsc::{self, RecvTimeoutError},
     time::Duration,
 };
 
@@ -17,6 +19,7 @@ use axum::{
 use futures_util::{SinkExt, StreamExt};
 use image::RgbImage;
 use serde_json::{Value, json};
+use servers::{Nginx, ffprobe_json};
 use stream_manager::{
     api::auth::{Config, Role, TokenConfig, make_token},
     ffi::files,
@@ -30,7 +33,7 @@ use support::{
     pictures::pixel,
     until,
 };
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, interval, timeout};
 use tokio_tungstenite::tungstenite::{self, Message};
 
 const STREAMS: &str = "/api/v1/streams";
@@ -442,24 +445,40 @@ async fn the_websocket_is_bounded_and_for_its_own_pages() {
     eventually("there is room again", async || Socket::open(request(address)).ok()).await;
 }
 
-/// A thousand clients while the document changes all the time: each ends with what GET shows, by the patches alone.
+/// A thousand clients while a hundred transactions a second are applied: each ends with what GET shows, by the patches alone,
+/// and the server that the stream is published to gets every picture of it.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_thousand_clients_have_the_same_document() {
+async fn a_thousand_clients_have_the_same_document_and_cost_no_picture() {
     const CLIENTS: usize = 1000;
+    const TRANSACTIONS: u32 = 300;
     files::raise_open_max().unwrap();
-    let api = Api::with(stream("#ff0000")).await;
+    let (api, nginx) = (Api::with(stream("#ff0000")).await, Nginx::start());
+    let output = json!({ "id": "out", "url": nginx.address(), "key": "crowd" });
+    api.post(&format!("{MAIN}/outputs"), output).await.expect(201);
     let address = api.serve().await;
-    let mut crowd = tokio::task::spawn_blocking(move || Crowd::gather(address, CLIENTS)).await.unwrap();
-    // The last one is counted a moment after it was answered.
-    let is_full = async || (api.metric("stream_manager_events_clients").await == CLIENTS as f64).then_some(());
-    eventually("all are counted", is_full).await;
-    for change in 0..100 {
-        let color = format!("#{change:02x}0000");
-        api.patch(SQUARE, json!({ "name": format!("{change}"), "content": { "color": color } })).await.expect(200);
-        if change % 10 == 0 {
+    let (is_over, over) = mpsc::sync_channel::<()>(0);
+    let crowd = tokio::task::spawn_blocking(move || {
+        let mut crowd = Crowd::gather(address, CLIENTS);
+        while over.recv_timeout(Duration::from_millis(2)) == Err(RecvTimeoutError::Timeout) {
             crowd.sweep();
         }
+        crowd
+    });
+    let clients = "stream_manager_events_clients";
+    eventually("all are there", async || (api.metric(clients).await == CLIENTS as f64).then_some(())).await;
+    let has_sent = |status: &Value| status["outputs"][0]["outputDuration"].as_u64() > Some(0);
+    let before = api.until("main", "it is published", has_sent).await;
+    let mut pace = interval(Duration::from_millis(10));
+    for number in 0..TRANSACTIONS {
+        pace.tick().await;
+        let ops = json!([
+            { "op": "patchLayer", "id": "square", "patch": { "name": number.to_string() } },
+            { "op": "patchLayer", "id": "square", "patch": { "content": { "color": format!("#{:02x}0000", number % 256) } } },
+        ]);
+        api.post(&format!("{MAIN}/transactions"), json!({ "ops": ops })).await.expect(200);
     }
+    drop(is_over);
+    let mut crowd = crowd.await.unwrap();
     let wanted = shown(&api, "main").await;
     let have_all = || {
         crowd.sweep();
@@ -469,8 +488,20 @@ async fn a_thousand_clients_have_the_same_document() {
     tokio::task::block_in_place(|| until(have_all)).expect("all know the document");
     // At most one message a frame: fewer than there were changes, for they came faster.
     let told = crowd.followers().iter().map(|follower| follower.messages);
-    assert!(told.clone().max() <= Some(102), "{:?}", told.max());
+    assert!(told.clone().max() < Some(u64::from(TRANSACTIONS)), "{:?}", told.max());
     assert_eq!(api.metric("stream_manager_events_dropped_clients_total").await, 0.0);
+
+    let after = api.status("main").await;
+    for count in ["encodeDroppedFrames", "outputSkippedFrames"] {
+        assert_eq!(after[count], before[count], "{count}");
+    }
+    api.act("main", "stop").await.expect(200);
+    let received = ffprobe_json(&nginx.recording("crowd"), &["-select_streams", "v", "-show_entries", "packet=pts"]);
+    let times_ms: Vec<_> =
+        received["packets"].as_array().unwrap().iter().map(|packet| packet["pts"].as_u64().unwrap()).collect();
+    let every: Vec<_> = (0..times_ms.len() as u64).map(|frame| frame * 40).collect();
+    assert_eq!(times_ms, every, "a picture is missing or not at its time");
+    assert!(times_ms.len() > 50, "{}", times_ms.len());
 }
 
 /// A client that takes nothing for a while, in virtual time: what it missed comes as one message, for nothing was kept for

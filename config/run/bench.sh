@@ -10,6 +10,7 @@ need_cargo
 cargo bench --locked --bench picture
 cargo bench --locked --bench sound
 cargo bench --locked --bench deliver
+cargo bench --locked --bench control
 cargo bench --locked --features fdk-aac --bench aac
 cargo bench --locked --features x264 --bench encode
 cargo bench --locked --bench air

@@ -18,7 +18,7 @@ use std::{
     net::{Ipv4Addr, TcpListener},
     ops::Range,
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, ChildStdout, Command, ExitStatus, Stdio},
     sync::atomic::{AtomicUsize, Ordering},
     thread,
     time::Duration,
@@ -265,6 +265,55 @@ impl FfmpegListener {
     }
 }
 
+/// FFmpeg as a server for one publisher that hands on its pictures as they come, as FLV.
+#[derive(Debug)]
+pub(crate) struct Forwarder {
+    process: Process,
+    _directory: TempDir,
+    url: String,
+}
+
+impl Forwarder {
+    /// Starts it for this stream key and waits until it listens.
+    pub(crate) fn start(key: &str) -> Self {
+        let (directory, port) = (tempfile::tempdir().unwrap(), free_port());
+        let url = format!("rtmp://127.0.0.1:{port}/app/{key}");
+        let mut command = Command::new("ffmpeg");
+        command.args(["-hide_banner", "-v", "warning", "-nostdin", "-fflags", "nobuffer", "-listen", "1", "-i", &url]);
+        command.args([
+            "-c",
+            "copy",
+            "-an",
+            "-flush_packets",
+            "1",
+            "-f",
+            "flv",
+            "-flvflags",
+            "no_duration_filesize",
+            "-",
+        ]);
+        let mut process = Process::spawn_with(&mut command, directory.path().join("error.log"), Stdio::piped());
+        process.wait_until_listening(port);
+        Self { process, _directory: directory, url }
+    }
+
+    /// Where to publish, with the key.
+    pub(crate) fn url(&self) -> String {
+        self.url.clone()
+    }
+
+    /// What it hands on; once.
+    pub(crate) fn output(&mut self) -> ChildStdout {
+        self.process.child.stdout.take().expect("nobody has it yet")
+    }
+
+    /// Waits for its end, which the publisher's good-bye brings about.
+    pub(crate) fn finish(&mut self) {
+        let status = self.process.wait();
+        assert!(status.success(), "ffmpeg: {status}\n{}", self.process.log());
+    }
+}
+
 /// A child that does not outlive its value.
 #[derive(Debug)]
 struct Process {
@@ -274,8 +323,12 @@ struct Process {
 
 impl Process {
     fn spawn(command: &mut Command, log: PathBuf) -> Self {
+        Self::spawn_with(command, log, Stdio::null())
+    }
+
+    fn spawn_with(command: &mut Command, log: PathBuf, stdout: Stdio) -> Self {
         let output = fs::File::create(&log).unwrap();
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(output);
+        command.stdin(Stdio::null()).stdout(stdout).stderr(output);
         let child = command.spawn().unwrap_or_else(|error| panic!("{}", cannot_run(command, &error)));
         Self { child, log }
     }

@@ -4,15 +4,16 @@
 //! gap.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     io::ErrorKind,
     net::{SocketAddr, TcpStream},
+    sync::Arc,
     time::Duration,
 };
 
 use serde_json::Value;
 use tokio_tungstenite::tungstenite::{
-    self, Message, WebSocket, client::IntoClientRequest, handshake::client::Response, http::Request,
+    self, Message, Utf8Bytes, WebSocket, client::IntoClientRequest, handshake::client::Response, http::Request,
     stream::MaybeTlsStream,
 };
 
@@ -95,7 +96,7 @@ pub(crate) struct Known {
 }
 
 /// Documents as a client keeps them.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Documents(pub(crate) BTreeMap<String, Known>);
 
 impl Documents {
@@ -122,12 +123,17 @@ impl Documents {
 }
 
 /// Many clients that follow all documents.
-pub(crate) struct Crowd(Vec<Follower>);
+///
+/// Those who know the same are told the same, so what a message leads to is reckoned once for all whom it finds there.
+pub(crate) struct Crowd {
+    followers: Vec<Follower>,
+    steps: Steps,
+}
 
 pub(crate) struct Follower {
     socket: Socket,
-    pub(crate) documents: Documents,
-    /// Messages of state and patches that it was told, and how many bytes.
+    pub(crate) documents: Arc<Documents>,
+    /// Messages that it was told, and how many bytes.
     pub(crate) messages: u64,
     pub(crate) bytes: u64,
 }
@@ -139,29 +145,54 @@ impl Crowd {
             let mut socket = Socket::connect(address);
             socket.say(&serde_json::json!({ "subscribe": "state" }));
             socket.tcp().set_nonblocking(true).unwrap();
-            Follower { socket, documents: Documents::default(), messages: 0, bytes: 0 }
+            Follower { socket, documents: Arc::default(), messages: 0, bytes: 0 }
         };
-        Self((0..count).map(follower).collect())
+        Self { followers: (0..count).map(follower).collect(), steps: Steps::default() }
     }
 
     /// Takes what each was told meanwhile, without waiting for more.
     pub(crate) fn sweep(&mut self) {
-        self.0.iter_mut().for_each(Follower::sweep);
+        let Self { followers, steps } = self;
+        followers.iter_mut().for_each(|follower| follower.sweep(steps));
     }
 
     pub(crate) fn followers(&self) -> &[Follower] {
-        &self.0
+        &self.followers
+    }
+}
+
+/// Where messages led lately: from what, by which, to what.
+#[derive(Default)]
+struct Steps(VecDeque<(Arc<Documents>, Utf8Bytes, Arc<Documents>)>);
+
+impl Steps {
+    /// Further ones are reckoned anew.
+    const LEN_MAX: usize = 64;
+
+    fn follow(&mut self, from: &Arc<Documents>, message: Utf8Bytes) -> Arc<Documents> {
+        let known = self.0.iter().find(|(known, text, _)| Arc::ptr_eq(known, from) && *text == message);
+        if let Some((_, _, to)) = known {
+            return to.clone();
+        }
+        let mut to = Documents::clone(from);
+        to.follow(&serde_json::from_str(&message).unwrap());
+        // Those who came here by other ways go on together.
+        let same = self.0.iter().find_map(|(_, _, there)| (**there == to).then(|| there.clone()));
+        let to = same.unwrap_or_else(|| Arc::new(to));
+        self.0.truncate(Self::LEN_MAX - 1);
+        self.0.push_front((from.clone(), message, to.clone()));
+        to
     }
 }
 
 impl Follower {
-    fn sweep(&mut self) {
+    fn sweep(&mut self, steps: &mut Steps) {
         loop {
             match self.socket.read() {
                 Ok(Message::Text(text)) => {
                     self.messages += 1;
                     self.bytes += text.len() as u64;
-                    self.documents.follow(&serde_json::from_str(&text).unwrap());
+                    self.documents = steps.follow(&self.documents, text);
                 }
                 Ok(_) => {}
                 Err(tungstenite::Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => return,

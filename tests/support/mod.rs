@@ -10,6 +10,7 @@ pub(crate) mod api;
 pub(crate) mod chromium;
 pub(crate) mod clients;
 pub(crate) mod daemon;
+pub(crate) mod http;
 pub(crate) mod pictures;
 pub(crate) mod program;
 
