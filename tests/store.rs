@@ -7,7 +7,9 @@
 mod servers;
 mod support;
 
-use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet, fs, os::unix::fs::PermissionsExt, path::Path, process::Command, sync::Arc, time::Duration,
+};
 
 use image::RgbaImage;
 use serde_json::{Value, json};
@@ -30,6 +32,7 @@ use support::{daemon::Daemon, eventually, program, until};
 use tempfile::TempDir;
 
 const MAIN: &str = "/api/v1/streams/main";
+const ASSETS: &str = "/api/v1/assets";
 
 fn key(id: &str) -> Key {
     Key::new(Kind::Stream, Id::new(id).unwrap())
@@ -292,7 +295,7 @@ fn writes(daemon: &Daemon) -> f64 {
 fn until_kept(daemon: &Daemon, before: f64) {
     let is_kept = || {
         let store = &daemon.get(&format!("{MAIN}/status"))["store"];
-        store["pendingStreams"] == 0 && store["problem"].is_null() && writes(daemon) > before
+        store["pendingRecords"] == 0 && store["problem"].is_null() && writes(daemon) > before
     };
     daemon.until("the state is kept", is_kept);
 }
@@ -301,6 +304,15 @@ fn metric(daemon: &Daemon, name: &str) -> f64 {
     let text = daemon.metrics();
     let line = text.lines().find(|line| line.starts_with(&format!("stream_manager_{name} ")));
     line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or_else(|| panic!("no {name}"))
+}
+
+/// Uploads a picture that no other has, under this name; its address.
+fn upload(daemon: &Daemon, name: &str, shade: u8) -> String {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("picture.png");
+    RgbaImage::from_pixel(3, 2, image::Rgba([shade, 0, 0, 255])).save(&file).unwrap();
+    let uploaded = daemon.upload(&format!("{ASSETS}?name={name}&tags=news,bug"), &file);
+    format!("{ASSETS}/{}", uploaded["asset"]["id"].as_str().unwrap_or_else(|| panic!("{uploaded}")))
 }
 
 /// Between which moments, in milliseconds since 1970 UTC, the stream began, by what it says of its uptime.
@@ -349,6 +361,133 @@ fn a_daemon_that_is_killed_on_air_goes_on_with_the_same_picture_where_it_would_b
     daemon.end();
     let recording = ffprobe_json(&nginx.recording("secret_key"), &["-show_entries", "stream=codec_name,width"]);
     assert_eq!(recording["streams"][0]["width"], 640);
+}
+
+/// When frame 0 of the kept stream was due.
+async fn kept_beginning(data: &Path) -> i64 {
+    let record = embedded(data).unwrap().get(key("main")).await.unwrap();
+    let Found::Present(record) = record else { panic!("it is kept") };
+    let kept: Value = serde_json::from_slice(&record.bytes).unwrap();
+    kept["run"]["course"]["beganAtUtcMs"].as_i64().unwrap()
+}
+
+/// A directory with what a daemon that is killed now would leave.
+fn copied(data: &TempDir) -> TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    fs::copy(data.path().join("state.redb"), copy.path().join("state.redb")).unwrap();
+    copy
+}
+
+/// Two daemons with one past: one runs on, the other is killed on air and started again. Pictures of one frame are
+/// known by the place of the box, which has another one in each of 100 frames.
+#[tokio::test]
+async fn every_frame_after_a_kill_is_the_one_that_an_undisturbed_run_shows() {
+    let mut show = show(&json!([]));
+    show["canvas"]["fps"] = "5".into();
+    show["layers"][2]["content"]["format"] = "mm:ss.S".into();
+    show["layers"][4]["content"]["fadeAfterMs"] = 1000.into();
+    show["layers"][4]["content"]["fadeMs"] = 60_000.into();
+    let data = tempfile::tempdir().unwrap();
+    let undisturbed = serve(&data, &show, &[]);
+    until_kept(&undisturbed, 0.0);
+    // Tenths of a second turn between frames, so that a clock that is read in milliseconds rounds none away.
+    let timer = json!({ "isRunning": true, "utc": kept_beginning(copied(&data).path()).await - 50 });
+    undisturbed.patch(&format!("{MAIN}/layers/timer"), &json!({ "content": timer }));
+    until_kept(&undisturbed, 1.0);
+    let written = writes(&undisturbed);
+    let message = json!({ "author": "Ann", "text": "still here?" });
+    undisturbed.post(&format!("{MAIN}/layers/chat/actions/message"), &message);
+    until_kept(&undisturbed, written);
+
+    let data = copied(&data);
+    serve(&data, &show, &[]).kill();
+    let restarted = serve(&data, &show, &[]);
+    let place = |picture: &RgbaImage| (0..640).find(|&x| picture.get_pixel(x, 10).0[0] > 200);
+    let mut places = BTreeSet::new();
+    while places.len() < 8 {
+        let same = until(|| {
+            // At the same time: each comes with the next frame.
+            let (a, b) = std::thread::scope(|scope| {
+                let a = scope.spawn(|| picture(&undisturbed));
+                (picture(&restarted), a.join().unwrap())
+            });
+            (place(&a) == place(&b) && !places.contains(&place(&a))).then_some((a, b))
+        });
+        let (a, b) = same.expect("they show the same frame at the same time");
+        let differ = a.pixels().zip(b.pixels()).filter(|(a, b)| a != b).count();
+        assert_eq!(differ, 0, "pixels of the frame whose box is at {:?}", place(&a));
+        places.insert(place(&a));
+    }
+    undisturbed.end();
+    restarted.end();
+}
+
+#[test]
+fn snapshots_and_what_is_known_of_uploads_outlive_the_daemon_in_both_stores() {
+    let nginx = Nginx::start();
+    for server in [None, Some(RedisServer::start())] {
+        let data = tempfile::tempdir().unwrap();
+        let url = server.as_ref().map(RedisServer::url);
+        let arguments: Vec<_> = url.iter().flat_map(|url| ["--redis", url]).collect();
+        let stream_key = if server.is_some() { "redis" } else { "file" };
+        let show = show(&json!([{ "id": "out", "url": nginx.address(), "key": stream_key }]));
+        let daemon = serve(&data, &show, &arguments);
+        let logo = upload(&daemon, "Logo", 1);
+        daemon.delete(&upload(&daemon, "Gone", 2));
+        daemon.patch(&logo, &json!({ "tags": ["sport"] }));
+        let snapshots = format!("{MAIN}/snapshots");
+        daemon.post(&snapshots, &json!({ "name": "before" }));
+        daemon.post(&snapshots, &json!({ "name": "gone" }));
+        daemon.delete(&format!("{snapshots}/gone"));
+        daemon.delete(&format!("{MAIN}/outputs/out"));
+        until_kept(&daemon, 0.0);
+        let written = writes(&daemon);
+        daemon.patch(&format!("{MAIN}/layers/news"), &json!({ "name": "later" }));
+        until_kept(&daemon, written);
+        let shown = |daemon: &Daemon| [ASSETS, &snapshots, &format!("{snapshots}/before")].map(|path| daemon.get(path));
+        let before = shown(&daemon);
+        assert_eq!(before[0]["assets"][0]["tags"], json!(["sport"]), "{}", before[0]);
+        daemon.kill();
+
+        let daemon = serve(&data, &show, &arguments);
+        assert_eq!(shown(&daemon), before, "{arguments:?}");
+        assert_eq!(daemon.get(&logo)["name"], "Logo");
+        daemon.post(&format!("{snapshots}/before/restore"), &json!({}));
+        assert_eq!(daemon.get(&format!("{MAIN}/layers/news"))["name"], Value::Null);
+        // With the key that no answer shows.
+        daemon.until_sent("out", 500);
+        daemon.end();
+        assert!(nginx.recording(stream_key).exists());
+    }
+}
+
+#[tokio::test]
+async fn records_that_cannot_be_read_are_set_aside_each_by_itself() {
+    let data = tempfile::tempdir().unwrap();
+    let daemon = serve(&data, &show(&json!([])), &[]);
+    let logo = upload(&daemon, "Logo", 3);
+    daemon.post(&format!("{MAIN}/snapshots"), &json!({ "name": "before" }));
+    daemon.end();
+    let store = embedded(data.path()).unwrap();
+    for kind in [Kind::Asset, Kind::Saved] {
+        let record = store.load(kind).await.unwrap().remove(0);
+        let damaged = Write {
+            key: Key::new(kind, record.id),
+            expected: Some(record.revision),
+            above: 0,
+            bytes: "{\"schema\":1,\"value\":7}".into(),
+        };
+        store.put(damaged).await.unwrap();
+    }
+    drop(store);
+    let daemon = serve(&data, &show(&json!([])), &[]);
+    assert_eq!(daemon.get(MAIN)["state"], "running");
+    assert_eq!(daemon.get(&format!("{MAIN}/snapshots"))["snapshots"], json!([]));
+    assert_eq!(daemon.get(&logo)["name"], "", "its file says what it is, but not its name");
+    daemon.end();
+    let aside = embedded(data.path()).unwrap().load(Kind::SetAside).await.unwrap();
+    let ids: Vec<_> = aside.iter().map(|record| record.id.as_str().split('-').nth(1).unwrap()).collect();
+    assert_eq!(ids, ["asset", "saved"]);
 }
 
 #[test]
@@ -537,8 +676,12 @@ fn a_redis_that_is_slow_stopped_flushed_or_read_only_costs_no_frame() {
     server.restart();
     until_redis(&server, "all of it is written into an empty one", has("stopped"));
 
+    daemon.post(&format!("{MAIN}/snapshots"), &json!({ "name": "before" }));
+    let has_saved = || server.ask(&["HGET", "stream-manager:saved:records", "main"]).contains("\"before\"");
+    daemon.until("it is written", &has_saved);
     server.ask(&["FLUSHALL"]);
     until_redis(&server, "what was flushed is written again, with nothing to do", has("stopped"));
+    daemon.until("that, too", has_saved);
     daemon.until("it is in step", || problem().is_null());
     assert_eq!(
         daemon.get(&format!("{MAIN}/layers/news"))["name"],
@@ -618,6 +761,19 @@ fn two_daemons_on_one_redis_follow_each_other_and_come_to_rest() {
     other.until("it has the new one", || streams(&other) == 2);
     other.delete("/api/v1/streams/second");
     one.until("it is gone here, too", || streams(&one) == 1);
+    // Snapshots, and what is known of uploads.
+    let snapshots = format!("{MAIN}/snapshots");
+    let count = |daemon: &Daemon, path: &str, what: &str| daemon.get(path)[what].as_array().unwrap().len();
+    one.post(&snapshots, &json!({ "name": "before" }));
+    other.until("it has the snapshot", || count(&other, &snapshots, "snapshots") == 1);
+    other.delete(&format!("{snapshots}/before"));
+    one.until("it is gone here, too", || count(&one, &snapshots, "snapshots") == 0);
+    let logo = upload(&one, "Logo", 4);
+    other.until("it knows of the file", || count(&other, ASSETS, "assets") == 1);
+    other.patch(&logo, &json!({ "name": "Bug" }));
+    one.until("it follows", || one.get(&logo)["name"] == "Bug");
+    one.delete(&logo);
+    other.until("it is gone there, too", || count(&other, ASSETS, "assets") == 0);
     // Both at once: one wins, and both show it.
     rename(&one, "mine");
     rename(&other, "no, mine");

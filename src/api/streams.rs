@@ -131,7 +131,7 @@ pub(super) fn status_of(app: &App, id: &str) -> Result<Value, Problem> {
     status["state"] = json!(snapshot.state);
     status["revision"] = json!(snapshot.revision);
     let store = app.streams.store_health().standing();
-    status["store"] = json!({ "name": store.store, "pendingStreams": store.pending, "problem": store.problem });
+    status["store"] = json!({ "name": store.store, "pendingRecords": store.pending, "problem": store.problem });
     status["gpu"] = json!({ "adapter": gpu.name, "driver": gpu.driver, "software": gpu.is_software });
     Ok(status)
 }

@@ -26,11 +26,11 @@ use stream_manager::{
     state::{
         Actor, By, Document, Error, Secrets, Services, Streams,
         asrun::AsRun,
-        assets::{Assets, Unrecorded},
+        assets::Assets,
         output,
         store::{
-            Directory, Embedded, Redis, Store,
-            keeper::{self, Keeper, Restored},
+            Directory, Embedded, Parts, Redis, Store,
+            keeper::{self, Keeper, Loaded, Restored},
         },
     },
     telemetry::metrics::Metrics,
@@ -68,13 +68,12 @@ async fn serve(config: Config, fresh: bool) -> anyhow::Result<()> {
     let vault = Vault::open(&data_dir.join("assets")).with_context(|| format!("assets in {}", data_dir.display()))?;
     let vault = Arc::new(vault);
     let devices = open_devices(&config, Some(vault.clone()))?;
-    let assets = Assets::open(vault, devices.library.clone(), config.asset_limits(), Vec::new(), Arc::new(Unrecorded));
-    let assets = Arc::new(assets.context("assets")?);
     let families = Families::new(&registry).context("metrics")?;
     let tls = Tls::open(&config.tls.extra_ca).context("configuration: tls.extra_ca")?;
     let network = Network { runtime: tokio::runtime::Handle::current(), tls };
     let secrets = Secrets::new(config.secrets_dir.clone());
     let recordings = config.recordings_dir.clone().map(|directory| Recordings { directory, clock: clock.clone() });
+    let library = devices.library.clone();
     let streams = Arc::new(Streams::new(Services { devices, clock, families, network, secrets, recordings }));
     let as_run = AsRun::start(&streams, Some(&data_dir.join("as-run"))).context("as-run log")?;
     let as_run = Arc::new(as_run);
@@ -83,15 +82,24 @@ async fn serve(config: Config, fresh: bool) -> anyhow::Result<()> {
     let listener = TcpListener::bind(config.listen).await.with_context(|| format!("listening on {}", config.listen))?;
 
     let stopping = tokio_util::sync::CancellationToken::new();
-    let restored = tokio::select! {
-        restored = begin(&*store, &streams, show, fresh) => restored?,
+    let begun = async {
+        let loaded = keeper::load(store).await?;
+        let (known, unkept) = (loaded.assets().await?, streams.unkept().clone());
+        let assets = Assets::open(vault, library, config.asset_limits(), known, unkept).context("assets")?;
+        let parts = Parts { streams: streams.clone(), assets: Arc::new(assets) };
+        let restored = begin(loaded, &parts, show, fresh).await?;
+        anyhow::Ok((parts, restored))
+    };
+    let (parts, restored) = tokio::select! {
+        begun = begun => begun?,
         reason = signals.next() => {
             tracing::info!(reason, "stopped while starting");
             streams.stop_all().await;
             return Ok(());
         }
     };
-    let keeper = Keeper::start(store, streams.clone(), restored);
+    let assets = parts.assets.clone();
+    let keeper = Keeper::start(parts, restored);
 
     let address = listener.local_addr().context("listening")?;
     let clients_max = config.events.clients_max;
@@ -132,17 +140,17 @@ fn open_store(config: &Config, directory: Arc<Directory>, clock: Arc<dyn Clock>)
 }
 
 /// Puts on air what was kept, or the show where nothing was.
-async fn begin(store: &dyn Store, streams: &Streams, show: Document, fresh: bool) -> anyhow::Result<Restored> {
+async fn begin(mut loaded: Loaded, parts: &Parts, show: Document, fresh: bool) -> anyhow::Result<Restored> {
     if fresh {
-        let count = keeper::forget_all(store).await.context("--fresh")?;
+        let count = loaded.forget_streams().await.context("--fresh")?;
         tracing::warn!(count, "streams that were kept are set aside: --fresh");
     }
-    let restored = keeper::restore(store, streams).await?;
+    let restored = loaded.restore(parts).await?;
     if restored.streams.is_empty() {
-        report(streams.create(&By::from(Actor::daemon()), show).await);
+        report(parts.streams.create(&By::from(Actor::daemon()), show).await);
     } else {
         let streams = restored.streams.iter().map(|id| id.as_str()).collect::<Vec<_>>().join(", ");
-        tracing::info!(streams, store = store.name(), "the show is what was kept; --fresh begins with the one given");
+        tracing::info!(streams, "the show is what was kept; --fresh begins with the one given");
     }
     Ok(restored)
 }

@@ -3,12 +3,16 @@
 //! Every change of a document, of a run, and of which streams there are is announced once, in the order of the stream's
 //! revisions, while the stream is locked; announcing never waits. The feed keeps [`CAPACITY`] changes. Whoever falls
 //! further behind is told how many were lost, and reads all streams anew; that loses nothing but what was in between.
+//! What is to be written into the store by that is told apart, by name, so that nothing of it can be lost.
 
 use std::sync::Arc;
 
 use tokio::sync::broadcast;
 
-use super::{Actor, Snapshot};
+use super::{
+    Actor, Snapshot,
+    store::{Key, Kind, Notices},
+};
 use crate::{base::id::Id, pipeline::Applied};
 
 /// Changes that are kept for the slowest follower.
@@ -50,22 +54,45 @@ pub enum What {
     Deleted,
 }
 
+impl Change {
+    /// Which kinds of records of the stream are not what is kept any more.
+    fn kinds(&self) -> &'static [Kind] {
+        match self.what {
+            // What another instance has done is what is kept.
+            _ if self.actor == Actor::store() => &[],
+            What::Document | What::Run | What::Created => &[Kind::Stream],
+            What::Saved => &[Kind::Saved],
+            What::Deleted => &Kind::OF_STREAMS,
+        }
+    }
+}
+
 /// Where changes are announced.
 #[derive(Debug, Clone)]
-pub(super) struct Feed(broadcast::Sender<Change>);
+pub(super) struct Feed {
+    changes: broadcast::Sender<Change>,
+    unkept: Arc<Notices>,
+}
 
 impl Feed {
     pub(super) fn new() -> Self {
-        Self(broadcast::Sender::new(CAPACITY))
+        Self { changes: broadcast::Sender::new(CAPACITY), unkept: Arc::default() }
     }
 
     /// Tells whoever follows; that may be nobody.
     pub(super) fn announce(&self, change: Change) {
-        let _ = self.0.send(change);
+        let keys = change.kinds().iter().map(|kind| Key::new(*kind, change.stream.clone()));
+        keys.for_each(|key| self.unkept.tell(key));
+        let _ = self.changes.send(change);
     }
 
     /// What is announced from now on.
     pub(super) fn follow(&self) -> broadcast::Receiver<Change> {
-        self.0.subscribe()
+        self.changes.subscribe()
+    }
+
+    /// Which records are to be written.
+    pub(super) fn unkept(&self) -> &Arc<Notices> {
+        &self.unkept
     }
 }

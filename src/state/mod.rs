@@ -396,6 +396,11 @@ impl Streams {
         }
     }
 
+    /// Which records are not what is kept any more: told by whoever changes what they hold.
+    pub fn unkept(&self) -> &Arc<store::Notices> {
+        self.feed.unkept()
+    }
+
     /// How it stands with what is kept of the streams.
     pub fn store_health(&self) -> &Arc<store::keeper::Health> {
         &self.health

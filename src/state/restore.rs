@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::{
-    Actor, By, Current, Document, Entry, Error, MEDIA_TIMEOUT, STREAMS_MAX, Streams, What,
+    By, Current, Document, Entry, Error, MEDIA_TIMEOUT, STREAMS_MAX, Streams, What,
     history::{History, Record, Step},
     needs_restart, saved,
     store::kept::{Kept, Run},
@@ -43,7 +43,7 @@ impl Streams {
     }
 
     /// Adds a stream as it was kept and, if it was on air, goes on with it. One that does not start is there all the same.
-    pub async fn restore(&self, by: &By, kept: Kept) -> Result<(), Error> {
+    async fn restore(&self, by: &By, kept: Kept) -> Result<(), Error> {
         let Kept { revision, document, run } = kept;
         let id = document.id.clone();
         let clock = self.services.clock.clone();
@@ -90,12 +90,11 @@ impl Streams {
         started
     }
 
-    /// Makes a stream what another instance has made of it.
-    pub async fn adopt(&self, kept: Kept) -> Result<(), Error> {
-        let by = By::from(Actor::store());
+    /// Makes a stream what another instance has made of it, or the daemon before this one.
+    pub async fn adopt(&self, by: &By, kept: Kept) -> Result<(), Error> {
         let id = kept.document.id.clone();
-        let (entry, _writing) = match self.write(&by, id.as_str()).await {
-            Err(Error::NotFound { .. }) => return self.restore(&by, kept).await,
+        let (entry, _writing) = match self.write(by, id.as_str()).await {
+            Err(Error::NotFound { .. }) => return self.restore(by, kept).await,
             found => found?,
         };
         let is_same_run = {
@@ -104,7 +103,7 @@ impl Streams {
             !needs_restart(&current.document, &kept.document) && goes_together(course, kept.run)
         };
         if is_same_run {
-            return self.replace(&by, &entry, kept).await;
+            return self.replace(by, &entry, kept).await;
         }
         let stream = entry.lock().stream.take();
         if let Some(stream) = stream {
@@ -113,10 +112,10 @@ impl Streams {
         {
             let mut current = entry.lock();
             current.has_failed = false;
-            current.take_over(&by, kept.document, kept.revision, None);
-            current.announce(&by, What::Run, None);
+            current.take_over(by, kept.document, kept.revision, None);
+            current.announce(by, What::Run, None);
         }
-        self.go_on(&by, &entry, kept.run).await
+        self.go_on(by, &entry, kept.run).await
     }
 
     /// Puts another document on air, as it stands; the run stays what it is.

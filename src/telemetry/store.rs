@@ -32,7 +32,7 @@ impl Families {
         let last_success = "When the store last did what it was asked, in seconds since 1970.";
         Ok(Self {
             is_up: IntGauge::new(name("up"), "1 while the state is kept, 0 while the store is away.")?,
-            pending: IntGauge::new(name("pending_streams"), "Streams whose present state is not kept yet.")?,
+            pending: IntGauge::new(name("pending_records"), "Records that are not what they are to be yet.")?,
             last_success: Gauge::new(name("last_success_timestamp_seconds"), last_success)?,
             writes: IntCounter::new(name("writes_total"), "Records written and deleted.")?,
             failures: IntCounter::new(name("failures_total"), "Attempts at the store that failed.")?,

@@ -92,6 +92,12 @@ impl Daemon {
         self.json(&["--json", &document.to_string()], path)
     }
 
+    /// Answer to the bytes of a file.
+    pub(crate) fn upload(&self, path: &str, file: &Path) -> Value {
+        let body = format!("@{}", file.display());
+        self.json(&["-H", "Content-Type: application/octet-stream", "--data-binary", &body], path)
+    }
+
     /// Answer to a deletion.
     pub(crate) fn delete(&self, path: &str) -> Value {
         self.json(&["-X", "DELETE"], path)

@@ -84,6 +84,15 @@ struct LabelPatch {
     tags: Option<Vec<String>>,
 }
 
+impl Asset {
+    /// One that was kept, whose label is in bounds.
+    pub(in crate::state) fn read(value: Value) -> Result<Self, Problems> {
+        let asset: Self = check::read(value)?;
+        let label = Label::new(&asset.label.name, asset.label.tags)?;
+        Ok(Self { label, ..asset })
+    }
+}
+
 impl Label {
     /// Checks it.
     pub fn new(name: &str, tags: impl IntoIterator<Item = String>) -> Result<Self, Problems> {
@@ -162,7 +171,12 @@ pub(super) mod tests {
             json!({ "id": id, "kind": "picture", "format": "png", "bytes": 1, "createdUtcMs": 1000, "name": "Bug.png",
                 "tags": ["news"], "width": 4, "height": 2, "frames": 1 })
         );
-        assert_eq!(serde_json::from_value::<Asset>(written).unwrap(), asset);
+        assert_eq!(Asset::read(written.clone()).unwrap(), asset);
+        for (field, value) in [("id", json!("sha256:0")), ("name", json!("a\nb")), ("bytes", json!(-1))] {
+            let mut damaged = written.clone();
+            damaged[field] = value;
+            assert!(Asset::read(damaged).is_err(), "{field}");
+        }
     }
 
     #[test]

@@ -36,7 +36,10 @@ use tokio::{
 };
 
 pub use self::asset::{Asset, Facts, Filter, Label};
-use super::{Document, Streams};
+use super::{
+    Document, Streams,
+    store::{Key, Notices},
+};
 use crate::{
     audio,
     base::{digest::Digest, id::Id},
@@ -85,6 +88,17 @@ pub struct Unrecorded;
 impl Records for Unrecorded {
     fn put(&self, _: &Asset) {}
     fn remove(&self, _: &Digest) {}
+}
+
+/// The store's keeper is told which ones it is to look at.
+impl Records for Notices {
+    fn put(&self, asset: &Asset) {
+        self.tell(Key::of_asset(&asset.id));
+    }
+
+    fn remove(&self, id: &Digest) {
+        self.tell(Key::of_asset(id));
+    }
 }
 
 /// Why nothing was changed.
@@ -315,6 +329,26 @@ impl Assets {
         }
         self.thumbnails.lock().unwrap_or_else(PoisonError::into_inner).remove(&asset.id);
         Ok(())
+    }
+
+    /// Makes what is known of an asset what another instance knows of it. Its file may not be here.
+    pub(super) async fn adopt(self: &Arc<Self>, asset: Asset) -> Result<(), Error> {
+        let (assets, asset) = (self.clone(), Arc::new(asset));
+        let Some(before) = self.table().insert(asset.id, asset.clone()) else {
+            self.used.fetch_add(asset.bytes, Ordering::Relaxed);
+            return blocking(move || assets.announce(&asset)).await;
+        };
+        self.used.fetch_add(asset.bytes, Ordering::Relaxed);
+        self.used.fetch_sub(before.bytes, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Another instance has deleted it.
+    pub(super) async fn forget(self: &Arc<Self>, id: Digest) -> Result<(), Error> {
+        let assets = self.clone();
+        let known = self.table().get(&id).cloned();
+        let Some(asset) = known else { return Ok(()) };
+        blocking(move || assets.remove(&asset)).await
     }
 
     /// Deletes all that no document uses and that came at least `age` before `now_utc_ms`; which they are. With

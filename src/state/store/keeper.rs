@@ -1,15 +1,16 @@
-//! The keeper: the one task that keeps store and streams in step, away from everything that is on air.
+//! The keeper: the one task that keeps store and state in step, away from everything that is on air.
 //!
 //! ```text
-//! feed of changes ─► which streams are not kept yet ─(100 ms)─► compare and set, one record for each stream ─► store
-//! streams ◄─ adopt ◄─ read ◄─ notices of what others wrote, or: all of it, after the store was away
+//! whoever changes something ─► names of records ─(100 ms)─► compare and set, each whole ─► store
+//! parts ◄─ adopt ◄─ read ◄─ notices of what others wrote, or: all of it, after the store was away
 //! ```
 //!
-//! Nothing queues: what waits is the names of streams, and what is written is what they are when they are written. While
-//! the store is away it is tried again, ever more seldom up to a few seconds, without end; streams run on.
+//! Nothing queues: what waits is the names of records, and what is written is what they are to hold when they are written.
+//! While the store is away it is tried again, ever more seldom up to a few seconds, without end; streams run on. A record
+//! that the store does not take, for it is too long, say, is told and tried again; the others are written all the same.
 //!
-//! Who is right when both have changed: a record with a higher revision was written by another instance, which won; its
-//! stream is taken over as it stands. A lower one, or none, is a store that has lost what it had (it was flushed, or came
+//! Who is right when both have changed: a record with a higher revision was written by another instance, which won; what it
+//! says is taken over as it stands. A lower one, or none, is a store that has lost what it had (it was flushed, or came
 //! back from an old copy): it is written again. A record that is equal is nobody's news, so no two instances can set each
 //! other off. Deletions are remembered by a shared store, so that they are told from a loss.
 //!
@@ -23,20 +24,17 @@ use std::{
 
 use bytes::Bytes;
 use rand::Rng;
-use tokio::{
-    sync::broadcast::{Receiver, error::RecvError},
-    task::JoinHandle,
-    time::Instant,
-};
+use tokio::{task::JoinHandle, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Error, Found, Key, Kind, News, Record, Store, Write,
-    kept::{Kept, Unreadable},
+    Error, Found, Key, Kind, News, Notices, Parts, Record, Store, Write,
+    kept::Unreadable,
+    parts::{NotAdopted, read_asset},
 };
 use crate::{
     base::{id::Id, id::LEN_MAX},
-    state::{self, Actor, Change, Streams},
+    state::{Actor, By, assets::Asset},
 };
 
 /// How long changes are gathered before they are written.
@@ -60,7 +58,7 @@ pub struct Health(Mutex<Standing>);
 pub struct Standing {
     /// What the store is; none: nothing is kept.
     pub store: Option<String>,
-    /// Streams whose present state is not kept yet.
+    /// Records that are not what they are to be yet.
     pub pending: usize,
     /// Records written and deleted.
     pub writes: u64,
@@ -93,9 +91,19 @@ struct Known {
 }
 
 /// What the store had when the daemon started.
-#[derive(Debug, Default)]
+#[derive(Debug)]
+pub struct Loaded {
+    store: Arc<dyn Store>,
+    records: BTreeMap<Key, Record>,
+    /// Why nobody knows what it had.
+    problem: Option<Error>,
+}
+
+/// What of it is there again.
+#[derive(Debug)]
 pub struct Restored {
-    known: BTreeMap<Id, Known>,
+    store: Arc<dyn Store>,
+    known: BTreeMap<Key, Known>,
     /// The streams that go on.
     pub streams: Vec<Id>,
 }
@@ -107,47 +115,25 @@ pub struct Keeper {
     ending: CancellationToken,
 }
 
-/// Brings the streams back that the store has, before anything else is on air. A store that is away for long is no reason
-/// not to start: what it has is taken over when it comes.
-pub async fn restore(store: &dyn Store, streams: &Streams) -> Result<Restored, Error> {
-    let health = streams.store_health();
-    health.lock().store = Some(store.name());
-    let records = match patiently(store).await {
+/// Reads all that a store has. One that is away for long is no reason not to start: what it has is taken over when it comes.
+pub async fn load(store: Arc<dyn Store>) -> Result<Loaded, Error> {
+    let mut loaded = Loaded { store: store.clone(), records: BTreeMap::new(), problem: None };
+    match patiently(&*store).await {
+        Ok(records) => loaded.records = records,
         Err(error @ Error::Unavailable { .. }) => {
-            tracing::error!(store = store.name(), %error, "streams are not restored; they are when the store is there");
-            health.lock().problem = Some(error.to_string());
-            return Ok(Restored::default());
+            tracing::error!(store = store.name(), %error, "nothing is restored; it is when the store is there");
+            loaded.problem = Some(error);
         }
-        loaded => loaded?,
-    };
-    let mut restored = Restored::default();
-    for record in records {
-        let Record { id, revision, bytes } = record.clone();
-        restored.known.insert(id.clone(), Known { revision, bytes: bytes.clone() });
-        match read(&record) {
-            Ok(kept) => {
-                restored.streams.push(id.clone());
-                let document_revision = kept.revision;
-                match streams.restore(&Actor::daemon().into(), kept).await {
-                    Ok(()) => tracing::info!(stream = %id, revision = document_revision, "stream restored"),
-                    Err(error) => tracing::error!(stream = %id, %error, "the stream is restored, but did not start"),
-                }
-            }
-            Err(Unreadable::Newer(error)) => return Err(error),
-            Err(error) => {
-                tracing::error!(stream = %id, %error, "the stream is not restored; its record is set aside");
-                set_aside(store, &record).await?;
-            }
-        }
+        Err(error) => return Err(error),
     }
-    Ok(restored)
+    Ok(loaded)
 }
 
-async fn patiently(store: &dyn Store) -> Result<Vec<Record>, Error> {
+async fn patiently(store: &dyn Store) -> Result<BTreeMap<Key, Record>, Error> {
     let until = Instant::now() + START_PATIENCE;
     let mut pause = PAUSE_MIN;
     loop {
-        match store.load(Kind::Stream).await {
+        match load_all(store).await {
             Err(Error::Unavailable { reason }) if Instant::now() + pause < until => {
                 tracing::warn!(store = store.name(), reason, "waiting for the store");
                 tokio::time::sleep(pause).await;
@@ -158,27 +144,82 @@ async fn patiently(store: &dyn Store) -> Result<Vec<Record>, Error> {
     }
 }
 
-/// Deletes all streams from the store, each with a copy set aside: for who wants to start from the show.
-pub async fn forget_all(store: &dyn Store) -> Result<usize, Error> {
-    let records = patiently(store).await?;
-    for record in &records {
-        set_aside(store, record).await?;
-        store.delete(Key::new(Kind::Stream, record.id.clone()), record.revision).await?;
+async fn load_all(store: &dyn Store) -> Result<BTreeMap<Key, Record>, Error> {
+    let mut all = BTreeMap::new();
+    for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::SetAside) {
+        let records = store.load(kind).await?;
+        all.extend(records.into_iter().map(|record| (Key::new(kind, record.id.clone()), record)));
     }
-    Ok(records.len())
+    Ok(all)
 }
 
-fn read(record: &Record) -> Result<Kept, Unreadable> {
-    let kept = Kept::read(&record.bytes)?;
-    match kept.document.id == record.id {
-        true => Ok(kept),
-        false => Err(Unreadable::Damaged(format!("it is of the stream `{}`", kept.document.id))),
+impl Loaded {
+    /// What is known of uploaded files.
+    pub async fn assets(&self) -> Result<Vec<Asset>, Error> {
+        let mut assets = Vec::new();
+        for (key, record) in self.records.iter().filter(|(key, _)| key.kind == Kind::Asset) {
+            match read_asset(key, &record.bytes) {
+                Ok(asset) => assets.push(asset),
+                Err(error) => self.is_no_good(key, record, error).await?,
+            }
+        }
+        Ok(assets)
+    }
+
+    /// Deletes all streams from the store, each with a copy set aside: for who wants to start from the show. How many.
+    pub async fn forget_streams(&mut self) -> Result<usize, Error> {
+        if let Some(problem) = &self.problem {
+            return Err(problem.clone());
+        }
+        let of_streams = self.records.extract_if(.., |key, _| Kind::OF_STREAMS.contains(&key.kind));
+        let of_streams: Vec<_> = of_streams.collect();
+        for (key, record) in &of_streams {
+            set_aside(&*self.store, key, record).await?;
+            self.store.delete(key.clone(), record.revision).await?;
+        }
+        Ok(of_streams.iter().filter(|(key, _)| key.kind == Kind::Stream).count())
+    }
+
+    /// Brings back what is of streams, before anything else is on air. The assets are there already.
+    pub async fn restore(self, parts: &Parts) -> Result<Restored, Error> {
+        let (mut known, mut streams) = (BTreeMap::new(), Vec::new());
+        for (key, record) in &self.records {
+            known.insert(key.clone(), Known { revision: record.revision, bytes: record.bytes.clone() });
+            if !Kind::OF_STREAMS.contains(&key.kind) {
+                continue;
+            }
+            match parts.adopt(&Actor::daemon().into(), key, &record.bytes).await {
+                Err(NotAdopted::Unreadable(error)) => {
+                    self.is_no_good(key, record, error).await?;
+                    continue;
+                }
+                Err(error) => tracing::error!(record = %key, %error, "restored, but not as it was"),
+                Ok(()) => tracing::info!(record = %key, "restored"),
+            }
+            streams.extend((key.kind == Kind::Stream).then(|| key.id.clone()));
+        }
+        let mut health = parts.streams.store_health().lock();
+        health.store = Some(self.store.name());
+        health.problem = self.problem.as_ref().map(Error::to_string);
+        Ok(Restored { store: self.store, known, streams })
+    }
+
+    /// A record that cannot be read is put aside, but what a later version wrote is not touched.
+    async fn is_no_good(&self, key: &Key, record: &Record, error: Unreadable) -> Result<(), Error> {
+        match error {
+            Unreadable::Newer(error) => Err(error),
+            error => {
+                tracing::error!(record = %key, %error, "not restored; the record is set aside");
+                set_aside(&*self.store, key, record).await
+            }
+        }
     }
 }
 
 /// Copies a record to where nothing is written over it.
-async fn set_aside(store: &dyn Store, record: &Record) -> Result<(), Error> {
-    let name: String = format!("{}-{}", record.revision, record.id).chars().take(LEN_MAX).collect();
+async fn set_aside(store: &dyn Store, key: &Key, record: &Record) -> Result<(), Error> {
+    let name = format!("{}-{}-{}", record.revision, key.kind.name(), record.id);
+    let name: String = name.chars().take(LEN_MAX).collect();
     let Ok(id) = Id::new(&name) else { return Ok(()) };
     let key = Key::new(Kind::SetAside, id);
     match store.put(Write { key, expected: None, above: 0, bytes: record.bytes.clone() }).await {
@@ -189,21 +230,22 @@ async fn set_aside(store: &dyn Store, record: &Record) -> Result<(), Error> {
 }
 
 impl Keeper {
-    /// Keeps these streams from now on. `changes` were followed before any of them was restored or made.
-    pub fn start(store: Arc<dyn Store>, streams: Arc<Streams>, restored: Restored) -> Self {
+    /// Keeps these parts from now on.
+    pub fn start(parts: Parts, restored: Restored) -> Self {
         let ending = CancellationToken::new();
-        let changes = streams.changes();
+        let Restored { store, known, .. } = restored;
         let worker = Worker {
-            health: streams.store_health().clone(),
+            health: parts.streams.store_health().clone(),
+            unkept: parts.streams.unkept().clone(),
             store,
-            // What was made before the feed was followed.
-            dirty: streams.list().into_iter().map(|snapshot| snapshot.document.id.clone()).collect(),
-            streams,
-            known: restored.known,
+            // What was made before this.
+            dirty: parts.keys(),
+            parts,
+            known,
             news: News::default(),
             pause: PAUSE_MIN,
         };
-        Self { task: tokio::spawn(worker.run(changes, ending.clone())), ending }
+        Self { task: tokio::spawn(worker.run(ending.clone())), ending }
     }
 
     /// Writes what is not written yet, and ends. The streams are to be on air still.
@@ -218,12 +260,14 @@ impl Keeper {
 /// The task's own.
 struct Worker {
     store: Arc<dyn Store>,
-    streams: Arc<Streams>,
+    parts: Parts,
+    /// Told by whoever changes something.
+    unkept: Arc<Notices>,
     health: Arc<Health>,
     /// What the store has, as far as is known.
-    known: BTreeMap<Id, Known>,
-    /// Streams whose present state is not kept.
-    dirty: BTreeSet<Id>,
+    known: BTreeMap<Key, Known>,
+    /// Records that are not what they are to be.
+    dirty: BTreeSet<Key>,
     /// What others may have written.
     news: News,
     /// Before the store is tried again.
@@ -231,28 +275,28 @@ struct Worker {
 }
 
 impl Worker {
-    async fn run(mut self, mut changes: Receiver<Change>, ending: CancellationToken) {
-        let store = self.store.clone();
+    async fn run(mut self, ending: CancellationToken) {
+        let (store, unkept) = (self.store.clone(), self.unkept.clone());
         // When there is something to do next.
         let mut due = Instant::now();
         loop {
             tokio::select! {
-                change = changes.recv() => {
+                changes = unkept.next() => {
                     let is_first = self.dirty.is_empty();
-                    if self.note(change) && is_first && self.health.lock().problem.is_none() {
+                    self.note(changes);
+                    if is_first && self.health.lock().problem.is_none() {
                         due = Instant::now() + GATHER;
                     }
                 }
                 news = next_news(&*store) => {
-                    self.news.everything |= news.everything;
-                    self.news.keys.extend(news.keys);
+                    self.news.join(news);
                     due = due.min(Instant::now() + self.retry_pause());
                 }
                 () = tokio::time::sleep_until(due) => due = Instant::now() + self.step().await,
                 () = ending.cancelled() => break,
             }
         }
-        self.finish(changes).await;
+        self.finish().await;
     }
 
     /// No pause for a store that answers.
@@ -260,30 +304,21 @@ impl Worker {
         if self.health.lock().problem.is_some() { self.pause } else { Duration::ZERO }
     }
 
-    /// Takes note of a change; whether something is to be written.
-    fn note(&mut self, change: Result<Change, RecvError>) -> bool {
-        match change {
-            Ok(change) if change.actor == Actor::store() => return false,
-            Ok(change) => drop(self.dirty.insert(change.stream)),
+    /// Takes note of what is to be written.
+    fn note(&mut self, changes: News) {
+        self.dirty.extend(changes.keys);
+        if changes.everything {
             // Which ones is not known.
-            Err(RecvError::Lagged(_)) => {
-                self.dirty.extend(self.known.keys().cloned());
-                self.dirty.extend(self.streams.list().iter().map(|snapshot| snapshot.document.id.clone()));
-            }
-            // The streams are there as long as this is.
-            Err(RecvError::Closed) => return false,
+            self.dirty.extend(self.known.keys().cloned());
+            self.dirty.extend(self.parts.keys());
         }
         self.health.lock().pending = self.dirty.len();
-        true
     }
 
     /// Does what there is to do; when to come again.
     async fn step(&mut self) -> Duration {
         let done = self.work().await;
-        let utc_ms = {
-            let clock = &self.streams.services().clock;
-            clock.utc_ms()
-        };
+        let utc_ms = self.parts.streams.services().clock.utc_ms();
         let mut health = self.health.lock();
         health.pending = self.dirty.len();
         match done {
@@ -312,125 +347,129 @@ impl Worker {
     async fn work(&mut self) -> Result<(), Error> {
         self.store.check().await?;
         // A connection that was made anew says so.
-        if let Some(notices) = self.store.notices()
-            && let Ok(news) = tokio::time::timeout(Duration::ZERO, notices.next()).await
-        {
-            self.news.everything |= news.everything;
-            self.news.keys.extend(news.keys);
-        }
-        if self.store.notices().is_some() && self.news == News::default() && self.dirty.is_empty() {
-            // A store that lost what it had does not say so.
-            for id in self.streams.list().into_iter().map(|snapshot| snapshot.document.id.clone()) {
-                self.settle(&id).await?;
+        if let Some(notices) = self.store.notices() {
+            self.news.join(notices.take());
+            if self.news == News::default() && self.dirty.is_empty() {
+                self.look_for_losses().await?;
             }
         }
         if self.news.everything {
-            let there = self.store.load(Kind::Stream).await?.into_iter().map(|record| record.id);
-            let here = self.streams.list().into_iter().map(|snapshot| snapshot.document.id.clone());
-            let all: BTreeSet<_> = there.chain(here).chain(self.known.keys().cloned()).collect();
-            for id in all {
-                self.settle(&id).await?;
+            let there = load_all(&*self.store).await?;
+            let all: BTreeSet<_> =
+                there.into_keys().chain(self.parts.keys()).chain(self.known.keys().cloned()).collect();
+            for key in all {
+                self.settle(&key).await?;
             }
             self.news = News::default();
         }
         while let Some(key) = self.news.keys.first().cloned() {
-            if key.kind == Kind::Stream {
-                self.settle(&key.id).await?;
-            }
+            self.settle(&key).await?;
             self.news.keys.remove(&key);
         }
-        while let Some(id) = self.dirty.first().cloned() {
-            self.write(&id).await?;
-            self.dirty.remove(&id);
+        self.write_all().await
+    }
+
+    /// A store that lost what it had does not say so: it is asked for the streams. If one is not there, the rest may be
+    /// gone, too.
+    async fn look_for_losses(&mut self) -> Result<(), Error> {
+        let writes = self.health.lock().writes;
+        for key in self.parts.keys().into_iter().filter(|key| key.kind == Kind::Stream) {
+            self.settle(&key).await?;
         }
+        self.news.everything = self.health.lock().writes != writes;
         Ok(())
     }
 
-    /// Writes a stream as it is now, or deletes it if it is gone. If another was quicker, that one wins.
-    async fn write(&mut self, id: &Id) -> Result<(), Error> {
-        let expected = self.known.get(id).map(|known| known.revision);
-        match self.put(id, expected).await {
-            Err(Error::Conflict { .. }) => self.settle(id).await,
+    async fn write_all(&mut self) -> Result<(), Error> {
+        let mut refused = None;
+        for key in self.dirty.clone() {
+            match self.write(&key).await {
+                Ok(()) => drop(self.dirty.remove(&key)),
+                Err(error @ Error::Unavailable { .. }) => return Err(error),
+                Err(error) => drop(refused.get_or_insert(error)),
+            }
+        }
+        refused.map_or(Ok(()), Err)
+    }
+
+    /// Writes a record as it is to be now, or deletes it if it is not to be. If another was quicker, that one wins.
+    async fn write(&mut self, key: &Key) -> Result<(), Error> {
+        let expected = self.known.get(key).map(|known| known.revision);
+        match self.put(key, expected).await {
+            Err(Error::Conflict { .. }) => self.settle(key).await,
             done => done,
         }
     }
 
-    async fn put(&mut self, id: &Id, expected: Option<u64>) -> Result<(), Error> {
-        let (key, known) = (Key::new(Kind::Stream, id.clone()), self.known.get(id));
-        let Ok(kept) = self.streams.kept(id.as_str()) else {
+    async fn put(&mut self, key: &Key, expected: Option<u64>) -> Result<(), Error> {
+        let known = self.known.get(key);
+        let Some(bytes) = self.parts.kept(key) else {
             if let Some(expected) = expected {
-                self.store.delete(key, expected).await?;
+                self.store.delete(key.clone(), expected).await?;
                 self.health.lock().writes += 1;
             }
-            self.known.remove(id);
+            self.known.remove(key);
             return Ok(());
         };
-        let (bytes, above) = (kept.to_bytes(), known.map_or(0, |known| known.revision));
         if known.is_some_and(|known| known.bytes == bytes && Some(known.revision) == expected) {
             return Ok(());
         }
-        let revision = self.store.put(Write { key, expected, above, bytes: bytes.clone() }).await?;
-        self.known.insert(id.clone(), Known { revision, bytes });
+        let above = known.map_or(0, |known| known.revision);
+        let revision = self.store.put(Write { key: key.clone(), expected, above, bytes: bytes.clone() }).await?;
+        self.known.insert(key.clone(), Known { revision, bytes });
         self.health.lock().writes += 1;
         Ok(())
     }
 
-    /// Looks who is right about a stream, and does that.
-    async fn settle(&mut self, id: &Id) -> Result<(), Error> {
-        let found = self.store.get(Key::new(Kind::Stream, id.clone())).await?;
-        let known = self.known.get(id);
+    /// Looks who is right about a record, and does that.
+    async fn settle(&mut self, key: &Key) -> Result<(), Error> {
+        let found = self.store.get(key.clone()).await?;
+        let known = self.known.get(key);
         match found {
             Found::Present(record) => match known {
                 Some(known) if known.revision == record.revision && known.bytes == record.bytes => Ok(()),
-                Some(known) if record.revision < known.revision => self.put(id, Some(record.revision)).await,
+                Some(known) if record.revision < known.revision => self.put(key, Some(record.revision)).await,
                 // A call whose answer was lost had written it.
-                _ if self.streams.kept(id.as_str()).is_ok_and(|kept| kept.to_bytes() == record.bytes) => {
-                    self.known.insert(id.clone(), Known { revision: record.revision, bytes: record.bytes });
+                _ if self.parts.kept(key).is_some_and(|bytes| bytes == record.bytes) => {
+                    self.known.insert(key.clone(), Known { revision: record.revision, bytes: record.bytes });
                     Ok(())
                 }
-                _ => self.adopt(record).await,
+                _ => self.adopt(key, record).await,
             },
             Found::Deleted { revision } if known.is_some_and(|known| known.revision < revision) => {
-                self.known.remove(id);
-                self.dirty.remove(id);
-                match self.streams.delete(&Actor::store().into(), id.as_str()).await {
-                    Ok(()) | Err(state::Error::NotFound { .. }) => self.health.lock().adopted += 1,
-                    Err(error) => {
-                        tracing::error!(stream = %id, %error, "the stream was deleted elsewhere, but not here")
-                    }
+                self.known.remove(key);
+                self.dirty.remove(key);
+                match self.parts.forget(&by_store(), key).await {
+                    Ok(()) => self.health.lock().adopted += 1,
+                    Err(error) => tracing::error!(record = %key, %error, "deleted elsewhere, but not here"),
                 }
                 Ok(())
             }
-            Found::Deleted { .. } | Found::Missing => self.put(id, None).await,
+            Found::Deleted { .. } | Found::Missing => self.put(key, None).await,
         }
     }
 
     /// Takes over what another instance wrote.
-    async fn adopt(&mut self, record: Record) -> Result<(), Error> {
-        let id = record.id.clone();
-        match read(&record) {
-            Ok(kept) => {
-                let adopted = self.streams.adopt(kept).await;
-                if let Err(error) = adopted {
-                    tracing::error!(stream = %id, %error, "what another instance wrote is not on air here");
-                }
-                self.health.lock().adopted += 1;
+    async fn adopt(&mut self, key: &Key, record: Record) -> Result<(), Error> {
+        match self.parts.adopt(&by_store(), key, &record.bytes).await {
+            Ok(()) => self.health.lock().adopted += 1,
+            Err(NotAdopted::Unreadable(error)) => {
+                tracing::error!(record = %key, %error, "what another instance wrote is set aside");
+                set_aside(&*self.store, key, &record).await?;
             }
             Err(error) => {
-                tracing::error!(stream = %id, %error, "what another instance wrote is set aside");
-                set_aside(&*self.store, &record).await?;
+                self.health.lock().adopted += 1;
+                tracing::error!(record = %key, %error, "what another instance wrote is not on air here as it is there");
             }
         }
-        self.known.insert(id.clone(), Known { revision: record.revision, bytes: record.bytes });
-        self.dirty.remove(&id);
+        self.known.insert(key.clone(), Known { revision: record.revision, bytes: record.bytes });
+        self.dirty.remove(key);
         Ok(())
     }
 
     /// What is not written yet is, if the store is there.
-    async fn finish(mut self, mut changes: Receiver<Change>) {
-        while let Ok(change) = changes.try_recv() {
-            self.note(Ok(change));
-        }
+    async fn finish(mut self) {
+        self.note(self.unkept.take());
         let flushed = tokio::time::timeout(FLUSH_PATIENCE, self.work()).await;
         match flushed.map_err(|_| Error::unavailable("it does not answer")).flatten() {
             Ok(()) => tracing::info!(store = self.store.name(), "the state is kept"),
@@ -439,6 +478,10 @@ impl Worker {
             }
         }
     }
+}
+
+fn by_store() -> By {
+    Actor::store().into()
 }
 
 /// What others wrote; never, where there are none.

@@ -1,16 +1,17 @@
-//! What is kept of a stream: its document with all secrets, its revision, and where its run stands.
+//! What records hold: JSON, with the version of its form. Older forms are read, see `migrate`; of a later one nothing is.
 //!
-//! Written as JSON, with the version of its form. Older forms are read, see `migrate`; of a later one nothing is.
+//! Of a stream that is its document with all secrets, its revision, and where its run stands ([`Kept`]); all other kinds
+//! have one value, which is the affair of who made it.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::{
-    Error,
-    migrate::{SCHEMA, migrated},
+    Error, Kind,
+    migrate::{migrated, schema},
 };
 use crate::{
     pipeline::Course,
@@ -72,11 +73,40 @@ struct Written {
     document: Value,
 }
 
+/// A record of another kind than a stream's.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Sealed<T> {
+    schema: u64,
+    value: T,
+}
+
+/// A record of this kind that holds `value`.
+pub(super) fn sealed(kind: Kind, value: impl Serialize) -> Bytes {
+    // What is made of strings and finite numbers is always written.
+    serde_json::to_vec(&Sealed { schema: schema(kind), value }).unwrap_or_default().into()
+}
+
+/// What a record of this kind holds.
+pub(super) fn opened<T: DeserializeOwned>(kind: Kind, bytes: &[u8]) -> Result<T, Unreadable> {
+    read(kind, bytes).map(|Sealed { value, .. }| value)
+}
+
+fn read<T: DeserializeOwned>(kind: Kind, bytes: &[u8]) -> Result<T, Unreadable> {
+    let damaged = |reason: String| Unreadable::Damaged(reason);
+    let value = serde_json::from_slice(bytes).map_err(|error| damaged(error.to_string()))?;
+    check::read(migrated(kind, value)?).map_err(|error| damaged(error.to_string()))
+}
+
 impl Kept {
     /// As it is written. Stream keys are in it: for stores alone.
     pub fn to_bytes(&self) -> Bytes {
-        let written =
-            Written { schema: SCHEMA, revision: self.revision, run: self.run, document: self.document.with_secrets() };
+        let written = Written {
+            schema: schema(Kind::Stream),
+            revision: self.revision,
+            run: self.run,
+            document: self.document.with_secrets(),
+        };
         // Values of strings and finite numbers are always written.
         serde_json::to_vec(&written).unwrap_or_default().into()
     }
@@ -84,9 +114,7 @@ impl Kept {
     /// Reads what any version up to this one has written.
     pub fn read(bytes: &[u8]) -> Result<Self, Unreadable> {
         let damaged = |reason: String| Unreadable::Damaged(reason);
-        let value: Value = serde_json::from_slice(bytes).map_err(|error| damaged(error.to_string()))?;
-        let value = migrated(value)?;
-        let Written { revision, run, document, .. } = check::read(value).map_err(|error| damaged(error.to_string()))?;
+        let Written { revision, run, document, .. } = read(Kind::Stream, bytes)?;
         let document = Document::read(document).map_err(|problems| damaged(format!("its document: {problems}")))?;
         Ok(Self { revision, document: Arc::new(document), run })
     }
@@ -138,11 +166,29 @@ mod tests {
     #[test]
     fn what_a_later_version_wrote_is_not_guessed_at() {
         let mut value: Value = serde_json::from_slice(&kept().to_bytes()).unwrap();
-        value["schema"] = (SCHEMA + 1).into();
+        value["schema"] = (schema(Kind::Stream) + 1).into();
         value["more"] = "unknown here".into();
         let error = Kept::read(value.to_string().as_bytes()).unwrap_err();
         assert!(matches!(error, Unreadable::Newer(_)));
         assert!(error.to_string().contains("later version"), "{error}");
+    }
+
+    #[test]
+    fn other_kinds_say_their_schema_too() {
+        let bytes = sealed(Kind::Saved, ["a"]);
+        assert_eq!(opened::<Vec<String>>(Kind::Saved, &bytes).unwrap(), ["a"]);
+        for (bytes, is_newer) in [
+            (r#"{ "schema": 2, "value": {}, "more": 1 }"#, true),
+            (r#"{ "schema": 0, "value": ["a"] }"#, false),
+            (r#"{ "value": ["a"] }"#, false),
+            (r#"{ "schema": 1, "value": ["a"], "more": 1 }"#, false),
+            (r#"{ "schema": 1, "value": 7 }"#, false),
+            ("[]", false),
+            ("", false),
+        ] {
+            let error = opened::<Vec<String>>(Kind::Saved, bytes.as_bytes()).unwrap_err();
+            assert_eq!(matches!(error, Unreadable::Newer(_)), is_newer, "{bytes}: {error}");
+        }
     }
 
     #[test]

@@ -8,14 +8,16 @@
 //! * A call ends within seconds: a store that is away says so, and whoever called tries again. It is never asked by a thread
 //!   of the picture or the sound.
 //!
-//! [`embedded`] is a file below the data directory, of this daemon alone; [`redis`] may be shared by several. What is kept
-//! of a stream is in [`kept`], how older forms are read in `migrate`; [`keeper`] keeps store and streams in step.
+//! [`embedded`] is a file below the data directory, of this daemon alone; [`redis`] may be shared by several. Where records
+//! come from and who takes them over is in [`parts`], what is kept of a stream in [`kept`], how older forms are read in
+//! `migrate`; [`keeper`] keeps all of it in step.
 
 mod directory;
 pub mod embedded;
 pub mod keeper;
 pub mod kept;
 mod migrate;
+pub mod parts;
 pub mod redis;
 
 use std::{
@@ -29,8 +31,8 @@ use std::{
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-pub use self::{directory::Directory, embedded::Embedded, redis::Redis};
-use crate::base::id::Id;
+pub use self::{directory::Directory, embedded::Embedded, parts::Parts, redis::Redis};
+use crate::base::{digest::Digest, id::Id};
 
 /// Longest record: a document that REST takes is shorter, but may grow by what layers are told on air.
 pub const RECORD_LEN_MAX: usize = 16 << 20;
@@ -39,23 +41,31 @@ pub const RECORDS_MAX: usize = 10_000;
 /// Names of records that have changed and that nobody has asked for; with more, all are to be read anew.
 const NOTICES_MAX: usize = 256;
 
-/// What a record is about.
+/// What a record is about, in the order in which they are written and come back: what is named before who names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
+    /// What is known of an uploaded file, by its digest.
+    Asset,
     /// A stream: its document and its run.
     Stream,
+    /// The named snapshots of a stream.
+    Saved,
     /// A record that could not be read, put aside so that nothing is written over it.
     SetAside,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 2] = [Self::Stream, Self::SetAside];
+    pub const ALL: [Self; 4] = [Self::Asset, Self::Stream, Self::Saved, Self::SetAside];
+    /// Those that are of a stream, whose id their records have.
+    pub const OF_STREAMS: [Self; 2] = [Self::Stream, Self::Saved];
 
     /// Its name in a store.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Asset => "asset",
             Self::Stream => "stream",
+            Self::Saved => "saved",
             Self::SetAside => "setAside",
         }
     }
@@ -78,6 +88,12 @@ impl Key {
     /// The record of that name.
     pub fn new(kind: Kind, id: Id) -> Self {
         Self { kind, id }
+    }
+
+    /// The record of the asset with that digest.
+    pub fn of_asset(digest: &Digest) -> Self {
+        let id = Id::new(&digest.hex());
+        Self::new(Kind::Asset, id.unwrap_or_else(|_| unreachable!("64 digits are an id")))
     }
 }
 
@@ -227,7 +243,8 @@ fn check_len(write: &Write) -> Result<(), Error> {
     }
 }
 
-/// What has been written since it was last asked; each record is named once, however often it was written.
+/// What has changed since it was last asked, in a store or before it is kept there; each record is named once, however
+/// often it changed. Telling never waits.
 #[derive(Debug, Default)]
 pub struct Notices {
     pending: Mutex<News>,
@@ -236,11 +253,20 @@ pub struct Notices {
 
 /// What may have changed.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
+#[must_use]
 pub struct News {
     /// Everything: something may have been missed.
     pub everything: bool,
     /// These records; nothing else, where it is not everything.
     pub keys: BTreeSet<Key>,
+}
+
+impl News {
+    /// Adds other news to these.
+    fn join(&mut self, other: Self) {
+        self.everything |= other.everything;
+        self.keys.extend(other.keys);
+    }
 }
 
 impl Notices {
@@ -253,7 +279,8 @@ impl Notices {
         self.wake.notify_one();
     }
 
-    fn tell(&self, key: Key) {
+    /// This one has changed.
+    pub fn tell(&self, key: Key) {
         self.change(|news| {
             news.keys.insert(key);
         });
@@ -263,10 +290,15 @@ impl Notices {
         self.change(|news| news.everything = true);
     }
 
+    /// What there is now.
+    pub fn take(&self) -> News {
+        std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// Waits for news; for one who asks.
     pub async fn next(&self) -> News {
         loop {
-            let news = std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner));
+            let news = self.take();
             if news != News::default() {
                 return news;
             }
@@ -289,6 +321,7 @@ mod tests {
         (0..1000).for_each(|n| notices.tell(key(n % 3)));
         let news = notices.next().await;
         assert_eq!(news, News { everything: false, keys: (0..3).map(key).collect() });
+        assert_eq!(notices.take(), News::default());
         notices.tell(key(7));
         assert_eq!(notices.next().await.keys.len(), 1, "what was told is not told again");
     }
