@@ -415,7 +415,13 @@ async fn every_frame_after_a_kill_is_the_one_that_an_undisturbed_run_shows() {
         });
         let (a, b) = same.expect("they show the same frame at the same time");
         let differ = a.pixels().zip(b.pixels()).filter(|(a, b)| a != b).count();
+        if differ > 0 {
+            a.save("/tmp/t/a.png").unwrap();
+            b.save("/tmp/t/b.png").unwrap();
+            println!("{}", restarted.log());
+        }
         assert_eq!(differ, 0, "pixels of the frame whose box is at {:?}", place(&a));
+        assert!((10..200).any(|x| a.get_pixel(x, 115).0[0] > 200), "the timer is seen");
         places.insert(place(&a));
     }
     undisturbed.end();

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::rate::FrameRate;
+use crate::{base::rate::FrameRate, scene::Moment};
 
 /// Longest time that a stream is taken to have run: some thirty years. Beyond, somebody's clock is wrong.
 const ELAPSED_MAX: Duration = Duration::from_secs(1_000_000_000);
@@ -48,6 +48,13 @@ impl Pauses {
     pub(super) fn until(self, next: u64) -> Self {
         let since_frame = self.since_frame.map(|since| since.min(next));
         Self { stood_frames: self.stood_frames.min(since_frame.unwrap_or(next)), since_frame }
+    }
+
+    /// The moment that is seen when it is `frame`, which is due at `utc_ms`.
+    pub(super) fn moment(&self, frame: u64, rate: FrameRate, utc_ms: i64) -> Moment {
+        let stood_ms = rate.ms_of(frame) - rate.ms_of(self.stands_on(frame));
+        let utc_ms = utc_ms.saturating_sub(i64::try_from(stood_ms).unwrap_or(i64::MAX));
+        Moment { elapsed: rate.time_of(self.scene_frame(frame)), utc_ms }
     }
 
     /// The frame that shows when it is `frame`, without those that stood.
@@ -113,6 +120,16 @@ mod tests {
         pauses.set_paused(false, 6);
         assert_eq!(pauses, Pauses { stood_frames: 3, since_frame: None });
         assert_eq!((pauses.scene_frame(6), pauses.next_scene_frame(6), pauses.stood_before(9)), (3, 3, 3));
+    }
+
+    #[test]
+    fn what_stood_still_shows_the_moment_at_which_it_stopped() {
+        let rate = FrameRate::new(25, 1).unwrap();
+        let moment = |pauses: Pauses, frame| pauses.moment(frame, rate, 1_000_000 + 40 * frame as i64);
+        let at = |frame: u64, utc_ms| Moment { elapsed: rate.time_of(frame), utc_ms };
+        assert_eq!(moment(Pauses::default(), 10), at(10, 1_000_400));
+        let pauses = Pauses { stood_frames: 2, since_frame: Some(6) };
+        assert_eq!(moment(pauses, 10), at(3, 1_000_200), "that of frame 5, of which two stood");
     }
 
     #[test]

@@ -52,6 +52,7 @@ pub use self::{
     bitrate::{Policy, Rule},
     course::{Course, Pauses},
     frame_store::Unseen,
+    prepare::prepare,
     preview::{Full, Look, NoShot, Shot, Watch},
     rendition::{BitrateChange, BitrateReason, Rendition, Report},
     still::{Change, Still},
@@ -80,6 +81,8 @@ use crate::{
 
 /// By how much the world's clock may be off the stream's before its beginning is reckoned anew.
 const CLOCK_SLACK_MS: u64 = 20;
+/// How long before its first frame a stream that goes on has all open: time to have what that shows.
+const RESUME_LEAD: Duration = Duration::from_millis(150);
 /// Every stream's picture is BT.709, limited range.
 const COLOUR: VideoColour = VideoColour::BT709_LIMITED;
 
@@ -329,15 +332,22 @@ impl Stream {
         let pictures = rendition::pictures(&config.renditions, size);
         let framings: Vec<_> = pictures.iter().map(|picture| picture.framing).collect();
         let library = devices.library.clone();
-        let compositor = Compositor::with_renditions(devices.gpu()?, library, size, COLOUR, &framings)?;
+        let compositor = Compositor::with_renditions(devices.gpu()?, library.clone(), size, COLOUR, &framings)?;
 
         let metrics = families.of(&config.id);
-        let started_at = clock.now();
+        let lead = course.map_or(Duration::ZERO, |_| RESUME_LEAD);
+        let started_at = clock.now().saturating_add(lead);
         let utc_ms = clock.utc_ms_at(started_at);
         let course = course.unwrap_or(Course { began_at_utc_ms: utc_ms, pauses: Pauses::default() });
         let timeline = Timeline::resumed(started_at, course.elapsed_at(utc_ms), fps);
         let every = config.renditions.iter().map(|rendition| rendition.every);
         let first_frame = course::first_frame(timeline.begun(), fps, every);
+        if !lead.is_zero() {
+            // It may show other texts than those that were waited for before all was open.
+            let due = clock.utc_ms_at(timeline.frame_due(first_frame));
+            let moment = course.pauses.until(first_frame).moment(first_frame, fps, due);
+            prepare(&config.show, moment, &library, lead);
+        }
         let program = Arc::new(Program::new(config.show.clone(), first_frame, course.pauses));
         let mix = config.sound.mix;
         let desk = Arc::new(Desk::new(timeline.first_sample(sound::BLOCK)));

@@ -324,6 +324,13 @@ impl<'a> Planner<'a> {
         self.changes_at(self.stage.moment.elapsed.saturating_add(span));
     }
 
+    /// How long it is until the first frame that begins no earlier than `span` from now.
+    pub fn frame_in(&self, span: Duration) -> Duration {
+        let fps = self.stage.show.canvas.fps;
+        let now = self.stage.moment.elapsed.saturating_add(self.stage.late);
+        fps.time_of(fps.first_frame_at(now.saturating_add(span))).saturating_sub(now)
+    }
+
     /// The layer's width in layer pixels, if the document gives one.
     pub fn width(&self) -> Option<f32> {
         self.pose.transform.width.map(|width| width as f32)

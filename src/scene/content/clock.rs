@@ -191,9 +191,10 @@ impl Kind for Clock {
 
     fn plan(&self, planner: &mut Planner<'_>) {
         let now_ms = planner.moment().utc_ms;
+        let text_in_ms = |ms| self.text_at(now_ms.saturating_add(ms));
         let next = self.next_change_ms(now_ms).map(|ms| {
             let span = u64::try_from(ms.saturating_sub(now_ms)).unwrap_or_default();
-            (Duration::from_millis(span), self.text_at(ms))
+            (Duration::from_millis(span), &text_in_ms as &dyn Fn(i64) -> String)
         });
         self.style().plan_changing(planner, self.text_at(now_ms), next);
     }

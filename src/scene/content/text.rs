@@ -518,12 +518,24 @@ impl Style {
 
     /// Draws a text that becomes another one after a time; that one's raster is asked for already, so that the layer
     /// never blinks. Its digits are equally wide unless the document says otherwise, so that it does not tremble.
-    pub(super) fn plan_changing(&self, planner: &mut Planner<'_>, text: String, next: Option<(Duration, String)>) {
+    pub(super) fn plan_changing(
+        &self,
+        planner: &mut Planner<'_>,
+        text: String,
+        next: Option<(Duration, &dyn Fn(i64) -> String)>,
+    ) {
         let steady = Self { tabular_digits: self.tabular_digits.or(Some(true)), ..self.clone() };
-        if let Some((span, next)) = next {
+        if let Some((span, text_in_ms)) = next {
             planner.changes_in(span);
-            if next != text {
-                planner.prefetch(&Raster::Text(Arc::new(steady.block(planner, next, false))));
+            // That of the next frame: those between two frames are never seen. The world's time of a frame is rounded,
+            // now down and now up.
+            let ms = i64::try_from(planner.frame_in(span).as_millis()).unwrap_or(i64::MAX);
+            let mut known = vec![text.clone()];
+            for next in [ms, ms.saturating_sub(1), ms.saturating_add(1)].map(text_in_ms) {
+                if !known.contains(&next) {
+                    planner.prefetch(&Raster::Text(Arc::new(steady.block(planner, next.clone(), false))));
+                    known.push(next);
+                }
             }
         }
         let raster = steady.block(planner, text, false);

@@ -205,8 +205,8 @@ impl Kind for Timer {
             return self.style().plan_changing(planner, text, None);
         };
         let span = Duration::from_millis(u64::try_from(next_ms - now_ms).unwrap_or_default());
-        let next = self.text_at(next_ms).unwrap_or_else(|| text.clone());
-        self.style().plan_changing(planner, text, Some((span, next)));
+        let next = |ms| self.text_at(now_ms.saturating_add(ms)).unwrap_or_else(|| text.clone());
+        self.style().plan_changing(planner, text.clone(), Some((span, &next)));
     }
 
     /// `start`, `pause`; `reset`: stands at a value, of what has passed at 0; `set`: another value, running or not.
@@ -417,6 +417,15 @@ mod tests {
         assert_eq!(evaluation.changes_at, Some(Duration::from_millis(7900)));
         assert_eq!(set_text(&evaluation), ["00:06"]);
         assert_eq!(shelf.asked(), ["00:05", "00:06"]);
+    }
+
+    #[test]
+    fn of_texts_that_change_faster_than_pictures_those_of_the_next_frame_are_asked_for() {
+        let document =
+            json!({ "type": "timer", "mode": "stopwatch", "format": "s.SS", "utc": NOW - 5, "isRunning": true });
+        // At 30 frames a second, the next one begins 33.3 ms later: at 1.038 s, or a little before or after.
+        let (shelf, _) = shelf(document, json!({}), 1000, NOW + 1000);
+        assert_eq!(shelf.asked(), ["1.03", "1.00"]);
     }
 
     #[test]
