@@ -280,3 +280,36 @@ async fn documents_are_kept_under_a_name_compared_and_restored() {
     api.post(&format!("{snapshots}/red/restore"), json!({})).await.problem(404, "not_found");
     assert!(!api.said().contains("secret"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_shows_what_would_be_and_touches_nothing() {
+    let api = on_air().await;
+    let before = api.get(MAIN).await.expect(200);
+    let mut changes = api.streams.changes();
+    let blue = json!({ "op": "patchLayer", "id": "c0", "patch": { "content": { "color": "#0000ff" } } });
+    let scene = json!({ "op": "createScene", "document": { "id": "two", "layers": [column(1, "#00ff00")] } });
+    let take = json!({ "op": "take", "scene": "two", "transition": { "type": "fade", "durationMs": 1000 } });
+    let ops = json!({ "ops": [blue, scene, take] });
+    for (t, column_0, column_1) in [
+        ("", [0, 0, 255], [255, 0, 0]),
+        ("&t=2.5s", [16, 32, 48], [0, 255, 0]),
+        ("&t=1200ms", [16, 32, 48], [0, 255, 0]),
+    ] {
+        let answer = api.post(&format!("{TRANSACTIONS}?dryRun=png{t}"), ops.clone()).await;
+        assert_eq!((answer.status, answer.kind()), (200, "image/png"), "{}", answer.text());
+        let picture = image::load_from_memory(&answer.body).unwrap().to_rgb8();
+        assert!(is_close(&picture, 0, column_0) && is_close(&picture, 1, column_1), "{t}");
+    }
+    for query in
+        ["dryRun=gif", "t=1s", "dryRun=png&t=1", "dryRun=png&t=-1s", "dryRun=png&t=infs", "dryRun=png&t=9e9s", "x=1"]
+    {
+        api.post(&format!("{TRANSACTIONS}?{query}"), ops.clone()).await.problem(400, "bad_query");
+    }
+    let wrong = json!({ "ops": [{ "op": "deleteLayer", "id": "nobody" }] });
+    api.post(&format!("{TRANSACTIONS}?dryRun=png"), wrong).await.problem(404, "not_found");
+    let stale = json!({ "ops": ops["ops"], "ifRevision": 9 });
+    api.post(&format!("{TRANSACTIONS}?dryRun=png"), stale).await.problem(412, "revision_conflict");
+    assert_eq!(api.get(MAIN).await.expect(200), before);
+    assert!(changes.try_recv().is_err());
+    first_frame(&api, 0, [255, 0, 0]).await;
+}

@@ -1,15 +1,21 @@
 //! `/api/v1/streams/{id}/transactions`, `.../undo`, `.../redo` and `.../history`: several changes on one frame, and the way
 //! back.
 
-use axum::{Json, extract::State, response::IntoResponse};
+#![allow(unused_qualifications, reason = "`utoipa::path` names the types of queries anew")]
+
+use std::time::Duration;
+
+use axum::{Json, extract::State, http::StatusCode, response::IntoResponse};
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
 
 use super::{
     Answer, App,
     auth::{Caller, Role},
     body::Body,
     by::By,
-    path::Path,
+    path::{Path, Query},
     problem::Problem,
     receipt, streams,
 };
@@ -18,25 +24,83 @@ use crate::{
     state::{Done, Error, Item, Op, Receipt, Record, Transaction},
 };
 
-/// Applies up to 256 changes on one frame, or none of them.
+/// What may stand behind the `?` of a transaction.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct How {
+    dry_run: Option<DryRun>,
+    /// How long after it: `2.5s`, `400ms`.
+    t: Option<String>,
+}
+
+/// What is given instead of doing it.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum DryRun {
+    Png,
+}
+
+impl How {
+    /// How long after the transaction the picture is that is asked for, if one is.
+    fn picture(&self) -> Result<Option<Duration>, Problem> {
+        let bad = |detail: String| Problem::new(StatusCode::BAD_REQUEST, "bad_query", detail);
+        match (self.dry_run, &self.t) {
+            (None, Some(_)) => Err(bad("t: only with dryRun".into())),
+            (None, None) => Ok(None),
+            (Some(DryRun::Png), None) => Ok(Some(Duration::ZERO)),
+            (Some(DryRun::Png), Some(t)) => {
+                let wrong = || bad(format!("t: expected a time such as 2.5s or 400ms, {AFTER_S_MAX} s at most"));
+                seconds(t).map(Some).ok_or_else(wrong)
+            }
+        }
+    }
+}
+
+/// A time of that form, within its limits.
+fn seconds(text: &str) -> Option<Duration> {
+    let (number, unit) = match text.strip_suffix("ms") {
+        Some(number) => (number, 0.001),
+        None => (text.strip_suffix('s')?, 1.0),
+    };
+    let is_plain = number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let seconds = number.parse::<f64>().ok().filter(|_| is_plain)? * unit;
+    (0.0..=AFTER_S_MAX).contains(&seconds).then(|| Duration::from_secs_f64(seconds))
+}
+
+/// Applies up to 256 changes on one frame, or none of them; or shows what they would give.
 #[utoipa::path(
     post, path = "/api/v1/streams/{id}/transactions",
+    params(
+        ("dryRun" = Option<DryRun>, Query, description = "Nothing is done; answers with what it would give."),
+        ("t" = Option<String>, Query, description = "How long after it, `2.5s` or `400ms`, that is."),
+    ),
     request_body = ref("#/components/schemas/Transaction"),
-    responses((status = 200, description = "Done.", body = ref("#/components/schemas/TransactionAnswer")))
+    responses((status = 200, description = "Done, or the picture that it would give.", content(
+        (ref("#/components/schemas/TransactionAnswer") = "application/json"), (Vec<u8> = "image/png"),
+    )))
 )]
 pub(super) async fn create(
     State(app): State<App>,
     caller: Caller,
     By(by): By,
     Path(id): Path<String>,
+    Query(how): Query<How>,
     Body(value): Body,
 ) -> Answer {
+    let after = how.picture()?;
     let transaction = Transaction::read(value, by).map_err(Error::Invalid)?;
-    let takes_admin = |op: &Op| matches!(op, Op::CreateOutput(_) | Op::PatchOutput(_) | Op::DeleteOutput(_));
     if transaction.ops.iter().any(takes_admin) {
         caller.may_of(Role::Admin, &id)?;
     }
+    if let Some(after) = after {
+        return streams::png_answer(app.streams.dry_run(&id, &transaction, after).await?).await;
+    }
     Ok(Json(answer(&app.streams.transact(&id, &transaction).await?)?).into_response())
+}
+
+/// Where a stream goes, and with which key, is no operator's choice.
+fn takes_admin(op: &Op) -> bool {
+    matches!(op, Op::CreateOutput(_) | Op::PatchOutput(_) | Op::DeleteOutput(_))
 }
 
 /// What a transaction answers: the receipt, and of each op what the request that does the same answers beside it.
@@ -67,6 +131,9 @@ fn result(item: &Item, done: &Receipt<Done>) -> Result<Value, Problem> {
         Item::Stream | Item::Gone => json!({}),
     })
 }
+
+/// Longest time after a transaction of which a picture is made, in seconds: a day.
+const AFTER_S_MAX: f64 = 86_400.0;
 
 /// Takes the last change back.
 #[utoipa::path(

@@ -9,6 +9,7 @@ pub mod asrun;
 pub mod assets;
 pub mod document;
 mod draft;
+mod dry_run;
 mod feed;
 mod following;
 mod history;

@@ -18,7 +18,7 @@ use crate::{
         auth::{Caller, policy},
         body::Body,
         by::By,
-        path::Path,
+        path::{Path, Query},
         problem::Problem,
         scenes, streams, transactions,
     },
@@ -70,7 +70,8 @@ async fn run_uncounted(app: App, caller: &Caller, command: Command) -> Result<Va
             }
         }
         "transaction" => {
-            transactions::create(State(app), caller.clone(), by, Path(stream), Body(arguments.into())).await
+            let how = Query(transactions::How::default());
+            transactions::create(State(app), caller.clone(), by, Path(stream), how, Body(arguments.into())).await
         }
         "take" => scenes::take(State(app), by, Path(stream), Body(arguments.into())).await,
         _ => {
