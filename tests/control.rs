@@ -3,12 +3,21 @@
 
 mod support;
 
+use axum::{
+    body::Body,
+    http::{Request, header},
+};
 use serde_json::{Value, json};
 use stream_manager::{
+    api::auth::{Config, Role, TokenConfig, make_token},
     pipeline::Look,
     state::{Change, What, output::Output},
 };
-use support::{api::Api, eventually};
+use support::{
+    api::{Answer, Api},
+    clients::{Socket, request},
+    eventually,
+};
 use tokio::sync::broadcast::Receiver;
 
 const MAIN: &str = "/api/v1/streams/main";
@@ -312,4 +321,351 @@ async fn a_dry_run_shows_what_would_be_and_touches_nothing() {
     assert_eq!(api.get(MAIN).await.expect(200), before);
     assert!(changes.try_recv().is_err());
     first_frame(&api, 0, [255, 0, 0]).await;
+}
+
+const SCHEDULE: &str = "/api/v1/streams/main/schedule";
+
+/// An op that gives the column of that number this colour.
+fn paint(number: u32, color: &str) -> Value {
+    json!({ "op": "patchLayer", "id": format!("c{number}"), "patch": { "content": { "color": color } } })
+}
+
+/// The next frame, by a change that shows nothing.
+async fn next_frame(api: &Api) -> u64 {
+    let renamed = api.patch(MAIN, json!({ "name": format!("{}", api.said().len()) })).await.expect(200);
+    renamed["appliedFrame"].as_u64().unwrap()
+}
+
+/// The scheduled transaction of that id, once it is over.
+async fn over(api: &Api, id: &str) -> Value {
+    eventually("it is over", async || {
+        let entry = api.get(&format!("{SCHEDULE}/{id}")).await.expect(200);
+        (entry["state"] != "pending").then_some(entry)
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_scheduled_is_seen_from_its_very_frame_on() {
+    let api = on_air().await;
+    let due = next_frame(&api).await + 75;
+    let ops = json!([paint(0, "#0000ff"), paint(9, "#0000ff"),
+        { "op": "createSource", "document": { "id": "tone", "type": "tone", "gainDb": -20 } }]);
+    let made = api.post(TRANSACTIONS, json!({ "ops": ops, "at": { "frame": due } })).await;
+    assert_eq!(made.headers["location"], format!("{SCHEDULE}/1"));
+    let made = made.expect(202);
+    assert_eq!((&made["id"], &made["state"], &made["dueFrame"]), (&json!("1"), &json!("pending"), &json!(due)));
+    assert_eq!(made["ops"], json!(["patchLayer c0", "patchLayer c9", "createSource tone"]));
+    assert_eq!(api.get(SCHEDULE).await.expect(200)["scheduled"][0]["state"], "pending");
+    assert_eq!(api.status("main").await["scheduled"], 1);
+    let before = api.get(MAIN).await.expect(200);
+    assert_eq!(before["layers"][0]["content"]["color"], "#ff0000", "it is not done yet");
+
+    let mut changes = api.streams.changes();
+    let (frame, picture) = first_frame(&api, 0, [0, 0, 255]).await;
+    assert_eq!(frame, due);
+    assert!(is_close(&picture, 9, [0, 0, 255]) && is_close(&picture, 5, [255, 0, 0]));
+    let done = over(&api, "1").await;
+    assert_eq!((&done["state"], &done["appliedFrame"], &done["lateFrames"]), (&json!("done"), &json!(due), &json!(0)));
+    assert_eq!(
+        (&done["revision"], &done["actor"]),
+        (&json!(before["revision"].as_u64().unwrap() + 1), &json!("anonymous"))
+    );
+    let change =
+        eventually("it is announced", async || changes.try_recv().ok().filter(|change| change.what == What::Document))
+            .await;
+    assert_eq!(change.applied.map(|applied| (applied.frame, applied.pts_ms)), Some((due, due * 40)));
+    let source = api.get(&format!("{MAIN}/audio/sources/tone")).await.expect(200);
+    assert_eq!(source["id"], "tone");
+    let history = api.get(&format!("{MAIN}/history")).await.expect(200);
+    assert_eq!(history["history"].as_array().unwrap().last().unwrap()["appliedFrame"], due);
+    assert!(api.metric("stream_manager_schedule_ended_total{outcome=\"done\",stream=\"main\"}").await == 1.0);
+    assert!(api.metric("stream_manager_schedule_late_total{stream=\"main\"}").await == 0.0);
+
+    // At a moment of the world's time, in the order in which they come and not in which they were made.
+    let utc_ms = api.streams.services().clock.utc_ms();
+    let at = |ms: i64| json!({ "utc": utc_ms + ms });
+    api.post(TRANSACTIONS, json!({ "ops": [paint(0, "#ffffff")], "at": at(1500) })).await.expect(202);
+    api.post(TRANSACTIONS, json!({ "ops": [paint(0, "#00ff00")], "at": at(1000) })).await.expect(202);
+    let (late, early) = (over(&api, "2").await, over(&api, "3").await);
+    let applied = |entry: &Value| {
+        assert_eq!((&entry["state"], &entry["lateFrames"]), (&json!("done"), &json!(0)), "{entry}");
+        entry["appliedFrame"].as_u64().unwrap()
+    };
+    assert!((12..=13).contains(&(applied(&late) - applied(&early))), "half a second: {early} {late}");
+    assert_eq!(first_frame(&api, 0, [255, 255, 255]).await.0, applied(&late));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_a_transition_is_a_moment() {
+    let api = on_air().await;
+    let at_end = |ops: Value| json!({ "ops": ops, "at": "transitionEnd" });
+    api.post(TRANSACTIONS, at_end(json!([paint(0, "#0000ff")]))).await.refused("/at", &["no transition"]);
+    let scene = |id: &str, color: &str| json!({ "id": id, "layers": [column(0, color)] });
+    api.post(&format!("{MAIN}/scenes"), scene("two", "#00ff00")).await.expect(201);
+    let fade = json!({ "scene": "two", "transition": { "type": "fade", "durationMs": 1500 } });
+    let taken = api.post(&format!("{MAIN}/take"), fade).await.expect(200);
+    // The second one comes with the first: one frame, no matter in how many transactions.
+    let made = api.post(TRANSACTIONS, at_end(json!([paint(0, "#0000ff")]))).await.expect(202);
+    assert_eq!(made["dueFrame"], taken["endFrame"]);
+    api.post(TRANSACTIONS, at_end(json!([{ "op": "createLayer", "document": column(1, "#0000ff") }])))
+        .await
+        .expect(202);
+    let (first, second) = (over(&api, "1").await, over(&api, "2").await);
+    for entry in [&first, &second] {
+        assert_eq!((&entry["appliedFrame"], &entry["lateFrames"]), (&taken["endFrame"], &json!(0)), "{entry}");
+    }
+    let (frame, picture) = first_frame(&api, 0, [0, 0, 255]).await;
+    assert_eq!(json!(frame), taken["endFrame"]);
+    assert!(is_close(&picture, 1, [0, 0, 255]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_scheduled_is_refused_and_what_is_can_be_cancelled() {
+    let api = on_air().await;
+    let frame = next_frame(&api).await;
+    let with = |at: Value| json!({ "ops": [paint(0, "#0000ff")], "at": at });
+    let before = api.get(MAIN).await.expect(200);
+    for (at, pointer, words) in [
+        (json!({ "frame": 1 }), "/at/frame", "has begun"),
+        (json!({ "utc": "2001-02-03T04:05:06Z" }), "/at/utc", "ago"),
+        (json!({ "utc": "2099-01-01T00:00:00Z" }), "/at/utc", "366 days"),
+        (json!({ "frame": 1u64 << 60 }), "/at/frame", "366 days"),
+        (json!({ "utc": "tomorrow" }), "/at", "RFC 3339"),
+        (json!({ "frame": -1 }), "/at", "invalid value"),
+        (json!({ "later": 1 }), "/at", "transitionEnd"),
+        (json!("now"), "/at", "transitionEnd"),
+    ] {
+        api.post(TRANSACTIONS, with(at)).await.refused(pointer, &[words]);
+    }
+    let at = json!({ "frame": frame + 3000 });
+    let wrong = json!({ "ops": [paint(0, "#0000ff"), { "op": "deleteLayer", "id": "nobody" }], "at": at });
+    let problem = api.post(TRANSACTIONS, wrong).await.problem(404, "not_found");
+    assert_eq!(problem["errors"][0]["pointer"], "/ops/1", "what is wrong now is wrong");
+    api.post(&format!("{TRANSACTIONS}?dryRun=png"), with(at.clone())).await.refused("/at", &["dry run"]);
+    let mut stale = with(at.clone());
+    stale["ifRevision"] = json!(1);
+    api.post(TRANSACTIONS, stale).await.problem(412, "revision_conflict");
+    assert_eq!(api.get(SCHEDULE).await.expect(200), json!({ "scheduled": [] }));
+
+    // Cancelled a second before it would come.
+    api.post(TRANSACTIONS, with(json!({ "frame": next_frame(&api).await + 40 }))).await.expect(202);
+    let cancelled = api.delete(&format!("{SCHEDULE}/1")).await.expect(200);
+    assert_eq!((&cancelled["state"], &cancelled["id"]), (&json!("cancelled"), &json!("1")));
+    api.delete(&format!("{SCHEDULE}/1")).await.problem(404, "not_found");
+    api.get(&format!("{SCHEDULE}/01")).await.problem(404, "not_found");
+    let (frame, limit) = (next_frame(&api).await, stream_manager::state::SCHEDULED_MAX);
+    for i in 0..limit as u64 {
+        api.post(TRANSACTIONS, with(json!({ "frame": frame + 3000 + i }))).await.expect(202);
+    }
+    api.post(TRANSACTIONS, with(at)).await.problem(409, "limit_reached");
+    assert_eq!(api.metric("stream_manager_schedule_pending{stream=\"main\"}").await, limit as f64);
+    eventually("its frame has passed", async || (next_frame(&api).await > frame + 45).then_some(())).await;
+    first_frame(&api, 0, [255, 0, 0]).await;
+    assert_eq!(api.get(MAIN).await.expect(200)["layers"], before["layers"]);
+
+    // Frames end with their run, and nobody can wait for one that is not there.
+    api.act("main", "stop").await.expect(200);
+    let missed = over(&api, "2").await;
+    assert!(missed["state"] == "missed" && missed["reason"].as_str().unwrap().contains("stopped"), "{missed}");
+    api.delete(&format!("{SCHEDULE}/65")).await.problem(409, "wrong_state");
+    api.post(TRANSACTIONS, with(json!({ "frame": 5 }))).await.problem(409, "wrong_state");
+    let utc_ms = api.streams.services().clock.utc_ms() + 200;
+    let made = api.post(TRANSACTIONS, with(json!({ "utc": utc_ms }))).await.expect(202);
+    let done = over(&api, made["id"].as_str().unwrap()).await;
+    assert_eq!((&done["state"], &done["appliedFrame"]), (&json!("done"), &Value::Null), "{done}");
+    assert_eq!(api.get(MAIN).await.expect(200)["layers"][0]["content"]["color"], "#0000ff");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_refused_when_it_is_due_is_told_and_touches_nothing() {
+    let api = on_air().await;
+    let address = api.serve().await;
+    // One that asks and one that listens: what is told meanwhile is not lost among answers.
+    let (mut asking, mut socket) = (Socket::connect(address), Socket::connect(address));
+    socket.ask(&json!({ "subscribe": "events", "intervalMs": 40 }));
+    let due = next_frame(&api).await + 50;
+    let command = json!({ "id": "a", "command": "transaction", "stream": "main", "at": { "frame": due },
+        "ops": [paint(0, "#0000ff"), paint(1, "#0000ff")] });
+    assert_eq!(asking.ask(&command)["result"]["state"], "pending");
+    let told = |socket: &mut Socket, change: &str| {
+        socket.told(|value| value["event"] == "schedule" && value["change"] == change)
+    };
+    assert_eq!(told(&mut socket, "scheduled")["scheduled"]["id"], "1");
+    api.delete(&format!("{MAIN}/layers/c1")).await.expect(200);
+    let before = api.get(MAIN).await.expect(200);
+    let failed = told(&mut socket, "failed");
+    assert_eq!((&failed["stream"], &failed["actor"]), (&json!("main"), &json!("anonymous")));
+    let reason = failed["scheduled"]["reason"].as_str().unwrap();
+    assert!(reason.contains("op 1") && reason.contains("c1"), "{reason}");
+    let mut entry = over(&api, "1").await;
+    assert_eq!((&entry["state"], entry["reason"].as_str()), (&json!("failed"), Some(reason)));
+    entry["id"] = failed["scheduled"]["id"].clone();
+    assert_eq!(entry, failed["scheduled"]);
+    eventually("its frame has passed", async || (next_frame(&api).await > due).then_some(())).await;
+    let after = api.get(MAIN).await.expect(200);
+    assert_eq!(after["layers"], before["layers"], "not even the op that was good");
+    first_frame(&api, 0, [255, 0, 0]).await;
+
+    // Who wants it only while nobody else has changed anything is not done either.
+    let revision = after["revision"].as_u64().unwrap();
+    let due = after_ms(&api, 800);
+    let only = json!({ "ops": [paint(0, "#0000ff")], "at": due, "ifRevision": revision });
+    let only = api.post(TRANSACTIONS, only).await.expect(202);
+    api.patch(MAIN, json!({ "name": "somebody else" })).await.expect(200);
+    let failed = over(&api, only["id"].as_str().unwrap()).await;
+    assert!(failed["state"] == "failed" && failed["reason"].as_str().unwrap().contains("revision"), "{failed}");
+
+    let later = json!({ "ops": [paint(0, "#0000ff")], "at": after_ms(&api, 60_000) });
+    let later = api.post(TRANSACTIONS, later).await.expect(202);
+    let cancel = json!({ "id": "b", "command": "cancel", "stream": "main", "scheduled": later["id"] });
+    assert_eq!(asking.ask(&cancel)["result"]["state"], "cancelled");
+    assert_eq!(told(&mut socket, "cancelled")["scheduled"]["id"], later["id"]);
+    assert_eq!(asking.ask(&cancel)["problem"]["code"], "not_found");
+}
+
+/// A moment that is so far ahead.
+fn after_ms(api: &Api, ms: i64) -> Value {
+    json!({ "utc": api.streams.services().clock.utc_ms() + ms })
+}
+
+/// A daemon with a token for each of two operators and an admin.
+struct Shared {
+    api: Api,
+    tokens: Vec<(&'static str, String)>,
+}
+
+impl Shared {
+    async fn new() -> Self {
+        let mut config = Config::default();
+        let mut tokens = Vec::new();
+        for (name, role) in [("anna", Role::Operator), ("ben", Role::Operator), ("chief", Role::Admin)] {
+            let (token, hash) = make_token();
+            tokens.push((name, token.expose().to_owned()));
+            let streams = vec!["*".to_owned()];
+            config.tokens.push(TokenConfig { name: name.into(), role, streams, hash: Some(hash), secret: None });
+        }
+        let shared = Self { api: Api::guarded(&config), tokens };
+        let mut stream = stream();
+        stream["layers"] = json!([column(0, "#ff0000"), column(1, "#ff0000")]);
+        shared.ask("chief", "POST", "/api/v1/streams", stream).await.expect(201);
+        shared
+    }
+
+    fn token(&self, name: &str) -> &str {
+        self.tokens.iter().find(|(known, _)| *known == name).map(|(_, token)| token).unwrap()
+    }
+
+    async fn ask(&self, name: &str, method: &str, path: &str, body: Value) -> Answer {
+        let request = Request::builder().method(method).uri(path).header(header::CONTENT_TYPE, "application/json");
+        let request = request.header(header::AUTHORIZATION, format!("Bearer {}", self.token(name)));
+        self.api.answer(request.body(Body::from(body.to_string())).unwrap()).await
+    }
+
+    async fn locks(&self) -> Value {
+        self.ask("anna", "GET", &format!("{MAIN}/status"), Value::Null).await.expect(200)["locks"].clone()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_locked_layer_is_its_owners_alone() {
+    let shared = Shared::new().await;
+    let ask = async |name: &str, method: &str, path: &str, body: Value| {
+        shared.ask(name, method, &format!("{MAIN}{path}"), body).await
+    };
+    ask("anna", "PATCH", "/layers/c0", json!({ "opacity": 0.9 })).await.expect(200);
+    ask("anna", "GET", "/layers/c0/lock", Value::Null).await.problem(404, "not_found");
+    ask("anna", "PUT", "/layers/nobody/lock", json!({})).await.problem(404, "not_found");
+    ask("anna", "PUT", "/layers/c0/lock", json!({ "seconds": 3601 })).await.refused("/seconds", &["1 to 3600"]);
+    ask("anna", "PUT", "/layers/c0/lock", json!({ "minutes": 1 })).await.refused("/minutes", &["seconds"]);
+    let lock = ask("anna", "PUT", "/layers/c0/lock", json!({ "seconds": 600 })).await.expect(200);
+    assert_eq!((&lock["owner"], &lock["scene"], &lock["layer"]), (&json!("anna"), &json!("main"), &json!("c0")));
+    assert_eq!(shared.locks().await, json!([lock]));
+    assert_eq!(ask("ben", "GET", "/scenes/main/layers/c0/lock", Value::Null).await.expect(200), lock);
+    let before = ask("ben", "GET", "", Value::Null).await.expect(200);
+
+    // However somebody else would change it: an admin, too, has to break it first.
+    let red = column(0, "#00ff00");
+    let is_locked = |answer: Answer| {
+        let problem = answer.problem(423, "locked");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains("anna") && detail.contains("until 20"), "{detail}");
+        problem
+    };
+    for name in ["ben", "chief"] {
+        is_locked(ask(name, "PUT", "/layers/c0/lock", json!({})).await);
+        is_locked(ask(name, "PATCH", "/layers/c0", json!({ "opacity": 0.5 })).await);
+        is_locked(ask(name, "PUT", "/layers/c0", red.clone()).await);
+        is_locked(ask(name, "DELETE", "/layers/c0", Value::Null).await);
+        is_locked(ask(name, "PATCH", "/scenes/main", json!({ "layers": [column(1, "#ff0000")] })).await);
+        is_locked(ask(name, "PUT", "/scenes/main", json!({ "layers": [red] })).await);
+        for query in ["", "?dryRun=png"] {
+            let ops = json!({ "ops": [paint(1, "#0000ff"), paint(0, "#0000ff")] });
+            let problem = is_locked(ask(name, "POST", &format!("/transactions{query}"), ops).await);
+            assert_eq!(problem["errors"][0]["pointer"], "/ops/1");
+        }
+    }
+    is_locked(ask("chief", "POST", "/undo", Value::Null).await);
+    is_locked(ask("ben", "DELETE", "/layers/c0/lock", Value::Null).await);
+    assert_eq!(ask("ben", "GET", "", Value::Null).await.expect(200), before);
+
+    // What is beside it is free, and can be taken back.
+    ask("ben", "PATCH", "/layers/c1", json!({ "opacity": 0.5 })).await.expect(200);
+    ask("chief", "POST", "/undo", Value::Null).await.expect(200);
+    ask("ben", "POST", "/scenes", json!({ "id": "two", "layers": [column(0, "#0000ff")] })).await.expect(201);
+    ask("ben", "POST", "/take", json!({ "scene": "two" })).await.expect(200);
+    ask("ben", "PATCH", "/layers/c0", json!({ "opacity": 0.5 })).await.expect(200);
+    is_locked(ask("ben", "PATCH", "/scenes/main/layers/c0", json!({ "opacity": 0.5 })).await);
+    ask("ben", "POST", "/take", json!({ "scene": "main" })).await.expect(200);
+
+    // Its owner goes on, and renews it; an admin breaks it.
+    ask("anna", "PATCH", "/layers/c0", json!({ "opacity": 0.7 })).await.expect(200);
+    let renewed = ask("anna", "PUT", "/layers/c0/lock", json!({ "seconds": 3600 })).await.expect(200);
+    assert!(renewed["expiresUtcMs"].as_i64() > lock["expiresUtcMs"].as_i64());
+    assert_eq!(ask("chief", "DELETE", "/layers/c0/lock", Value::Null).await.expect(200), renewed);
+    assert_eq!(shared.locks().await, json!([]));
+    ask("ben", "PATCH", "/layers/c0", json!({ "opacity": 0.5 })).await.expect(200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn locks_are_told_and_end_by_themselves() {
+    let shared = Shared::new().await;
+    let address = shared.api.serve().await;
+    let connect = |name: &str| {
+        let mut request = request(address);
+        let protocol = format!("stream-manager, bearer.{}", shared.token(name));
+        request.headers_mut().insert("sec-websocket-protocol", protocol.parse().unwrap());
+        Socket::open(request).unwrap()
+    };
+    let (mut anna, mut ben) = (connect("anna"), connect("ben"));
+    ben.ask(&json!({ "subscribe": "events", "intervalMs": 40 }));
+    let of_c0 = |name: &str| json!({ "id": name, "command": name, "stream": "main", "layer": "c0" });
+    let told =
+        |socket: &mut Socket, change: &str| socket.told(|value| value["event"] == "lock" && value["change"] == change);
+    let mut lock = of_c0("lock");
+    lock["seconds"] = json!(600);
+    assert_eq!(anna.ask(&lock)["result"]["owner"], "anna");
+    assert_eq!(told(&mut ben, "locked")["lock"]["layer"], "c0");
+    assert_eq!(ben.ask(&of_c0("unlock"))["problem"]["code"], "locked");
+    let wrong = ben.ask(&json!({ "command": "lock", "stream": "main" }));
+    assert_eq!(wrong["problem"]["errors"][0]["pointer"], "/layer");
+    assert_eq!(anna.ask(&of_c0("unlock"))["result"]["layer"], "c0");
+    assert_eq!(told(&mut ben, "released")["actor"], "anna");
+
+    // What somebody has scheduled stops at a lock that holds when it is due, and not before.
+    let ops = json!([paint(0, "#0000ff")]);
+    lock["seconds"] = json!(2);
+    anna.ask(&lock);
+    assert_eq!(told(&mut ben, "locked")["lock"]["owner"], "anna");
+    let at = |ms| after_ms(&shared.api, ms);
+    for at in [at(700), at(3500)] {
+        let body = json!({ "ops": ops, "at": at });
+        shared.ask("ben", "POST", TRANSACTIONS, body).await.expect(202);
+    }
+    let failed = ben.told(|value| value["event"] == "schedule" && value["change"] == "failed");
+    assert!(failed["scheduled"]["reason"].as_str().unwrap().contains("locked by anna"), "{failed}");
+    assert_eq!(told(&mut ben, "expired")["lock"]["owner"], "anna");
+    assert_eq!(shared.locks().await, json!([]));
+    let done = ben.told(|value| value["event"] == "schedule" && value["change"] == "done");
+    assert_eq!(done["actor"], "ben", "whoever has scheduled it does it");
 }

@@ -520,6 +520,49 @@ fn a_paused_picture_is_the_very_same_after_a_kill_and_goes_on_from_there() {
 }
 
 #[test]
+fn what_is_scheduled_and_locked_outlives_a_kill_and_what_was_due_meanwhile_is_not_played_late() {
+    let data = tempfile::tempdir().unwrap();
+    let daemon = serve(&data, &show(&json!([])), &[]);
+    let schedule = format!("{MAIN}/schedule");
+    let make = |daemon: &Daemon, name: &str, at: Value| {
+        let op = json!({ "op": "patchLayer", "id": "news", "patch": { "name": name } });
+        daemon.post(&format!("{MAIN}/transactions"), &json!({ "ops": [op], "at": at }))
+    };
+    let clock = SystemClock::new();
+    until_kept(&daemon, 0.0);
+    let lock = daemon.put(&format!("{MAIN}/layers/chat/lock"), &json!({ "seconds": 3600 }));
+    let day = daemon.patch(MAIN, &json!({ "name": "x" }))["appliedFrame"].as_u64().unwrap() + 24 * 3600 * 30;
+    let written = writes(&daemon);
+    let far = make(&daemon, "far", json!({ "frame": day }));
+    let soon_ms = clock.utc_ms() + 1500;
+    make(&daemon, "soon", json!({ "utc": soon_ms }));
+    until_kept(&daemon, written);
+    daemon.kill();
+    assert!(clock.utc_ms() < soon_ms, "it was killed before that");
+    until(|| (clock.utc_ms() > soon_ms).then_some(())).unwrap();
+
+    let daemon = serve(&data, &show(&json!([])), &[]);
+    assert_eq!(daemon.get(&format!("{MAIN}/status"))["locks"], json!([lock]));
+    let scheduled = daemon.get(&schedule)["scheduled"].clone();
+    let (missed, pending) = (&scheduled[0], &scheduled[1]);
+    assert_eq!((&missed["state"], &missed["ops"]), (&json!("missed"), &json!(["patchLayer news"])), "{scheduled}");
+    assert!(missed["reason"].as_str().unwrap().contains("down"), "{missed}");
+    for same in ["id", "at", "ops", "actor", "madeAtUtcMs", "dueFrame"] {
+        assert_eq!(pending[same], far[same], "{same}");
+    }
+    assert_eq!(daemon.get(&format!("{MAIN}/layers/news"))["name"], Value::Null, "it was not played late");
+    // Its frames go on, and so does what waits for them.
+    let next = daemon.patch(MAIN, &json!({ "name": "y" }))["appliedFrame"].as_u64().unwrap();
+    let made = make(&daemon, "now", json!({ "frame": next + 90 }));
+    assert_eq!(made["id"], "3", "no number is given twice");
+    let entry = || daemon.get(&format!("{schedule}/3"));
+    daemon.until("it is done", || entry()["state"] == "done");
+    assert_eq!((&entry()["appliedFrame"], &entry()["lateFrames"]), (&json!(next + 90), &json!(0)));
+    assert_eq!(daemon.get(&format!("{MAIN}/layers/news"))["name"], "now");
+    daemon.end();
+}
+
+#[test]
 fn a_proper_end_is_no_stop_and_a_stop_is_kept() {
     let data = tempfile::tempdir().unwrap();
     let daemon = serve(&data, &show(&json!([])), &[]);

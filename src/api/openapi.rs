@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
 use super::routes::{Described, ROUTES, Route};
-use crate::state::OPS_MAX;
+use crate::state::{LOCK_SECONDS, OPS_MAX};
 
 const SCHEMAS: &str = "#/components/schemas/";
 
@@ -117,6 +117,23 @@ fn add_answers(schemas: &mut Map<String, Value>) {
         json!({ "name": id(), "revision": count(), "actor": { "type": "string" }, "atUtcMs": { "type": "integer" } }),
         &["name", "revision", "actor", "atUtcMs"],
     );
+    let lock = object(
+        json!({ "scene": id(), "layer": id(), "owner": { "type": "string", "description": "Who alone may change it." },
+            "expiresUtcMs": { "type": "integer", "description": "Until when, in milliseconds since 1970 UTC." } }),
+        &["scene", "layer", "owner", "expiresUtcMs"],
+    );
+    let scheduled = object(
+        json!({
+            "id": id(), "at": reference("At"), "actor": { "type": "string" }, "madeAtUtcMs": { "type": "integer" },
+            "state": { "type": "string", "enum": ["pending", "cancelled", "done", "failed", "missed"] },
+            "ops": { "type": "array", "items": { "type": "string" } }, "ifRevision": maybe_count(),
+            "dueFrame": maybe_count(), "dueUtcMs": { "type": ["integer", "null"] },
+            "revision": count(), "appliedFrame": maybe_count(), "ptsMs": maybe_count(),
+            "lateFrames": { "type": "integer", "minimum": 0, "description": "How late it was; 0 on its very frame." },
+            "reason": { "type": "string", "description": "Why it was not done." }, "atUtcMs": { "type": "integer" }
+        }),
+        &["id", "at", "actor", "madeAtUtcMs", "state", "ops", "ifRevision", "dueFrame", "dueUtcMs"],
+    );
     let answers = [
         ("Problem", problem),
         ("Receipt", receipt.clone()),
@@ -204,9 +221,22 @@ fn add_answers(schemas: &mut Map<String, Value>) {
             json!({ "type": "object", "additionalProperties": false, "required": ["ops"], "properties": {
             "ops": { "type": "array", "minItems": 1, "maxItems": OPS_MAX, "items": { "type": "object", "required": ["op"],
                 "properties": { "op": { "type": "string" } } } },
-            "ifRevision": { "type": ["integer", "null"], "minimum": 0 } } }),
+            "ifRevision": { "type": ["integer", "null"], "minimum": 0,
+                "description": "The revision that the stream must have, now and when what is scheduled is due." },
+            "at": { "oneOf": [{ "type": "null" }, reference("At")], "description": "Later: it is scheduled." } } }),
         ),
         ("TransactionAnswer", sound(json!({ "results": { "type": "array", "items": { "type": "object" } } }))),
+        (
+            "Schedule",
+            object(json!({ "scheduled": { "type": "array", "items": reference("Scheduled") } }), &["scheduled"]),
+        ),
+        ("Scheduled", scheduled),
+        ("Lock", lock),
+        (
+            "LockRequest",
+            json!({ "type": "object", "additionalProperties": false, "properties": { "seconds": {
+            "type": ["number", "null"], "minimum": LOCK_SECONDS.start(), "maximum": LOCK_SECONDS.end(), "default": 60 } } }),
+        ),
         ("History", object(json!({ "history": { "type": "array", "items": { "type": "object" } } }), &["history"])),
         (
             "NewSnapshot",
@@ -347,7 +377,8 @@ fn path_parameter(route: &Route, name: &str) -> Value {
 
 /// Whether it shows a document that has a revision.
 pub(super) fn is_versioned(route: &Route) -> bool {
-    let is_document = !["status", "png", "jpg", "mjpeg", "as-run", "diff"].iter().any(|end| route.path.ends_with(end));
+    let others = ["status", "png", "jpg", "mjpeg", "as-run", "diff", "schedule", "{scheduledId}", "lock"];
+    let is_document = !others.iter().any(|end| route.path.ends_with(end));
     route.method == "get" && route.path.starts_with("/api/v1/streams") && is_document
 }
 

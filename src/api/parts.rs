@@ -38,13 +38,13 @@ impl LayersPath {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct LayerPath {
-    id: String,
-    scene_id: Option<String>,
-    layer_id: String,
+    pub(super) id: String,
+    pub(super) scene_id: Option<String>,
+    pub(super) layer_id: String,
 }
 
 impl LayerPath {
-    fn of(&self) -> LayersOf<'_> {
+    pub(super) fn of(&self) -> LayersOf<'_> {
         LayersOf { stream: &self.id, scene: self.scene_id.as_deref() }
     }
 }

@@ -80,9 +80,12 @@ impl From<state::Error> for Problem {
             Error::Exists { .. } => (StatusCode::CONFLICT, "already_exists"),
             Error::TooMany { .. } => (StatusCode::CONFLICT, "limit_reached"),
             Error::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_document"),
-            Error::State { .. } | Error::NoPreview | Error::NothingTo(_) => (StatusCode::CONFLICT, "wrong_state"),
+            Error::State { .. } | Error::NoPreview | Error::NothingTo(_) | Error::Over { .. } => {
+                (StatusCode::CONFLICT, "wrong_state")
+            }
             Error::Conflict { .. } => (StatusCode::PRECONDITION_FAILED, "revision_conflict"),
             Error::InUse { .. } => (StatusCode::CONFLICT, "in_use"),
+            Error::Locked(_) => (StatusCode::LOCKED, "locked"),
             Error::Start { .. } => (StatusCode::SERVICE_UNAVAILABLE, "start_failed"),
             Error::Capture(CaptureError::Busy) => (StatusCode::TOO_MANY_REQUESTS, "busy"),
             Error::Capture(CaptureError::Failed(_)) => (StatusCode::SERVICE_UNAVAILABLE, "no_picture"),

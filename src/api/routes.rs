@@ -16,7 +16,7 @@ use super::{
     App, as_run, assets,
     auth::Role::{Admin, Operator, Viewer},
     auth::policy::Need::{self, All, Any, Open, Stream},
-    events, ops, parts, preview, scenes, snapshots, sound, streams, transactions,
+    events, locks, ops, parts, preview, scenes, schedule, snapshots, sound, streams, transactions,
 };
 
 /// What the router's handlers may ask for.
@@ -102,8 +102,10 @@ macro_rules! routes {
                 crate::scene::Layer,
                 crate::audio::Strip,
                 crate::state::Preview,
+                crate::state::At,
                 crate::media::Kind,
                 super::overlay::Overlay,
+                super::transactions::DryRun,
             ))
         )]
         pub(super) struct Described;
@@ -139,6 +141,11 @@ routes! {
     delete "/api/v1/streams/{id}/layers/{layerId}" | "/api/v1/streams/{id}/scenes/{sceneId}/layers/{layerId}", Stream(Operator) => parts::delete_layer;
     post "/api/v1/streams/{id}/layers/{layerId}/actions/{action}" | "/api/v1/streams/{id}/scenes/{sceneId}/layers/{layerId}/actions/{action}", Stream(Operator) => parts::act_on_layer;
 
+    // An operator may release a lock of their own; breaking one takes an admin.
+    get "/api/v1/streams/{id}/layers/{layerId}/lock" | "/api/v1/streams/{id}/scenes/{sceneId}/layers/{layerId}/lock", Stream(Viewer) => locks::get;
+    put "/api/v1/streams/{id}/layers/{layerId}/lock" | "/api/v1/streams/{id}/scenes/{sceneId}/layers/{layerId}/lock", Stream(Operator) => locks::put;
+    delete "/api/v1/streams/{id}/layers/{layerId}/lock" | "/api/v1/streams/{id}/scenes/{sceneId}/layers/{layerId}/lock", Stream(Operator) => locks::delete;
+
     get "/api/v1/streams/{id}/scenes", Stream(Viewer) => scenes::list;
     post "/api/v1/streams/{id}/scenes", Stream(Operator) => scenes::create;
     get "/api/v1/streams/{id}/scenes/{sceneId}", Stream(Viewer) => scenes::get;
@@ -153,6 +160,9 @@ routes! {
     get "/api/v1/streams/{id}/as-run", Stream(Viewer) => as_run::get;
     // Transactions ask for more where an op does; a step back may lead over a change of outputs.
     post "/api/v1/streams/{id}/transactions", Stream(Operator) => transactions::create;
+    get "/api/v1/streams/{id}/schedule", Stream(Viewer) => schedule::list;
+    get "/api/v1/streams/{id}/schedule/{scheduledId}", Stream(Viewer) => schedule::get;
+    delete "/api/v1/streams/{id}/schedule/{scheduledId}", Stream(Operator) => schedule::cancel;
     post "/api/v1/streams/{id}/undo", Stream(Admin) => transactions::undo;
     post "/api/v1/streams/{id}/redo", Stream(Admin) => transactions::redo;
     get "/api/v1/streams/{id}/history", Stream(Viewer) => transactions::history;

@@ -24,6 +24,7 @@ use super::{
     body::Body,
     by::By,
     conditions::Revision,
+    locks,
     overlay::Overlay,
     path::{Path, Query},
     problem::Problem,
@@ -132,6 +133,8 @@ pub(super) fn status_of(app: &App, id: &str) -> Result<Value, Problem> {
     status["revision"] = json!(snapshot.revision);
     let store = app.streams.store_health().standing();
     status["store"] = json!({ "name": store.store, "pendingRecords": store.pending, "problem": store.problem });
+    status["locks"] = app.streams.locks(id)?.iter().map(locks::shown).collect();
+    status["scheduled"] = json!(app.streams.schedule_tally(id)?.pending);
     status["gpu"] = json!({ "adapter": gpu.name, "driver": gpu.driver, "software": gpu.is_software });
     Ok(status)
 }

@@ -17,10 +17,11 @@ use super::{
     by::By,
     path::{Path, Query},
     problem::Problem,
-    receipt, streams,
+    receipt, schedule, streams,
 };
 use crate::{
     pipeline::Applied,
+    scene::check,
     state::{Done, Error, Item, Op, Receipt, Record, Transaction},
 };
 
@@ -75,7 +76,9 @@ fn seconds(text: &str) -> Option<Duration> {
         ("t" = Option<String>, Query, description = "How long after it, `2.5s` or `400ms`, that is."),
     ),
     request_body = ref("#/components/schemas/Transaction"),
-    responses((status = 200, description = "Done, or the picture that it would give.", content(
+    responses((
+        status = 202, description = "Scheduled; `Location` says where.", body = ref("#/components/schemas/Scheduled")
+    ), (status = 200, description = "Done, or the picture that it would give.", content(
         (ref("#/components/schemas/TransactionAnswer") = "application/json"), (Vec<u8> = "image/png"),
     )))
 )]
@@ -91,6 +94,13 @@ pub(super) async fn create(
     let transaction = Transaction::read(value, by).map_err(Error::Invalid)?;
     if transaction.ops.iter().any(takes_admin) {
         caller.may_of(Role::Admin, &id)?;
+    }
+    if let (Some(_), Some(_)) = (after, &transaction.at) {
+        let message = "a dry run is made for now: leave it out, and say with `t` how long after".into();
+        return Err(Error::Invalid(check::Problem { pointer: "/at".into(), message }.into()).into());
+    }
+    if let Some(at) = transaction.at.clone() {
+        return schedule::schedule(&app, &id, &transaction, at).await;
     }
     if let Some(after) = after {
         return streams::png_answer(app.streams.dry_run(&id, &transaction, after).await?).await;

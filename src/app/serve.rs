@@ -24,7 +24,7 @@ use stream_manager::{
     output::{Network, Recordings, tls::Tls},
     pipeline::metrics::Families,
     state::{
-        Actor, By, Document, Error, Secrets, Services, Streams,
+        Actor, By, Document, Error, Scheduler, Secrets, Services, Streams,
         asrun::AsRun,
         assets::Assets,
         output,
@@ -101,6 +101,7 @@ async fn serve(config: Config, fresh: bool) -> anyhow::Result<()> {
     let assets = parts.assets.clone();
     let keeper = Keeper::start(parts, restored);
 
+    let scheduler = Scheduler::start(&streams);
     let address = listener.local_addr().context("listening")?;
     let clients_max = config.events.clients_max;
     let router =
@@ -117,6 +118,7 @@ async fn serve(config: Config, fresh: bool) -> anyhow::Result<()> {
         stopping.cancel();
         // Connections that hold out longer are cut.
         let _ = tokio::time::timeout(GRACE, server).await;
+        scheduler.finish().await;
         // While they are on air, which they are to be again.
         keeper.finish().await;
         streams.stop_all().await;

@@ -4,6 +4,8 @@ use std::{fmt, sync::Arc};
 
 use serde::Serialize;
 
+use super::Error;
+
 /// Who changes something: the name of a token's holder, or of the part of the daemon that acts by itself.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
@@ -51,6 +53,16 @@ pub struct By {
     pub actor: Actor,
     /// The revision that the stream must have; none: any.
     pub if_revision: Option<u64>,
+}
+
+impl By {
+    /// Refuses another revision than the one that the stream must have.
+    pub(super) fn expect(&self, actual: u64) -> Result<(), Error> {
+        match self.if_revision {
+            Some(expected) if expected != actual => Err(Error::Conflict { expected, actual }),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl From<Actor> for By {

@@ -4,7 +4,11 @@ use std::time::Duration;
 
 use image::RgbaImage;
 
-use super::{Error, MEDIA_TIMEOUT, Streams, Transaction, draft::apply, transaction::in_op};
+use super::{
+    Error, MEDIA_TIMEOUT, Streams, Transaction,
+    draft::apply,
+    transaction::{expect_free, first_locked, in_op},
+};
 use crate::{
     pipeline::{CaptureError, offline},
     scene::Moment,
@@ -14,15 +18,14 @@ impl Streams {
     /// The picture that this transaction would give, made now and looked at so long after it. What would refuse it refuses
     /// the picture. A few are rendered at the same time, previews included; more are refused.
     pub async fn dry_run(&self, id: &str, transaction: &Transaction, after: Duration) -> Result<RgbaImage, Error> {
-        let Transaction { ops, by } = transaction;
+        let Transaction { ops, by, .. } = transaction;
         let entry = self.entry(id)?;
-        let actual = entry.lock().revision;
-        if let Some(expected) = by.if_revision.filter(|expected| *expected != actual) {
-            return Err(Error::Conflict { expected, actual });
-        }
+        by.expect(entry.lock().revision)?;
         let (before, time) = self.now(&entry);
         let of_op = |(index, error)| in_op(ops, index, error);
         let draft = apply(&before, ops, time).map_err(of_op)?;
+        expect_free(&entry, by, &before, &draft)
+            .map_err(|error| of_op((first_locked(&entry, by, ops, &before, time), error)))?;
         let _permit = self.previews.try_acquire().map_err(|_| CaptureError::Busy)?;
         self.admit(&draft, time.moment).await.map_err(of_op)?;
         let after_ms = i64::try_from(after.as_millis()).unwrap_or(i64::MAX);

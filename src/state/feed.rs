@@ -48,6 +48,8 @@ pub enum What {
     Run,
     /// Its named snapshots are others.
     Saved,
+    /// What is scheduled on it, or who has locked which layer.
+    Control,
     /// It is new.
     Created,
     /// It is gone.
@@ -60,7 +62,7 @@ impl Change {
         match self.what {
             // What another instance has done is what is kept.
             _ if self.actor == Actor::store() => &[],
-            What::Document | What::Run | What::Created => &[Kind::Stream],
+            What::Document | What::Run | What::Control | What::Created => &[Kind::Stream],
             What::Saved => &[Kind::Saved],
             What::Deleted => &Kind::OF_STREAMS,
         }

@@ -138,7 +138,7 @@ impl Streams {
         let (entry, _writing) = self.write(by, id).await?;
         let target = entry.lock().history.target(step).ok_or(Error::NothingTo(nothing))?;
         let make = |before: &Document, time| towards(before, &target, time).map_err(|error| (0, error));
-        let work = Work { by, make: &make, step, ops: [name.to_owned()].into(), frame: None };
+        let work = Work { by, make: &make, step, ops: [name.to_owned()].into(), scheduled: None };
         let done = self.carry_out(&entry, work).await.map_err(|(_, error)| error)?;
         Ok(done.map(|Done { snapshot, .. }| snapshot))
     }

@@ -7,12 +7,14 @@
 mod actor;
 pub mod asrun;
 pub mod assets;
+mod control;
 pub mod document;
 mod draft;
 mod dry_run;
 mod feed;
 mod following;
 mod history;
+mod locks;
 pub mod op;
 pub mod output;
 pub mod recording;
@@ -20,6 +22,8 @@ pub mod rendition;
 mod restore;
 mod saved;
 mod scenes;
+mod schedule;
+mod scheduler;
 pub mod secrets;
 mod single;
 mod sound;
@@ -37,20 +41,25 @@ use tokio::sync::{Mutex as WriterLock, OwnedMutexGuard, Semaphore, broadcast};
 
 pub use self::{
     actor::{Actor, By},
+    control::{Notice, Told},
     document::Document,
     draft::Item,
     feed::{Change, What},
     following::{Bitrates, Happenings},
     history::{REVISIONS_MAX, Record},
+    locks::{LOCKS_MAX, Lock, SECONDS as LOCK_SECONDS},
     op::Op,
     saved::{SAVED_MAX, Saved},
     scenes::{Preview, Taken},
+    schedule::{At, Due, Entry as Scheduled, Outcome, PENDING_MAX as SCHEDULED_MAX, Tally},
+    scheduler::Scheduler,
     secrets::Secrets,
     single::Edit,
     sound::Mixed,
     transaction::{Done, OPS_MAX, Transaction},
 };
 use self::{
+    control::Control,
     feed::Feed,
     history::History,
     single::{merged, replaced},
@@ -154,6 +163,20 @@ pub enum Error {
         /// Why.
         source: Box<Error>,
     },
+    /// Somebody else alone may change it for now.
+    #[error(
+        "layer `{}` of scene `{}` is locked by {} until {}: wait, or have an admin break the lock",
+        .0.layer, .0.scene, .0.owner, utc(.0.expires_utc_ms)
+    )]
+    Locked(Lock),
+    /// What was scheduled is over.
+    #[error("scheduled transaction `{id}` is {how} already: there is nothing to cancel")]
+    Over {
+        /// Its number.
+        id: u64,
+        /// How it ended.
+        how: &'static str,
+    },
     /// There is nothing to take back, or to make again.
     #[error("{0}")]
     NothingTo(&'static str),
@@ -174,6 +197,10 @@ pub enum Error {
     /// Something that cannot fail did.
     #[error("internal: {0}")]
     Internal(String),
+}
+
+fn utc(ms: i64) -> String {
+    jiff::Timestamp::from_millisecond(ms).map_or_else(|_| format!("{ms} ms"), |time| time.to_string())
 }
 
 fn use_one_of(allowed: &[&str]) -> String {
@@ -307,6 +334,7 @@ struct Current {
     has_failed: bool,
     history: History,
     saved: saved::Shelf,
+    control: Control,
     feed: Feed,
     clock: Arc<dyn Clock>,
 }
@@ -325,6 +353,8 @@ impl Entry {
         let mut current = self.lock();
         current.document = Arc::new(current.document.settled(elapsed));
         current.history.settle(elapsed);
+        let utc_ms = current.clock.utc_ms();
+        current.control.end_run(utc_ms);
     }
 }
 
@@ -429,10 +459,7 @@ impl Streams {
             return Err(not_found("stream", id));
         }
         let actual = entry.lock().revision;
-        match by.if_revision {
-            Some(expected) if expected != actual => Err(Error::Conflict { expected, actual }),
-            _ => Ok((entry, writing)),
-        }
+        by.expect(actual).map(|()| (entry, writing))
     }
 
     /// What happens to streams from now on. Whoever falls behind is told so, and begins anew with [`Self::list`].
@@ -487,6 +514,7 @@ impl Streams {
             has_failed: false,
             history: History::new(first),
             saved: saved::Shelf::new(),
+            control: Control::default(),
             feed: self.feed.clone(),
             clock,
         };

@@ -39,12 +39,13 @@ impl Streams {
         let current = entry.lock();
         let course = current.stream.as_ref().map(pipeline::Stream::course);
         let run = Run::of(current.state(), course);
-        Ok(Kept { revision: current.revision, document: current.document(), run })
+        let control = current.control.clone();
+        Ok(Kept { revision: current.revision, document: current.document(), run, control })
     }
 
     /// Adds a stream as it was kept and, if it was on air, goes on with it. One that does not start is there all the same.
     async fn restore(&self, by: &By, kept: Kept) -> Result<(), Error> {
-        let Kept { revision, document, run } = kept;
+        let Kept { revision, document, run, control } = kept;
         let id = document.id.clone();
         let clock = self.services.clock.clone();
         let first = Record {
@@ -62,6 +63,7 @@ impl Streams {
             has_failed: false,
             history: History::new(first),
             saved: saved::Shelf::new(),
+            control,
             feed: self.feed.clone(),
             clock,
         };
@@ -78,7 +80,13 @@ impl Streams {
             entries.insert(id, entry.clone());
         }
         entry.lock().announce(by, What::Created, None);
-        self.go_on(by, &entry, run).await
+        let done = self.go_on(by, &entry, run).await;
+        let mut current = entry.lock();
+        let now = current.schedule_now();
+        if current.control.come_back(&now) {
+            current.announce(by, What::Control, None);
+        }
+        done
     }
 
     /// Starts what should run, where it stands by now; for the stream's writer.
@@ -112,6 +120,7 @@ impl Streams {
         {
             let mut current = entry.lock();
             current.has_failed = false;
+            current.control.take_over(kept.control);
             current.take_over(by, kept.document, kept.revision, None);
             current.announce(by, What::Run, None);
         }
@@ -120,7 +129,7 @@ impl Streams {
 
     /// Puts another document on air, as it stands; the run stays what it is.
     async fn replace(&self, by: &By, entry: &Entry, kept: Kept) -> Result<(), Error> {
-        let Kept { revision, document, run } = kept;
+        let Kept { revision, document, run, control } = kept;
         let moment = self.moment(&entry.lock());
         let deadline = self.services.clock.now() + MEDIA_TIMEOUT;
         // What cannot be shown is not shown: it is on air elsewhere already.
@@ -140,6 +149,7 @@ impl Streams {
                 current.announce(by, What::Run, applied);
             }
         }
+        current.control.take_over(control);
         current.take_over(by, document, revision, applied);
         Ok(())
     }

@@ -132,7 +132,7 @@ impl Streams {
         let (entry, _writing) = self.write(by, id).await?;
         let target = entry.lock().saved.get(name).ok_or_else(|| not_found("snapshot", name))?.document.clone();
         let make = |before: &Document, time| towards(before, &target, time).map_err(|error| (0, error));
-        let work = Work { by, make: &make, step: Step::Do, ops: [format!("restore {name}")].into(), frame: None };
+        let work = Work { by, make: &make, step: Step::Do, ops: [format!("restore {name}")].into(), scheduled: None };
         let done = self.carry_out(&entry, work).await.map_err(|(_, error)| error)?;
         Ok(done.map(|Done { snapshot, .. }| snapshot))
     }

@@ -14,10 +14,11 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
-    By, Current, Document, Entry, Error, MEDIA_TIMEOUT, Receipt, Services, Snapshot, Streams, What,
-    draft::{Draft, Item, Need, Time, apply},
+    At, By, Current, Document, Entry, Error, MEDIA_TIMEOUT, Outcome, Receipt, Services, Snapshot, Streams, What,
+    draft::{Draft, Item, Need, Time, apply, first_refused},
     fixed,
     history::{Record, Step},
+    locks::{self, Lock},
     op::Op,
 };
 use crate::{
@@ -39,6 +40,8 @@ const LEADS: [u64; 8] = [0, 1, 2, 4, 8, 16, 32, 48];
 /// Ops that reach the picture on one frame, or not at all.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Transaction {
+    /// When it is carried out; none: now.
+    pub at: Option<At>,
     /// What is done, one after the other; each sees what those before it have left.
     pub ops: Vec<Op>,
     /// By whom, and on what condition.
@@ -50,18 +53,19 @@ pub struct Transaction {
 struct TransactionDocument {
     ops: Vec<Value>,
     if_revision: Option<u64>,
+    at: Option<At>,
 }
 
 impl Transaction {
-    /// Reads a transaction as it is written: `{ "ops": [...], "ifRevision"? }`.
+    /// Reads a transaction as it is written: `{ "ops": [...], "ifRevision"?, "at"? }`.
     pub fn read(value: Value, by: By) -> Result<Self, Problems> {
-        let TransactionDocument { ops, if_revision } = check::read(value)?;
+        let TransactionDocument { ops, if_revision, at } = check::read(value)?;
         let mut check = Check::default();
         check.count("/ops", "ops", ops.len(), 1..=OPS_MAX);
         check.finish()?;
         let read = |(i, op)| Op::read(op).map_err(|problems| problems.under(&format!("/ops/{i}")));
         let ops = ops.into_iter().enumerate().map(read).collect::<Result<_, _>>()?;
-        Ok(Self { ops, by: By { if_revision: if_revision.or(by.if_revision), ..by } })
+        Ok(Self { at, ops, by: By { if_revision: if_revision.or(by.if_revision), ..by } })
     }
 }
 
@@ -86,44 +90,68 @@ pub(super) struct Work<'a> {
     pub(super) step: Step,
     /// What is done, for people.
     pub(super) ops: Arc<[String]>,
-    /// Not before this frame; none: as soon as it can be.
+    /// What was scheduled is aimed at its frame; none: as soon as it can be.
+    pub(super) scheduled: Option<Scheduled>,
+}
+
+impl Work<'_> {
+    fn frame(&self) -> Option<u64> {
+        self.scheduled.and_then(|scheduled| scheduled.frame)
+    }
+}
+
+/// What was scheduled and is due.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Scheduled {
+    /// Its number.
+    pub(super) id: u64,
+    /// The frame that is to show it first; none where nothing runs.
     pub(super) frame: Option<u64>,
 }
 
 impl Streams {
-    /// Carries out a transaction. An error names the op, and nothing has been done.
+    /// Carries out a transaction now. An error names the op, and nothing has been done.
     pub async fn transact(&self, id: &str, transaction: &Transaction) -> Result<Receipt<Done>, Error> {
-        let Transaction { ops, by } = transaction;
-        let done = self.carry_out_ops(id, by, ops, None).await;
+        let Transaction { ops, by, .. } = transaction;
+        let (entry, _writing) = self.write(by, id).await?;
+        let done = self.carry_out_ops(&entry, by, ops, None).await;
         done.map_err(|(index, error)| in_op(ops, index, error))
     }
 
     /// A transaction of one op, of which an error says what it would say of the part alone.
     pub(super) async fn one(&self, by: &By, id: &str, op: impl Into<Op>) -> Result<Receipt<(Item, Done)>, Error> {
-        let done = self.carry_out_ops(id, by, &[op.into()], None).await.map_err(|(_, error)| error)?;
+        let (entry, _writing) = self.write(by, id).await?;
+        let done = self.carry_out_ops(&entry, by, &[op.into()], None).await.map_err(|(_, error)| error)?;
         let missing = || Error::Internal("an op without an answer".into());
         let item = done.item.items.first().cloned().ok_or_else(missing)?;
         Ok(done.map(|done| (item, done)))
     }
 
-    /// Carries out ops, not before this frame.
+    /// Carries out ops on the stream whose writer the caller is.
     pub(super) async fn carry_out_ops(
         &self,
-        id: &str,
+        entry: &Entry,
         by: &By,
         ops: &[Op],
-        frame: Option<u64>,
+        scheduled: Option<Scheduled>,
     ) -> Result<Receipt<Done>, (usize, Error)> {
-        let (entry, _writing) = self.write(by, id).await.map_err(|error| (usize::MAX, error))?;
         let make = |before: &Document, time| apply(before, ops, time);
         let summaries = ops.iter().map(Op::summary).collect();
-        self.carry_out(&entry, Work { by, make: &make, step: Step::Do, ops: summaries, frame }).await
+        let done = self.carry_out(entry, Work { by, make: &make, step: Step::Do, ops: summaries, scheduled }).await;
+        done.map_err(|(index, error)| match error {
+            Error::Locked(_) => {
+                let (before, time) = self.now(entry);
+                (first_locked(entry, by, ops, &before, time), error)
+            }
+            error => (index, error),
+        })
     }
 
     /// Carries out a change of the stream whose writer the caller is.
     pub(super) async fn carry_out(&self, entry: &Entry, work: Work<'_>) -> Result<Receipt<Done>, (usize, Error)> {
         let (before, time) = self.now(entry);
         let rehearsed = (work.make)(&before, time)?;
+        expect_free(entry, work.by, &before, &rehearsed).map_err(|error| (usize::MAX, error))?;
         self.admit(&rehearsed, time.moment).await?;
         let is_mixed = before.audio.mix != rehearsed.document.audio.mix;
         let opened = match is_mixed {
@@ -151,7 +179,7 @@ impl Streams {
         mut opened: Vec<Opened>,
     ) -> Result<Receipt<Done>, Error> {
         for lead in LEADS {
-            let aim = change.aim(&entry.lock(), work.frame, lead);
+            let aim = change.aim(&entry.lock(), work.frame(), lead);
             let mut time = change.time;
             time.moment.elapsed = aim.map_or(time.moment.elapsed, |aim| aim.elapsed);
             // What was good at the moment before is taken where the time has gone over it.
@@ -174,7 +202,7 @@ impl Streams {
         opened: &mut Vec<Opened>,
     ) -> Option<Receipt<Done>> {
         let Draft { mut document, mut items, renewed, .. } = draft;
-        let is_shown = work.frame.is_some() || !Arc::ptr_eq(&document.show, &change.before.show);
+        let is_shown = work.frame().is_some() || !Arc::ptr_eq(&document.show, &change.before.show);
         let mut applied = None;
         let mut heard = None;
         if let (Some(stream), Some(aim)) = (&current.stream, aim) {
@@ -209,6 +237,10 @@ impl Streams {
         };
         current.document = Arc::new(document);
         current.revision += 1;
+        if let Some(Scheduled { id, frame }) = work.scheduled {
+            let utc_ms = current.clock.utc_ms();
+            current.control.end(id, Outcome::done(current.revision, applied, frame, utc_ms), utc_ms);
+        }
         let receipt = current.announce_ops(work.by, What::Document, applied, work.ops.clone());
         current.history.note(
             work.step,
@@ -369,6 +401,24 @@ impl Streams {
 fn expect_shown(errors: &[LayerError], layer: &Id) -> Result<(), Error> {
     let broken = errors.iter().find(|error| error.layer == *layer);
     broken.map_or(Ok(()), |error| Err(fixed("/content", &error.message)))
+}
+
+/// Refuses a change of a layer that somebody else has locked.
+pub(super) fn expect_free(entry: &Entry, by: &By, before: &Document, draft: &Draft) -> Result<(), Error> {
+    locks::expect_free(&locked(entry, by), &before.show, &draft.document.show)
+}
+
+/// The first op that changes such a layer.
+pub(super) fn first_locked(entry: &Entry, by: &By, ops: &[Op], before: &Document, time: Time) -> usize {
+    let locked = locked(entry, by);
+    let is_free = |after: &Document| locks::expect_free(&locked, &before.show, &after.show).is_ok();
+    first_refused(before, ops, time, is_free).unwrap_or(usize::MAX)
+}
+
+/// The locks of others.
+fn locked(entry: &Entry, by: &By) -> Vec<Lock> {
+    let current = entry.lock();
+    current.control.locks.against(&by.actor, current.clock.utc_ms())
 }
 
 /// An error seen from the transaction: it names the op.

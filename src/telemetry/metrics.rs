@@ -11,6 +11,7 @@ use prometheus::{
     proto::{Bucket, Histogram, LabelPair, Metric, MetricFamily, MetricType},
 };
 
+use super::control::Control;
 use crate::{
     output::{State, Stats},
     state::{Live, Streams},
@@ -66,7 +67,8 @@ impl Metrics {
         registry.register(Box::new(build))?;
         registry.register(Box::new(Shared::new(streams.clone())?))?;
         registry.register(Box::new(super::store::Kept::new(streams.clone())?))?;
-        registry.register(Box::new(Outputs::new(streams)?))?;
+        registry.register(Box::new(Outputs::new(streams.clone())?))?;
+        registry.register(Box::new(Control::new(streams)?))?;
         let events = Events::new(&registry)?;
         Ok(Self { registry, events })
     }

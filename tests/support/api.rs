@@ -28,7 +28,7 @@ use stream_manager::{
     output::{Network, Recordings, tls::Tls},
     pipeline::{Devices, metrics::Families},
     state::{
-        Secrets, Services, Streams,
+        Scheduler, Secrets, Services, Streams,
         asrun::AsRun,
         assets::{Assets, Limits, Unrecorded},
     },
@@ -158,6 +158,8 @@ impl Api {
         let metrics = Arc::new(Metrics::new(registry, streams.clone()).unwrap());
         let assets = Assets::open(vault.clone(), library, limits, Vec::new(), Arc::new(Unrecorded)).unwrap();
         let as_run = Arc::new(AsRun::start(&streams, None).unwrap());
+        // It ends with the runtime.
+        drop(Scheduler::start(&streams));
         let app = App { streams: streams.clone(), metrics, assets: Arc::new(assets), as_run, clients_max, access };
         let router = router(app);
         Self { router, streams, vault, _uploads: uploads, said: Mutex::default(), asked: Arc::default() }

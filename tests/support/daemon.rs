@@ -98,6 +98,11 @@ impl Daemon {
         self.json(&["-H", "Content-Type: application/octet-stream", "--data-binary", &body], path)
     }
 
+    /// Answer to a document that replaces another.
+    pub(crate) fn put(&self, path: &str, document: &Value) -> Value {
+        self.json(&["-X", "PUT", "--json", &document.to_string()], path)
+    }
+
     /// Answer to a deletion.
     pub(crate) fn delete(&self, path: &str) -> Value {
         self.json(&["-X", "DELETE"], path)

@@ -32,9 +32,9 @@ pub fn need(method: &Method, path: &str) -> Option<Need> {
     route.map(|route| route.need)
 }
 
-/// What it takes to do over the WebSocket what `POST` does at this route, as the router has it, of a stream.
-pub(in crate::api) fn role_of_command(route: &str) -> Role {
-    match need(&Method::POST, route) {
+/// What it takes to do over the WebSocket what this method does at this route, as the router has it, of a stream.
+pub(in crate::api) fn role_of_command((method, route): (Method, &str)) -> Role {
+    match need(&method, route) {
         Some(Need::Stream(role)) => role,
         // What is not in the table is nobody's but an admin's.
         Some(Need::Open | Need::Any(_) | Need::All(_)) | None => Role::Admin,

@@ -6,7 +6,7 @@
 use axum::{
     body::{Body as HttpBody, to_bytes},
     extract::State,
-    http::StatusCode,
+    http::{Method, StatusCode},
     response::Response,
 };
 use serde_json::{Map, Value};
@@ -18,9 +18,11 @@ use crate::{
         auth::{Caller, policy},
         body::Body,
         by::By,
+        locks,
+        parts::LayerPath,
         path::{Path, Query},
         problem::Problem,
-        scenes, streams, transactions,
+        scenes, schedule, streams, transactions,
     },
     scene::check,
     state,
@@ -30,16 +32,20 @@ use crate::{
 const ANSWER_LEN_MAX: usize = 64 << 20;
 
 /// What there is, for who asks for something else.
-const COMMANDS: [&str; 9] = ["transaction", "take", "undo", "redo", "start", "stop", "pause", "resume", "reset"];
+const COMMANDS: [&str; 12] =
+    ["transaction", "cancel", "lock", "unlock", "take", "undo", "redo", "start", "stop", "pause", "resume", "reset"];
 
 /// The route of REST that does the same.
-fn route_of(name: &str) -> &'static str {
+fn route_of(name: &str) -> (Method, &'static str) {
     match name {
-        "transaction" => "/api/v1/streams/{id}/transactions",
-        "take" => "/api/v1/streams/{id}/take",
-        "undo" => "/api/v1/streams/{id}/undo",
-        "redo" => "/api/v1/streams/{id}/redo",
-        _ => "/api/v1/streams/{id}/{action}",
+        "transaction" => (Method::POST, "/api/v1/streams/{id}/transactions"),
+        "cancel" => (Method::DELETE, "/api/v1/streams/{id}/schedule/{scheduledId}"),
+        "lock" => (Method::PUT, "/api/v1/streams/{id}/layers/{layerId}/lock"),
+        "unlock" => (Method::DELETE, "/api/v1/streams/{id}/layers/{layerId}/lock"),
+        "take" => (Method::POST, "/api/v1/streams/{id}/take"),
+        "undo" => (Method::POST, "/api/v1/streams/{id}/undo"),
+        "redo" => (Method::POST, "/api/v1/streams/{id}/redo"),
+        _ => (Method::POST, "/api/v1/streams/{id}/{action}"),
     }
 }
 
@@ -73,6 +79,19 @@ async fn run_uncounted(app: App, caller: &Caller, command: Command) -> Result<Va
             let how = Query(transactions::How::default());
             transactions::create(State(app), caller.clone(), by, Path(stream), how, Body(arguments.into())).await
         }
+        "cancel" => {
+            let number = text_of(&name, "scheduled", &mut arguments)?;
+            expect_none(&name, &arguments)?;
+            schedule::cancel(State(app), by, Path((stream, number))).await
+        }
+        "lock" | "unlock" => {
+            let path = layer_of(&name, stream, &mut arguments)?;
+            if name == "lock" {
+                return body_of(locks::put(State(app), by, Path(path), Body(arguments.into())).await?).await;
+            }
+            expect_none(&name, &arguments)?;
+            locks::delete(State(app), caller.clone(), by, Path(path)).await
+        }
         "take" => scenes::take(State(app), by, Path(stream), Body(arguments.into())).await,
         _ => {
             let detail = format!("there is no command `{name}`: use {}", COMMANDS.join(", "));
@@ -88,11 +107,28 @@ fn if_revision(arguments: &mut Map<String, Value>) -> Result<Option<u64>, Proble
     arguments.remove("ifRevision").map(read).transpose()
 }
 
+/// The layer that is meant, of a scene or of the one on air.
+fn layer_of(name: &str, id: String, arguments: &mut Map<String, Value>) -> Result<LayerPath, Problem> {
+    let layer_id = text_of(name, "layer", arguments)?;
+    let scene = arguments.contains_key("scene").then(|| text_of(name, "scene", arguments));
+    Ok(LayerPath { id, scene_id: scene.transpose()?, layer_id })
+}
+
+fn text_of(name: &str, field: &str, arguments: &mut Map<String, Value>) -> Result<String, Problem> {
+    match arguments.remove(field) {
+        Some(Value::String(text)) => Ok(text),
+        _ => {
+            let message = format!("expected a text: {name} takes it");
+            Err(Problem::of_message(check::Problem { pointer: format!("/{field}"), message }.into()))
+        }
+    }
+}
+
 fn expect_none(name: &str, arguments: &Map<String, Value>) -> Result<(), Problem> {
     match arguments.keys().next() {
         None => Ok(()),
         Some(field) => {
-            let detail = format!("unknown field `{field}`: {name} takes none but `stream`");
+            let detail = format!("unknown field `{field}`: {name} takes no more");
             Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_document", detail))
         }
     }

@@ -82,6 +82,10 @@ impl Keeper {
             self.shared.remove(&stream);
             return;
         }
+        // What GET of the stream does not show.
+        if matches!(what, What::Saved | What::Control) {
+            return;
+        }
         // One that was read with all others is announced later.
         if self.known.get(&stream).is_some_and(|known| known.snapshot.revision > revision) {
             return;

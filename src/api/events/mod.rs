@@ -14,13 +14,17 @@
 //!      ◄─ {"type": "meters", "stream": "main", "peakDbfs": […], …}
 //!      ◄─ {"type": "silence", "stream": "main", "isSilent": true}
 //!  {"subscribe": "stats", "intervalMs": 1000} ─────────────►       the status of each stream
-//!  {"subscribe": "events"} ─────────────────────────────────►       animations, outputs that come and go, bitrates that follow
+//!  {"subscribe": "events"} ─────────────────────────────────►       animations, outputs that come and go, bitrates, schedule, locks
+//!      ◄─ {"type": "event", "event": "schedule", "stream": "main", "change": "done", "scheduled": {…}, "actor": …}
+//!      ◄─ {"type": "event", "event": "lock", "stream": "main", "change": "expired", "lock": {…}, "actor": …}
 //!  {"subscribe": "logs", "level": "warn"} ──────────────────►       what is logged from now on
 //!  {"subscribe": "audit"} ──────────────────────────────────►       who did what from now on, and what was refused
 //!  {"subscribe": "preview", "stream": "main", "width": 640, "quality": 70, "fps": 10} ─►     binary messages, see below
 //!  {"unsubscribe": ["meters"]} ─────────────────────────────►
 //!  {"id": "c0", "command": "transaction", "stream": "main", "ops": [{"op": "patchLayer", …}], "ifRevision": 42} ─►
 //!  {"id": "c1", "command": "take", "stream": "main", "scene": "break"} ─►
+//!  {"id": "c2", "command": "lock", "stream": "main", "layer": "bug", "seconds": 60} ─►      `unlock` releases it
+//!  {"id": "c3", "command": "cancel", "stream": "main", "scheduled": "7"} ─►                what was to come
 //!      ◄─ {"type": "done", "id": "c1", "result": {"revision": 43, …}}                    what REST answers
 //!      ◄─ {"type": "error", "id": "c1", "problem": {"status": 409, "code": …}}           the problem document of REST
 //! ```

@@ -18,11 +18,11 @@ use super::{
     message::{Of, Topic},
 };
 use crate::{
-    api::{App, pace::Pace, sound::shown},
+    api::{App, locks, pace::Pace, schedule, sound::shown},
     base::id::Id,
     output::State,
     pipeline::{Look, NoShot, Shot, Unseen, Watch},
-    state::Bitrates,
+    state::{Bitrates, Notice, Told as Tidings},
     telemetry::{log::Level, recent::RECENT},
 };
 
@@ -94,7 +94,8 @@ enum Source {
     Meters(BTreeMap<Id, u64>),
     /// What was told of each stream.
     Silence(BTreeMap<Id, bool>),
-    Events(BTreeMap<Id, Scene>),
+    /// What is known of each stream's run, and how much was told of its schedule and locks.
+    Events(BTreeMap<Id, Scene>, BTreeMap<Id, u64>),
     Logs {
         level: Level,
         seen: u64,
@@ -119,7 +120,7 @@ impl Timed {
             Topic::Stats => Source::Stats,
             Topic::Meters => Source::Meters(BTreeMap::new()),
             Topic::Silence => Source::Silence(BTreeMap::new()),
-            Topic::Events => Source::Events(BTreeMap::new()),
+            Topic::Events => Source::Events(BTreeMap::new(), told_so_far(app)),
             Topic::Logs => Source::Logs { level, seen: RECENT.count() },
             Topic::Audit => Source::Audit(app.access.audit_count()),
             Topic::State | Topic::Preview => return None,
@@ -132,7 +133,7 @@ impl Timed {
             Source::Stats => Topic::Stats,
             Source::Meters(_) => Topic::Meters,
             Source::Silence(_) => Topic::Silence,
-            Source::Events(_) => Topic::Events,
+            Source::Events(..) => Topic::Events,
             Source::Logs { .. } => Topic::Logs,
             Source::Audit(_) => Topic::Audit,
         }
@@ -152,7 +153,11 @@ impl Timed {
             Source::Stats => ids.iter().filter_map(|id| hub.status(id).ok()).collect(),
             Source::Meters(seen) => of_each(&ids, seen, |id, seen| meters(hub.app(), id, seen)),
             Source::Silence(told) => of_each(&ids, told, |id, told| silence(hub.app(), id, told)),
-            Source::Events(seen) => of_each(&ids, seen, |id, seen| events(hub.app(), id, seen)),
+            Source::Events(seen, told) => {
+                let mut news = of_each(&ids, seen, |id, seen| events(hub.app(), id, seen));
+                news.extend(of_each(&ids, told, |id, told| notices(hub.app(), id, told)));
+                news
+            }
             Source::Logs { .. } | Source::Audit(_) => Vec::new(),
         }
     }
@@ -246,6 +251,28 @@ fn bitrate_events(seen: &BTreeMap<Id, u64>, now: &[Bitrates]) -> Vec<(&'static s
         changes[forgotten_or_told..].iter().map(event).collect::<Vec<_>>()
     };
     now.iter().flat_map(of_rendition).collect()
+}
+
+/// How much there was to tell of each stream's schedule and locks before somebody listened.
+fn told_so_far(app: &App) -> BTreeMap<Id, u64> {
+    let count = |id: Id| app.streams.notices(&id, u64::MAX).map(|(_, count)| (id, count));
+    app.streams.ids().into_iter().filter_map(count).collect()
+}
+
+/// What became of what is scheduled or locked since one looked last; of a stream that is new, all.
+fn notices(app: &App, id: &Id, seen: Option<u64>) -> Option<(u64, Vec<Value>)> {
+    let (notices, now) = app.streams.notices(id, seen.unwrap_or(0))?;
+    let told = |Notice { told, actor, at_utc_ms }: &Notice| {
+        let (kind, change, name, what) = match told {
+            // An entry that was read can be written.
+            Tidings::Schedule(change, entry) => ("schedule", change, "scheduled", schedule::shown(entry, None, 0).ok()),
+            Tidings::Lock(change, lock) => ("lock", change, "lock", Some(locks::shown(lock))),
+        };
+        json!({
+            "type": "event", "event": kind, "stream": id, "change": change, "actor": actor, "atUtcMs": at_utc_ms, name: what,
+        })
+    };
+    Some((now, notices.iter().map(told).collect()))
 }
 
 fn logs(level: Level, seen: &mut u64) -> Option<Utf8Bytes> {

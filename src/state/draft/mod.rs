@@ -168,3 +168,19 @@ pub(super) fn apply(before: &Document, ops: &[Op], time: Time) -> Result<Draft, 
     }
     Ok(draft)
 }
+
+/// The first op after which the document is refused.
+pub(super) fn first_refused(
+    before: &Document,
+    ops: &[Op],
+    time: Time,
+    is_good: impl Fn(&Document) -> bool,
+) -> Option<usize> {
+    let mut draft = Draft::new(before, time);
+    ops.iter().position(|op| {
+        draft.op(op).is_ok_and(|item| {
+            draft.items.push(item);
+            !is_good(&draft.document)
+        })
+    })
+}

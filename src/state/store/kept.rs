@@ -16,7 +16,10 @@ use super::{
 use crate::{
     pipeline::Course,
     scene::check,
-    state::{Document, RunState},
+    state::{
+        Document, RunState,
+        control::{self, Control},
+    },
 };
 
 /// A stream as it is kept.
@@ -28,6 +31,8 @@ pub struct Kept {
     pub document: Arc<Document>,
     /// Whether it is on air.
     pub run: Run,
+    /// What is scheduled and locked.
+    pub(in crate::state) control: Control,
 }
 
 /// Whether a stream is on air, and since when.
@@ -71,6 +76,8 @@ struct Written {
     revision: u64,
     run: Run,
     document: Value,
+    #[serde(default)]
+    control: control::Written,
 }
 
 /// A record of another kind than a stream's.
@@ -106,6 +113,7 @@ impl Kept {
             revision: self.revision,
             run: self.run,
             document: self.document.with_secrets(),
+            control: self.control.written(),
         };
         // Values of strings and finite numbers are always written.
         serde_json::to_vec(&written).unwrap_or_default().into()
@@ -114,9 +122,10 @@ impl Kept {
     /// Reads what any version up to this one has written.
     pub fn read(bytes: &[u8]) -> Result<Self, Unreadable> {
         let damaged = |reason: String| Unreadable::Damaged(reason);
-        let Written { revision, run, document, .. } = read(Kind::Stream, bytes)?;
+        let Written { revision, run, document, control, .. } = read(Kind::Stream, bytes)?;
         let document = Document::read(document).map_err(|problems| damaged(format!("its document: {problems}")))?;
-        Ok(Self { revision, document: Arc::new(document), run })
+        let control = Control::read(control).map_err(|problems| damaged(format!("beside its document: {problems}")))?;
+        Ok(Self { revision, document: Arc::new(document), run, control })
     }
 }
 
@@ -136,7 +145,9 @@ mod tests {
         let pauses = Pauses { stood_frames: 7, since_frame: Some(90) };
         let course = Some(Course { began_at_utc_ms: 1_700_000_000_123, pauses });
         let document = Arc::new(Document::read(document).unwrap());
-        Kept { revision: 42, document, run: Run::Running { course } }
+        let control = json!({ "locks": [{ "scene": "main", "layer": "a", "owner": "anna", "expiresUtcMs": 5 }] });
+        let control = Control::read(serde_json::from_value(control).unwrap()).unwrap();
+        Kept { revision: 42, document, run: Run::Running { course }, control }
     }
 
     #[test]

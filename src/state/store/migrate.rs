@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | stream | 1 | `running` and `beganAtUtcMs` beside the document; pauses were not kept |
 //! | | 2 | `run`, with the course of the stream's time |
+//! | | 3 | `control`: what is scheduled and locked |
 //! | all others | 1 | `value` |
 //!
 //! Every version reads all that came before it. What was read is written in the present form when the stream changes.
@@ -15,7 +16,7 @@ use super::{Error, Kind, kept::Unreadable};
 /// The form in which records of a kind are written.
 pub(super) fn schema(kind: Kind) -> u64 {
     match kind {
-        Kind::Stream => 2,
+        Kind::Stream => 3,
         Kind::Asset | Kind::Saved | Kind::SetAside => 1,
     }
 }
