@@ -573,6 +573,7 @@ async fn a_locked_layer_is_its_owners_alone() {
     let ask = async |name: &str, method: &str, path: &str, body: Value| {
         shared.ask(name, method, &format!("{MAIN}{path}"), body).await
     };
+    ask("ben", "POST", "/snapshots", json!({ "name": "early" })).await.expect(201);
     ask("anna", "PATCH", "/layers/c0", json!({ "opacity": 0.9 })).await.expect(200);
     ask("anna", "GET", "/layers/c0/lock", Value::Null).await.problem(404, "not_found");
     ask("anna", "PUT", "/layers/nobody/lock", json!({})).await.problem(404, "not_found");
@@ -606,6 +607,7 @@ async fn a_locked_layer_is_its_owners_alone() {
         }
     }
     is_locked(ask("chief", "POST", "/undo", Value::Null).await);
+    is_locked(ask("chief", "POST", "/snapshots/early/restore", Value::Null).await);
     is_locked(ask("ben", "DELETE", "/layers/c0/lock", Value::Null).await);
     assert_eq!(ask("ben", "GET", "", Value::Null).await.expect(200), before);
 

@@ -818,6 +818,24 @@ fn two_daemons_on_one_redis_follow_each_other_and_come_to_rest() {
     one.until("it follows", || one.get(&logo)["name"] == "Bug");
     one.delete(&logo);
     other.until("it is gone there, too", || count(&other, ASSETS, "assets") == 0);
+    // Locks, and what is scheduled: done on both, and once in what they have.
+    let (lock, status) = (format!("{MAIN}/layers/chat/lock"), format!("{MAIN}/status"));
+    let made = one.put(&lock, &json!({ "seconds": 600 }));
+    other.until("it has the lock", || other.get(&status)["locks"] == json!([made]));
+    other.delete(&lock);
+    one.until("it is released here, too", || one.get(&status)["locks"] == json!([]));
+    let arguments = json!({ "author": "Ann", "text": "Hello" });
+    let op = json!({ "op": "actOnLayer", "id": "chat", "action": "message", "arguments": arguments });
+    let at = json!({ "utc": SystemClock::new().utc_ms() + 3000 });
+    one.post(&format!("{MAIN}/transactions"), &json!({ "ops": [op], "at": at }));
+    let schedule = format!("{MAIN}/schedule");
+    other.until("it knows what is to come", || count(&other, &schedule, "scheduled") == 1);
+    let messages = |daemon: &Daemon| daemon.get(&format!("{MAIN}/layers/chat"))["content"]["messages"].clone();
+    for daemon in [&one, &other] {
+        daemon.until("it is done", || daemon.get(&schedule)["scheduled"][0]["state"] == "done");
+    }
+    one.until("they have the same", || messages(&one) == messages(&other));
+    assert_eq!(messages(&one).as_array().map(Vec::len), Some(1));
     // Both at once: one wins, and both show it.
     rename(&one, "mine");
     rename(&other, "no, mine");

@@ -178,7 +178,7 @@ impl Scheduler {
         Self { task: tokio::spawn(worker.run(stop.clone())), stop }
     }
 
-    /// Ends it; what is still to come stays scheduled.
+    /// Ends it, without waiting for pictures; what is not on its way by now stays scheduled.
     pub async fn finish(self) {
         self.stop.cancel();
         if let Err(error) = self.task.await {
@@ -213,8 +213,7 @@ impl Worker {
                 () = stop.cancelled() => break,
             }
         }
-        // What has begun is done: it may be on air already.
-        while self.jobs.join_next().await.is_some() {}
+        // A job that waits is given up with the task, and its transaction stays scheduled; what goes on air waits for nothing.
     }
 
     fn note(&mut self, done: Result<(Id, Role), tokio::task::JoinError>) {
