@@ -427,7 +427,7 @@ async fn what_cannot_be_scheduled_is_refused_and_what_is_can_be_cancelled() {
     let with = |at: Value| json!({ "ops": [paint(0, "#0000ff")], "at": at });
     let before = api.get(MAIN).await.expect(200);
     for (at, pointer, words) in [
-        (json!({ "frame": 1 }), "/at/frame", "has begun"),
+        (json!({ "frame": 0 }), "/at/frame", "has begun"),
         (json!({ "utc": "2001-02-03T04:05:06Z" }), "/at/utc", "ago"),
         (json!({ "utc": "2099-01-01T00:00:00Z" }), "/at/utc", "366 days"),
         (json!({ "frame": 1u64 << 60 }), "/at/frame", "366 days"),
