@@ -144,6 +144,25 @@ async fn redis_keeps_the_contract_by_every_way_to_it() {
 }
 
 #[tokio::test]
+async fn the_server_that_sentinels_have_chosen_in_place_of_one_that_died_is_found() {
+    let mut master = RedisServer::start();
+    let replica = RedisServer::start_replica(&master);
+    let sentinel = Sentinel::start(&master);
+    sentinel.until_it_knows_a_replica();
+    let store = redis_at(&sentinel.url(), None);
+    let revision = store.put(write("a", None, "one")).await.unwrap();
+    let kept = || replica.ask(&["HGET", "test:stream:records", "a"]);
+    until(|| (kept() == "one").then_some(())).expect("the replica follows");
+    let notices = store.notices().unwrap();
+    let _ = notices.take();
+    master.kill();
+    let written = async || store.put(write("a", Some(revision), "two")).await.ok();
+    assert!(eventually("written to the other one", written).await > revision);
+    assert_eq!(kept(), "two");
+    assert!(notices.next().await.everything, "something may have been missed");
+}
+
+#[tokio::test]
 async fn who_shares_a_redis_is_told_what_others_write() {
     let server = RedisServer::start();
     let (one, other) = (redis_at(&server.url(), None), redis_at(&server.url(), None));
@@ -624,6 +643,34 @@ async fn older_records_go_on_air_and_later_ones_refuse_to_start() {
     assert_eq!(aside.iter().map(|record| &*record.bytes).collect::<Vec<_>>(), [b"{"]);
 }
 
+#[tokio::test]
+async fn a_daemon_whose_file_is_corrupt_goes_on_from_the_second_copy_and_says_so() {
+    let data = tempfile::tempdir().unwrap();
+    let daemon = serve(&data, &show(&json!([])), &[]);
+    daemon.patch(&format!("{MAIN}/layers/news"), &json!({ "name": "kept" }));
+    daemon.end();
+    let [file, previous] = ["state.redb", "state.previous.redb"].map(|name| data.path().join(name));
+    fs::write(&file, "not a database").unwrap();
+    for round in 0..2 {
+        let daemon = serve(&data, &show(&json!([])), &[]);
+        assert_eq!(daemon.get(&format!("{MAIN}/layers/news"))["name"], "kept");
+        assert_eq!(daemon.get(&format!("{MAIN}/status"))["state"], "running");
+        let log = daemon.log();
+        assert_eq!((log.contains("is corrupt"), log.contains("second copy")), (round == 0, round == 0), "{log}");
+        daemon.kill();
+        // The good one is as good as it was.
+        let other = tempfile::tempdir().unwrap();
+        fs::copy(&previous, other.path().join("state.redb")).unwrap();
+        let store = embedded(other.path()).unwrap();
+        assert_eq!(store.warnings(), [""; 0]);
+        let Found::Present(record) = store.get(key("main")).await.unwrap() else { panic!("it is there") };
+        assert!(String::from_utf8_lossy(&record.bytes).contains("\"kept\""));
+    }
+    let aside = fs::read_dir(data.path()).unwrap().map(|entry| entry.unwrap().path());
+    let aside: Vec<_> = aside.filter(|path| path.to_string_lossy().contains("corrupt-")).collect();
+    assert_eq!(aside.iter().map(|path| fs::read(path).unwrap()).collect::<Vec<_>>(), [b"not a database"]);
+}
+
 #[test]
 fn a_second_daemon_on_one_directory_is_refused() {
     let data = tempfile::tempdir().unwrap();
@@ -696,11 +743,15 @@ fn a_redis_that_is_slow_stopped_flushed_or_read_only_costs_no_frame() {
     rename("slow");
     until_redis(&server, "written though it is slow", has("slow"));
     proxy.set(Fault::Blackhole);
+    let written = writes(&daemon);
+    (0..10).for_each(|n| drop(rename(&format!("no answer {n}"))));
     rename("no answer");
     daemon.until("it is noticed", || !problem().is_null());
     assert_eq!(daemon.get("/readyz")["status"], "degraded");
     proxy.set(Fault::None);
-    until_redis(&server, "written when it answers", has("no answer"));
+    until_redis(&server, "written when it answers", |kept| has("no answer")(kept) && !has("no answer 9")(kept));
+    daemon.until("it is in step", || problem().is_null());
+    assert!(writes(&daemon) <= written + 2.0, "what came together is written together");
 
     server.ask(&["CONFIG", "SET", "min-replicas-to-write", "3"]);
     rename("refused");

@@ -5,6 +5,7 @@ use std::{fs, path::Path, process::Command};
 use tempfile::TempDir;
 
 use super::{Process, certificates::Identity, free_port, run};
+use crate::support::until;
 
 /// A Redis that keeps nothing on disk.
 #[derive(Debug)]
@@ -83,8 +84,22 @@ impl Redis {
 
     /// What it answers to a command.
     pub(crate) fn ask(&self, command: &[&str]) -> String {
-        run(Command::new("redis-cli").args(["-p", &self.port.to_string()]).args(command)).trim().to_owned()
+        ask(self.port, command)
     }
+
+    /// Starts one that follows `master` and has all that it has.
+    pub(crate) fn start_replica(master: &Self) -> Self {
+        let replica = Self::start();
+        master.ask(&["CONFIG", "SET", "repl-diskless-sync-delay", "0"]);
+        replica.ask(&["REPLICAOF", "127.0.0.1", &master.port.to_string()]);
+        let follows = || replica.ask(&["INFO", "replication"]).contains("master_link_status:up").then_some(());
+        until(follows).expect("the replica never follows");
+        replica
+    }
+}
+
+fn ask(port: u16, command: &[&str]) -> String {
+    run(Command::new("redis-cli").args(["-p", &port.to_string()]).args(command)).trim().to_owned()
 }
 
 /// A Sentinel that watches one Redis, under the name `main`.
@@ -101,11 +116,20 @@ impl Sentinel {
         let port = free_port();
         let config = directory.path().join("sentinel.conf");
         let monitor = format!("sentinel monitor main 127.0.0.1 {} 1", master.port);
-        fs::write(&config, format!("port {port}\nbind 127.0.0.1\n{monitor}\n")).unwrap();
+        // Soon sure that a server is gone.
+        let haste = "sentinel down-after-milliseconds main 500\nsentinel failover-timeout main 2000";
+        fs::write(&config, format!("port {port}\nbind 127.0.0.1\n{monitor}\n{haste}\n")).unwrap();
         let mut command = Command::new("redis-server");
         let mut process = Process::spawn(command.arg(config).arg("--sentinel"), directory.path().join("error.log"));
         process.wait_until_listening(port);
         Self { _process: process, _directory: directory, port }
+    }
+
+    /// Waits until it knows of a replica that may stand in.
+    pub(crate) fn until_it_knows_a_replica(&self) {
+        let knows =
+            || ask(self.port, &["SENTINEL", "REPLICAS", "main"]).contains("master-link-status\nok").then_some(());
+        until(knows).expect("the Sentinel never knows the replica");
     }
 
     /// Address of the Redis that it watches.
