@@ -681,6 +681,38 @@ fn a_second_daemon_on_one_directory_is_refused() {
     daemon.end();
 }
 
+/// Scenes with long texts.
+fn add_two_megabytes(daemon: &Daemon) {
+    let layer = |n: usize| {
+        json!({ "id": format!("long{n}"), "enabled": false,
+            "content": { "type": "ticker", "size": 30, "items": ["w".repeat(9000)] } })
+    };
+    for scene in 0..20 {
+        let layers: Vec<_> = (0..12).map(layer).collect();
+        let scene = json!({ "id": format!("more{scene}"), "layers": layers });
+        daemon.post(&format!("{MAIN}/scenes"), &scene);
+    }
+}
+
+/// They are one record, which is written whole.
+#[test]
+fn snapshots_are_bounded_in_bytes() {
+    let data = tempfile::tempdir().unwrap();
+    let daemon = serve(&data, &show(&json!([])), &[]);
+    add_two_megabytes(&daemon);
+    let save = |name: &str| daemon.try_post(&format!("{MAIN}/snapshots"), &json!({ "name": name }));
+    let refused =
+        ["a", "b", "c", "d", "e"].map(save).into_iter().find(|answer| answer.contains("8388608 bytes at most"));
+    assert!(refused.is_some_and(|answer| answer.contains("delete one")));
+    until_kept(&daemon, 0.0);
+    let saved = daemon.get(&format!("{MAIN}/snapshots"));
+    assert!((1..5).contains(&saved["snapshots"].as_array().unwrap().len()), "{saved}");
+    daemon.kill();
+    let daemon = serve(&data, &show(&json!([])), &[]);
+    assert_eq!(daemon.get(&format!("{MAIN}/snapshots")), saved);
+    daemon.end();
+}
+
 /// The kernel lets no file grow beyond a limit, as a full disk does, until the limit is raised.
 #[test]
 fn a_full_disk_costs_nothing_on_air_and_is_made_up_for_when_there_is_room() {
@@ -694,15 +726,7 @@ fn a_full_disk_costs_nothing_on_air_and_is_made_up_for_when_there_is_room() {
     };
     // No more than it has now.
     limit(&fs::metadata(data.path().join("state.redb")).unwrap().len().to_string());
-    let layer = |n: usize| {
-        json!({ "id": format!("long{n}"), "enabled": false,
-            "content": { "type": "ticker", "size": 30, "items": ["w".repeat(9000)] } })
-    };
-    for scene in 0..20 {
-        let layers: Vec<_> = (0..12).map(layer).collect();
-        let scene = json!({ "id": format!("more{scene}"), "layers": layers });
-        daemon.post(&format!("{MAIN}/scenes"), &scene);
-    }
+    add_two_megabytes(&daemon);
     daemon.until("the disk is full", || !daemon.get(&format!("{MAIN}/status"))["store"]["problem"].is_null());
     assert_eq!(daemon.get("/readyz")["status"], "degraded");
     let written = writes(&daemon);

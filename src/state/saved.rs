@@ -109,7 +109,7 @@ impl Streams {
             return Err(fixed(
                 "",
                 &format!(
-                    "the snapshots would have {len} bytes, {WRITTEN_LEN_MAX} at most: delete one that is not needed"
+                    "the snapshots would have {len} bytes, {WRITTEN_LEN_MAX} bytes at most: delete one that is not needed"
                 ),
             ));
         }

@@ -266,6 +266,14 @@ impl News {
     fn join(&mut self, other: Self) {
         self.everything |= other.everything;
         self.keys.extend(other.keys);
+        self.bound();
+    }
+
+    /// More than can be held is everything.
+    fn bound(&mut self) {
+        if self.everything || self.keys.len() > NOTICES_MAX {
+            *self = Self { everything: true, keys: BTreeSet::new() };
+        }
     }
 }
 
@@ -273,9 +281,7 @@ impl Notices {
     fn change(&self, change: impl FnOnce(&mut News)) {
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut pending);
-        if pending.everything || pending.keys.len() > NOTICES_MAX {
-            *pending = News { everything: true, keys: BTreeSet::new() };
-        }
+        pending.bound();
         self.wake.notify_one();
     }
 
@@ -331,6 +337,13 @@ mod tests {
         let notices = Notices::default();
         (0..=NOTICES_MAX).for_each(|n| notices.tell(key(n)));
         notices.tell(key(1));
-        assert_eq!(notices.next().await, News { everything: true, keys: BTreeSet::new() });
+        let everything = News { everything: true, keys: BTreeSet::new() };
+        assert_eq!(notices.next().await, everything);
+        let mut news = News::default();
+        for n in 0..=NOTICES_MAX {
+            news.join(News { everything: false, keys: BTreeSet::from([key(n)]) });
+            assert_eq!(news.everything, n == NOTICES_MAX, "{n}");
+        }
+        assert_eq!(news, everything);
     }
 }
