@@ -321,6 +321,17 @@ struct Process {
     log: PathBuf,
 }
 
+/// Waits until a server is as it should be.
+fn poll(what: &str, is_so: impl Fn() -> bool) {
+    for _ in 0..POLLS_MAX {
+        if is_so() {
+            return;
+        }
+        thread::sleep(POLL);
+    }
+    panic!("never: {what}");
+}
+
 impl Process {
     fn spawn(command: &mut Command, log: PathBuf) -> Self {
         Self::spawn_with(command, log, Stdio::null())

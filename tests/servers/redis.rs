@@ -4,8 +4,7 @@ use std::{fs, path::Path, process::Command};
 
 use tempfile::TempDir;
 
-use super::{Process, certificates::Identity, free_port, run};
-use crate::support::until;
+use super::{Process, certificates::Identity, free_port, poll, run};
 
 /// A Redis that keeps nothing on disk.
 #[derive(Debug)]
@@ -92,8 +91,7 @@ impl Redis {
         let replica = Self::start();
         master.ask(&["CONFIG", "SET", "repl-diskless-sync-delay", "0"]);
         replica.ask(&["REPLICAOF", "127.0.0.1", &master.port.to_string()]);
-        let follows = || replica.ask(&["INFO", "replication"]).contains("master_link_status:up").then_some(());
-        until(follows).expect("the replica never follows");
+        poll("the replica follows", || replica.ask(&["INFO", "replication"]).contains("master_link_status:up"));
         replica
     }
 }
@@ -127,9 +125,8 @@ impl Sentinel {
 
     /// Waits until it knows of a replica that may stand in.
     pub(crate) fn until_it_knows_a_replica(&self) {
-        let knows =
-            || ask(self.port, &["SENTINEL", "REPLICAS", "main"]).contains("master-link-status\nok").then_some(());
-        until(knows).expect("the Sentinel never knows the replica");
+        let knows = || ask(self.port, &["SENTINEL", "REPLICAS", "main"]).contains("master-link-status\nok");
+        poll("the Sentinel knows the replica", knows);
     }
 
     /// Address of the Redis that it watches.
