@@ -102,7 +102,8 @@ async fn keeps_the_contract(store: &dyn Store) {
 }
 
 fn embedded(directory: &Path) -> Result<Embedded, Error> {
-    Embedded::open(Arc::new(Directory::open(directory)?), Arc::new(SystemClock::new()))
+    let clock = Arc::new(SystemClock::new());
+    Embedded::open(Arc::new(Directory::open(directory, &*clock)?), clock)
 }
 
 fn redis_at(url: &str, authorities: Option<Vec<u8>>) -> Redis {
@@ -239,7 +240,7 @@ async fn flipped_bytes_give_no_wrong_record() {
 async fn the_second_copy_is_made_while_it_runs_and_not_of_a_bad_file() {
     let directory = tempfile::tempdir().unwrap();
     let clock = Arc::new(ManualClock::default());
-    let store = Embedded::open(Arc::new(Directory::open(directory.path()).unwrap()), clock.clone()).unwrap();
+    let store = Embedded::open(Arc::new(Directory::open(directory.path(), &*clock).unwrap()), clock.clone()).unwrap();
     let previous = directory.path().join("state.previous.redb");
     store.put(write("a", None, "one")).await.unwrap();
     assert!(!previous.exists());
@@ -263,12 +264,13 @@ async fn the_second_copy_is_made_while_it_runs_and_not_of_a_bad_file() {
 #[test]
 fn a_directory_has_one_daemon() {
     let directory = tempfile::tempdir().unwrap();
-    let first = Directory::open(directory.path()).unwrap();
-    let error = Directory::open(directory.path()).unwrap_err();
+    let clock = SystemClock::new();
+    let first = Directory::open(directory.path(), &clock).unwrap();
+    let error = Directory::open(directory.path(), &clock).unwrap_err();
     assert_eq!(error, Error::InUse { path: directory.path().into() });
     assert!(error.to_string().contains("--data-dir"));
     drop(first);
-    Directory::open(directory.path()).unwrap();
+    Directory::open(directory.path(), &clock).unwrap();
 }
 
 /// A box that moves by 30 pixels a second, beside all that has a time of its own.
@@ -811,12 +813,22 @@ fn a_redis_that_is_slow_stopped_flushed_or_read_only_costs_no_frame() {
     let sent = daemon.output("out")["outputDuration"].as_u64().unwrap();
     daemon.until_sent("out", sent + 500);
     let status = daemon.get(&format!("{MAIN}/status"));
+    let until = daemon.output("out")["outputDuration"].as_i64().unwrap();
     assert_eq!((&status["outputSkippedFrames"], &status["outputs"][0]["reconnects"]), (&json!(0), &json!(0)));
+    let dropped = daemon.get(&format!("{MAIN}/status"))["encodeDroppedFrames"].as_u64().unwrap();
     daemon.end();
     let recording = nginx.recording("key");
     let packets = ffprobe_json(&recording, &["-select_streams", "v", "-show_entries", "packet=dts"]);
     let dts: Vec<_> = packets["packets"].as_array().unwrap().iter().map(|p| p["dts"].as_i64().unwrap()).collect();
-    assert!(dts.len() > 100 && dts.windows(2).all(|pair| (33..=34).contains(&(pair[1] - pair[0]))), "{dts:?}");
+    let mut missing = 0;
+    for pair in dts.windows(2) {
+        let frames = (0..).find(|frames| frames * 100 / 3 >= pair[1] - pair[0] - 1).unwrap();
+        assert!((frames * 100 / 3).abs_diff(pair[1] - pair[0]) <= 1, "off the grid: {pair:?}");
+        missing += if pair[1] < until { frames as u64 - 1 } else { 0 };
+    }
+    // A machine that is too busy to encode leaves frames out, and says so; nothing else may.
+    assert!(missing <= dropped && dropped <= dts.len() as u64 / 20, "{missing} are missing, {dropped} were left out");
+    assert!(dts.len() > 100);
 }
 
 #[test]

@@ -63,7 +63,7 @@ async fn serve(config: Config, fresh: bool) -> anyhow::Result<()> {
     try_nvenc_apart();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let data_dir = config.data_dir()?;
-    let directory = Arc::new(Directory::open(&data_dir)?);
+    let directory = Arc::new(Directory::open(&data_dir, &*clock)?);
     let store = open_store(&config, directory, clock.clone())?;
     let vault = Vault::open(&data_dir.join("assets")).with_context(|| format!("assets in {}", data_dir.display()))?;
     let vault = Arc::new(vault);

@@ -8,9 +8,15 @@ use std::{
     io,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use super::Error;
+use crate::base::clock::Clock;
+
+/// How long it may still be somebody's who is about to go: a daemon before this one, or a program that it was starting.
+const PATIENCE: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Its only owner, until dropped.
 #[derive(Debug)]
@@ -20,15 +26,19 @@ pub struct Directory {
 }
 
 impl Directory {
-    /// Makes it where it is not there, and takes it.
-    pub fn open(path: &Path) -> Result<Self, Error> {
+    /// Makes it where it is not there, and takes it. Blocks for a second where somebody else has it.
+    pub fn open(path: &Path, clock: &dyn Clock) -> Result<Self, Error> {
         let failed = |error: io::Error| Error::File { path: path.to_owned(), reason: error.to_string() };
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
         let lock = private().create(true).truncate(false).open(path.join("lock")).map_err(failed)?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
-            Err(TryLockError::WouldBlock) => Err(Error::InUse { path: path.to_owned() }),
-            Err(TryLockError::Error(error)) => Err(failed(error)),
+        let until = clock.now() + PATIENCE;
+        loop {
+            match lock.try_lock() {
+                Ok(()) => return Ok(Self { path: path.to_owned(), _lock: lock }),
+                Err(TryLockError::WouldBlock) if clock.now() < until => clock.sleep_until(clock.now() + PAUSE),
+                Err(TryLockError::WouldBlock) => return Err(Error::InUse { path: path.to_owned() }),
+                Err(TryLockError::Error(error)) => return Err(failed(error)),
+            }
         }
     }
 
