@@ -505,6 +505,9 @@ async fn records_that_cannot_be_read_are_set_aside_each_by_itself() {
     let daemon = serve(&data, &show(&json!([])), &[]);
     assert_eq!(daemon.get(MAIN)["state"], "running");
     assert_eq!(daemon.get(&format!("{MAIN}/snapshots"))["snapshots"], json!([]));
+    let warnings = daemon.get(&format!("{MAIN}/status"))["store"]["warnings"].clone();
+    let tell = |of: &str| warnings.as_array().unwrap().iter().any(|warning| warning.as_str().unwrap().starts_with(of));
+    assert!(tell("asset ") && tell("saved main: the record is damaged"), "{warnings}");
     assert_eq!(daemon.get(&logo)["name"], "", "its file says what it is, but not its name");
     daemon.end();
     let aside = embedded(data.path()).unwrap().load(Kind::SetAside).await.unwrap();
@@ -657,6 +660,8 @@ async fn a_daemon_whose_file_is_corrupt_goes_on_from_the_second_copy_and_says_so
         let daemon = serve(&data, &show(&json!([])), &[]);
         assert_eq!(daemon.get(&format!("{MAIN}/layers/news"))["name"], "kept");
         assert_eq!(daemon.get(&format!("{MAIN}/status"))["state"], "running");
+        let warnings = daemon.get(&format!("{MAIN}/status"))["store"]["warnings"].to_string();
+        assert_eq!((warnings.contains("is corrupt"), warnings == "[]"), (round == 0, round > 0), "{warnings}");
         let log = daemon.log();
         assert_eq!((log.contains("is corrupt"), log.contains("second copy")), (round == 0, round == 0), "{log}");
         daemon.kill();

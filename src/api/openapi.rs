@@ -148,9 +148,10 @@ fn add_answers(schemas: &mut Map<String, Value>) {
             "Status",
             object(
                 json!({ "state": state, "revision": count(), "uptimeMs": count(), "activeFps": { "type": "number" },
-            "gpu": { "type": "object" }, "store": { "type": "object", "required": ["name", "pendingRecords", "problem"],
+            "gpu": { "type": "object" }, "store": { "type": "object", "required": ["name", "pendingRecords", "problem", "warnings"],
                 "properties": { "name": { "type": ["string", "null"] }, "pendingRecords": count(),
-                    "problem": { "type": ["string", "null"] } } },
+                    "problem": { "type": ["string", "null"] },
+                    "warnings": { "type": "array", "items": { "type": "string" } } } },
             "outputs": { "type": "array", "items": { "type": "object" } },
             "layerErrors": { "type": "array", "items": { "type": "object" } },
             "layerWarnings": { "type": "array", "items": { "type": "object" } } }),

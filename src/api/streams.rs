@@ -132,7 +132,8 @@ pub(super) fn status_of(app: &App, id: &str) -> Result<Value, Problem> {
     status["state"] = json!(snapshot.state);
     status["revision"] = json!(snapshot.revision);
     let store = app.streams.store_health().standing();
-    status["store"] = json!({ "name": store.store, "pendingRecords": store.pending, "problem": store.problem });
+    status["store"] = json!({ "name": store.store, "pendingRecords": store.pending, "problem": store.problem,
+        "warnings": store.warnings });
     status["locks"] = app.streams.locks(id)?.iter().map(locks::shown).collect();
     status["scheduled"] = json!(app.streams.schedule_tally(id)?.pending);
     status["gpu"] = json!({ "adapter": gpu.name, "driver": gpu.driver, "software": gpu.is_software });

@@ -64,7 +64,7 @@ async fn serve(config: Config, fresh: bool) -> anyhow::Result<()> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let data_dir = config.data_dir()?;
     let directory = Arc::new(Directory::open(&data_dir, &*clock)?);
-    let store = open_store(&config, directory, clock.clone())?;
+    let (store, warnings) = open_store(&config, directory, clock.clone())?;
     let vault = Vault::open(&data_dir.join("assets")).with_context(|| format!("assets in {}", data_dir.display()))?;
     let vault = Arc::new(vault);
     let devices = open_devices(&config, Some(vault.clone()))?;
@@ -83,7 +83,7 @@ async fn serve(config: Config, fresh: bool) -> anyhow::Result<()> {
 
     let stopping = tokio_util::sync::CancellationToken::new();
     let begun = async {
-        let loaded = keeper::load(store).await?;
+        let mut loaded = keeper::load(store, warnings).await?;
         let (known, unkept) = (loaded.assets().await?, streams.unkept().clone());
         let assets = Assets::open(vault, library, config.asset_limits(), known, unkept).context("assets")?;
         let parts = Parts { streams: streams.clone(), assets: Arc::new(assets) };
@@ -131,14 +131,19 @@ async fn serve(config: Config, fresh: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Where streams are kept: in a Redis if there is one, otherwise in a file.
-fn open_store(config: &Config, directory: Arc<Directory>, clock: Arc<dyn Clock>) -> anyhow::Result<Arc<dyn Store>> {
+/// Where streams are kept: in a Redis if there is one, otherwise in a file; and what is to be known of that.
+fn open_store(
+    config: &Config,
+    directory: Arc<Directory>,
+    clock: Arc<dyn Clock>,
+) -> anyhow::Result<(Arc<dyn Store>, Vec<String>)> {
     if let Some(redis) = config.redis()? {
-        return Ok(Arc::new(Redis::new(&redis)?));
+        return Ok((Arc::new(Redis::new(&redis)?), Vec::new()));
     }
     let store = Embedded::open(directory, clock)?;
-    store.warnings().iter().for_each(|warning| tracing::error!(warning, "the state is not as it was left"));
-    Ok(Arc::new(store))
+    let warnings = store.warnings().to_vec();
+    warnings.iter().for_each(|warning| tracing::error!(warning, "the state is not as it was left"));
+    Ok((Arc::new(store), warnings))
 }
 
 /// Puts on air what was kept, or the show where nothing was.

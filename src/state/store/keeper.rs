@@ -46,6 +46,8 @@ const PAUSE_MAX: Duration = Duration::from_secs(5);
 const CHECK_EVERY: Duration = Duration::from_secs(5);
 /// How long the daemon's end waits for what is not written yet.
 const FLUSH_PATIENCE: Duration = Duration::from_secs(3);
+/// Most warnings that are shown; all are logged.
+const WARNINGS_MAX: usize = 16;
 /// How long the start waits for a store that is away.
 const START_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -70,11 +72,19 @@ pub struct Standing {
     pub last_success_utc_ms: Option<i64>,
     /// Why what is on air is not kept.
     pub problem: Option<String>,
+    /// What of the state was not as it was left: each is a file or a record that was set aside.
+    pub warnings: Vec<String>,
 }
 
 impl Health {
     fn lock(&self) -> MutexGuard<'_, Standing> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn warn(&self, warnings: impl IntoIterator<Item = String>) {
+        let mut standing = self.lock();
+        let room = WARNINGS_MAX.saturating_sub(standing.warnings.len());
+        standing.warnings.extend(warnings.into_iter().take(room));
     }
 
     /// Now.
@@ -97,6 +107,7 @@ pub struct Loaded {
     records: BTreeMap<Key, Record>,
     /// Why nobody knows what it had.
     problem: Option<Error>,
+    warnings: Vec<String>,
 }
 
 /// What of it is there again.
@@ -115,9 +126,10 @@ pub struct Keeper {
     ending: CancellationToken,
 }
 
-/// Reads all that a store has. One that is away for long is no reason not to start: what it has is taken over when it comes.
-pub async fn load(store: Arc<dyn Store>) -> Result<Loaded, Error> {
-    let mut loaded = Loaded { store: store.clone(), records: BTreeMap::new(), problem: None };
+/// Reads all that a store has, of which `warnings` tell already. One that is away for long is no reason not to start: what
+/// it has is taken over when it comes.
+pub async fn load(store: Arc<dyn Store>, warnings: Vec<String>) -> Result<Loaded, Error> {
+    let mut loaded = Loaded { store: store.clone(), records: BTreeMap::new(), problem: None, warnings };
     match patiently(&*store).await {
         Ok(records) => loaded.records = records,
         Err(error @ Error::Unavailable { .. }) => {
@@ -155,14 +167,15 @@ async fn load_all(store: &dyn Store) -> Result<BTreeMap<Key, Record>, Error> {
 
 impl Loaded {
     /// What is known of uploaded files.
-    pub async fn assets(&self) -> Result<Vec<Asset>, Error> {
-        let mut assets = Vec::new();
+    pub async fn assets(&mut self) -> Result<Vec<Asset>, Error> {
+        let (mut assets, mut warnings) = (Vec::new(), Vec::new());
         for (key, record) in self.records.iter().filter(|(key, _)| key.kind == Kind::Asset) {
             match read_asset(key, &record.bytes) {
                 Ok(asset) => assets.push(asset),
-                Err(error) => self.is_no_good(key, record, error).await?,
+                Err(error) => warnings.push(self.is_no_good(key, record, error).await?),
             }
         }
+        self.warnings.append(&mut warnings);
         Ok(assets)
     }
 
@@ -182,6 +195,7 @@ impl Loaded {
 
     /// Brings back what is of streams, before anything else is on air. The assets are there already.
     pub async fn restore(self, parts: &Parts) -> Result<Restored, Error> {
+        let health = parts.streams.store_health();
         let (mut known, mut streams) = (BTreeMap::new(), Vec::new());
         for (key, record) in &self.records {
             known.insert(key.clone(), Known { revision: record.revision, bytes: record.bytes.clone() });
@@ -190,7 +204,7 @@ impl Loaded {
             }
             match parts.adopt(&Actor::daemon().into(), key, &record.bytes).await {
                 Err(NotAdopted::Unreadable(error)) => {
-                    self.is_no_good(key, record, error).await?;
+                    health.warn([self.is_no_good(key, record, error).await?]);
                     continue;
                 }
                 Err(error) => tracing::error!(record = %key, %error, "restored, but not as it was"),
@@ -198,19 +212,21 @@ impl Loaded {
             }
             streams.extend((key.kind == Kind::Stream).then(|| key.id.clone()));
         }
-        let mut health = parts.streams.store_health().lock();
-        health.store = Some(self.store.name());
-        health.problem = self.problem.as_ref().map(Error::to_string);
+        health.warn(self.warnings);
+        let mut standing = health.lock();
+        standing.store = Some(self.store.name());
+        standing.problem = self.problem.as_ref().map(Error::to_string);
         Ok(Restored { store: self.store, known, streams })
     }
 
-    /// A record that cannot be read is put aside, but what a later version wrote is not touched.
-    async fn is_no_good(&self, key: &Key, record: &Record, error: Unreadable) -> Result<(), Error> {
+    /// A record that cannot be read is put aside, but what a later version wrote is not touched. What people are told.
+    async fn is_no_good(&self, key: &Key, record: &Record, error: Unreadable) -> Result<String, Error> {
         match error {
             Unreadable::Newer(error) => Err(error),
             error => {
                 tracing::error!(record = %key, %error, "not restored; the record is set aside");
-                set_aside(&*self.store, key, record).await
+                set_aside(&*self.store, key, record).await?;
+                Ok(format!("{key}: {error}; it is set aside"))
             }
         }
     }
@@ -456,6 +472,7 @@ impl Worker {
             Err(NotAdopted::Unreadable(error)) => {
                 tracing::error!(record = %key, %error, "what another instance wrote is set aside");
                 set_aside(&*self.store, key, &record).await?;
+                self.health.warn([format!("{key}, of another instance: {error}; it is set aside")]);
             }
             Err(error) => {
                 self.health.lock().adopted += 1;

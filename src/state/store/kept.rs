@@ -208,6 +208,12 @@ mod tests {
         for len in 0..whole.len() {
             assert!(Kept::read(&whole[..len]).is_err(), "cut at {len}");
         }
+        for at in 0..whole.len() {
+            let mut altered = whole.to_vec();
+            altered[at] ^= 1;
+            // Some are records, too, of another name or number. None is a panic.
+            let _ = Kept::read(&altered);
+        }
         let text = String::from_utf8(whole.to_vec()).unwrap();
         for (from, to) in [("\"revision\":42", "\"revision\":-1"), ("#ffffff", "paint"), ("\"run\"", "\"ran\"")] {
             let damaged = text.replace(from, to);
