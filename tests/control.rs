@@ -598,6 +598,18 @@ async fn a_locked_layer_is_its_owners_alone() {
     assert_eq!(ask("ben", "GET", "/scenes/main/layers/c0/lock", Value::Null).await.expect(200), lock);
     let before = ask("ben", "GET", "", Value::Null).await.expect(200);
 
+    // What takes an admin now takes one later, too, and no key is ever told.
+    let output = json!({ "id": "o", "url": "rtmp://127.0.0.1:9/live", "key": "hidden_key", "enabled": false });
+    let at = after_ms(&shared.api, 600_000);
+    let later = json!({ "ops": [{ "op": "createOutput", "document": output }], "at": at });
+    ask("anna", "POST", "/transactions", later.clone()).await.problem(403, "forbidden");
+    let later = ask("chief", "POST", "/transactions", later).await.expect(202);
+    assert_eq!(later["ops"], json!(["createOutput o"]));
+    let path = format!("/schedule/{}", later["id"].as_str().unwrap());
+    ask("anna", "GET", &path, Value::Null).await.expect(200);
+    ask("anna", "DELETE", &path, Value::Null).await.expect(200);
+    assert!(!shared.api.said().contains("hidden_key"));
+
     // However somebody else would change it: an admin, too, has to break it first.
     let red = column(0, "#00ff00");
     let is_locked = |answer: Answer| {

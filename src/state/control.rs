@@ -1,7 +1,7 @@
 //! What is kept of a stream beside its document, for those who control it: what is to be done later, which layers are
 //! locked, and what was told of both.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -34,7 +34,7 @@ pub struct Notice {
 /// What is told.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Told {
-    /// Of a scheduled transaction: `scheduled`, `cancelled`, or how it ended.
+    /// Of a scheduled transaction, without its ops: `scheduled`, `cancelled`, or how it ended.
     Schedule(&'static str, Entry),
     /// Of a lock: `locked`, `renewed`, `released`, `broken`, `expired`.
     Lock(&'static str, Lock),
@@ -51,7 +51,11 @@ pub(super) struct Control {
 }
 
 impl Control {
-    pub(super) fn tell(&mut self, told: Told, actor: &Actor, at_utc_ms: i64) {
+    pub(super) fn tell(&mut self, mut told: Told, actor: &Actor, at_utc_ms: i64) {
+        // What is told of them are their summaries; nothing holds on to what may be long, or secret.
+        if let Told::Schedule(_, entry) = &mut told {
+            entry.ops = Arc::default();
+        }
         if self.notices.len() == NOTICES_MAX {
             self.notices.pop_front();
         }
