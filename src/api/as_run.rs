@@ -1,4 +1,4 @@
-//! `GET /api/v1/streams/{id}/as-run[?from=&to=&format=jsonl|csv]`: what was on air from when to when, by whom.
+//! `GET /api/v1/streams/{id}/as-run[?from=&to=&format=jsonl|csv&limit=&cursor=]`: what was on air from when to when, by whom.
 //!
 //! `from` and `to` are moments in RFC 3339, or milliseconds since 1970 UTC; a time on air that touches them is there. JSON
 //! Lines by default, one time on air each; CSV (RFC 4180) with a header for spreadsheets, which are given no formulas.
@@ -7,34 +7,69 @@
 
 use axum::{
     extract::State,
-    http::{StatusCode, header},
+    http::{Uri, header},
     response::IntoResponse,
 };
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::json;
+use utoipa::ToSchema;
 
 use super::{
     Answer, App,
+    listing::{Page, Paging, link, number},
     path::{Path, Query},
     problem::Problem,
     to_value,
 };
-use crate::state::asrun::{Mark, Stretch};
+use crate::{
+    base::schema::written,
+    state::asrun::{Mark, Stretch},
+};
+
+/// In milliseconds since 1970 UTC.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct Moment(i64);
+
+impl TryFrom<String> for Moment {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let milliseconds = text.parse().ok().filter(|moment| (0..=MOMENT_MS_MAX).contains(moment));
+        let moment = milliseconds.or_else(|| text.parse::<Timestamp>().ok().map(|moment| moment.as_millisecond()));
+        moment.map(Self).ok_or_else(|| {
+            format!("`{text}` is no moment: use e.g. 2026-03-01T20:15:00Z, or milliseconds since 1970 UTC, until the year 9999")
+        })
+    }
+}
+
+written!(Moment as "Moment" = {
+    "oneOf": [
+        { "type": "string", "format": "date-time" },
+        { "type": "integer", "minimum": 0, "maximum": MOMENT_MS_MAX, "description": "Milliseconds since 1970 UTC." }
+    ]
+});
+
+/// The last moment of the year 9999.
+const MOMENT_MS_MAX: i64 = 253_402_300_799_999;
 
 /// What may stand behind the `?`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Wanted {
-    from: Option<String>,
-    to: Option<String>,
+    from: Option<Moment>,
+    to: Option<Moment>,
     #[serde(default)]
     format: Format,
+    limit: Option<u32>,
+    cursor: Option<String>,
 }
 
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-enum Format {
+#[schema(as = AsRunFormat)]
+pub(super) enum Format {
     #[default]
     Jsonl,
     Csv,
@@ -43,31 +78,43 @@ enum Format {
 /// Gives what was on air from when to when, and by whom, as JSON lines or CSV.
 #[utoipa::path(
     get, path = "/api/v1/streams/{id}/as-run",
-    params(("from" = Option<String>, Query), ("to" = Option<String>, Query), ("format" = Option<String>, Query, description = "`jsonl` or `csv`.")),
-    responses((status = 200, description = "What there is.", content_type = "*/*", body = String))
+    params(
+        ("from" = Option<Moment>, Query),
+        ("to" = Option<Moment>, Query),
+        ("format" = Option<Format>, Query),
+        Paging
+    ),
+    responses((
+        status = 200, description = "What there is.",
+        content((String = "application/jsonl"), (String = "text/csv"))
+    ))
 )]
-pub(super) async fn get(State(app): State<App>, Path(id): Path<String>, Query(wanted): Query<Wanted>) -> Answer {
+pub(super) async fn get(
+    State(app): State<App>,
+    uri: Uri,
+    Path(id): Path<String>,
+    Query(wanted): Query<Wanted>,
+) -> Answer {
     // One that was deleted has been on air all the same; one that never was there is told apart.
-    let stretches =
-        app.as_run.stretches(&id, moment("from", wanted.from, i64::MIN)?, moment("to", wanted.to, i64::MAX)?);
+    let moment = |given: Option<Moment>, otherwise| given.map_or(otherwise, |Moment(ms)| ms);
+    let mut stretches = app.as_run.stretches(&id, moment(wanted.from, i64::MIN), moment(wanted.to, i64::MAX));
     if stretches.is_empty() {
         app.streams.get(&id)?;
     }
+    stretches.sort_by_cached_key(key);
+    let Page { items, next } = Paging { limit: wanted.limit, cursor: wanted.cursor }.page(stretches, key)?;
     let (kind, text) = match wanted.format {
-        Format::Jsonl => ("application/jsonl", json_lines(&stretches)?),
-        Format::Csv => ("text/csv; charset=utf-8; header=present", csv(&stretches)),
+        Format::Jsonl => ("application/jsonl", json_lines(&items)?),
+        Format::Csv => ("text/csv; charset=utf-8; header=present", csv(&items)),
     };
-    Ok(([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "no-store")], text).into_response())
+    let headers = [(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "no-store")];
+    Ok((headers, link(&uri, next.as_deref()), text).into_response())
 }
 
-fn moment(name: &str, text: Option<String>, otherwise: i64) -> Result<i64, Problem> {
-    let Some(text) = text else { return Ok(otherwise) };
-    let milliseconds = text.parse().ok();
-    let moment = milliseconds.or_else(|| text.parse::<Timestamp>().ok().map(|moment| moment.as_millisecond()));
-    moment.ok_or_else(|| {
-        let detail = format!("`{name}` is no moment: use e.g. 2026-03-01T20:15:00Z, or milliseconds since 1970 UTC");
-        Problem::new(StatusCode::BAD_REQUEST, "bad_query", detail)
-    })
+/// Where it stands in the log: by its beginning.
+fn key(Stretch { item, from, .. }: &Stretch) -> String {
+    let scene = item.scene.as_ref().map_or("", |scene| scene.as_str());
+    format!("{}-{}-{}-{scene}", number(u64::try_from(from.utc_ms).unwrap_or(0)), item.kind as u8, item.id)
 }
 
 fn json_lines(stretches: &[Stretch]) -> Result<String, Problem> {
@@ -140,7 +187,7 @@ mod tests {
 
     #[test]
     fn moments_as_people_and_programs_write_them() {
-        let read = |text: &str| moment("from", Some(text.into()), 0);
+        let read = |text: &str| Moment::try_from(text.to_owned()).map(|Moment(ms)| ms);
         assert_eq!(read("1500").unwrap(), 1500);
         assert_eq!(read("1970-01-01T00:00:01.500Z").unwrap(), 1500);
         assert_eq!(read("1970-01-01T01:00:01+01:00").unwrap(), 1000);

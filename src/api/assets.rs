@@ -18,7 +18,7 @@ use axum::{
     Json,
     body::Body as RawBody,
     extract::{FromRequest, Multipart, Request, State, multipart::Field},
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, Uri, header},
     response::IntoResponse,
 };
 use bytes::Bytes;
@@ -35,12 +35,14 @@ use utoipa::{IntoParams, ToSchema};
 use super::{
     Answer, App,
     body::{Arguments, Body},
+    listing::{Page, Paging, link},
     path::{Path, Query},
     problem::Problem,
     to_value,
 };
 use crate::{
     base::digest::Digest,
+    media::Kind,
     scene::check::{self, Check},
     state::assets::{Asset, Error, Filter, Incoming, Label, Received},
 };
@@ -78,16 +80,30 @@ impl From<Error> for Problem {
     }
 }
 
+/// What may stand behind the `?` of the list: a filter and a page, which serde does not read in one from two types.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Wanted {
+    kind: Option<Kind>,
+    tag: Option<String>,
+    q: Option<String>,
+    limit: Option<u32>,
+    cursor: Option<String>,
+}
+
 /// Lists the uploaded files.
 #[utoipa::path(
     get, path = "/api/v1/assets",
-    params(Filter),
+    params(Filter, Paging),
     responses((status = 200, description = "What there is.", body = ref("#/components/schemas/AssetList")))
 )]
-pub(super) async fn list(State(app): State<App>, Query(filter): Query<Filter>) -> Answer {
-    let assets = app.assets.list(&filter);
-    let assets = assets.iter().map(|asset| shown(asset)).collect::<Result<Vec<_>, _>>()?;
-    Ok(Json(json!({ "assets": assets, "amount": app.assets.amount() })).into_response())
+pub(super) async fn list(State(app): State<App>, uri: Uri, Query(wanted): Query<Wanted>) -> Answer {
+    let Wanted { kind, tag, q, limit, cursor } = wanted;
+    let all = app.assets.list(&Filter { kind, tag, q });
+    let Page { items, next } = Paging { limit, cursor }.page(all, |asset| asset.id.to_string())?;
+    let assets = items.iter().map(|asset| shown(asset)).collect::<Result<Vec<_>, _>>()?;
+    let body = Json(json!({ "assets": assets, "amount": app.assets.amount(), "next": next }));
+    Ok((link(&uri, next.as_deref()), body).into_response())
 }
 
 /// Shows what is known of a file, and where it is used.
@@ -139,6 +155,7 @@ pub(super) async fn delete(
 #[derive(Debug, serde::Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 struct Collection {
+    #[schema(minimum = 0, maximum = 320000000000.0)]
     older_than_ms: f64,
     dry_run: bool,
 }

@@ -4,7 +4,8 @@
 //!  key new                          ─► the change is made, its answer kept
 //!  key known, same request          ─► the same answer, with `Idempotency-Replayed: true`
 //!  key known, still being answered  ─► 409 idempotency_conflict
-//!  key known, other body            ─► 422 idempotency_conflict
+//!  key known, other body or other
+//!  `If-Match`                       ─► 422 idempotency_conflict
 //! ```
 //!
 //! Keys are those of one caller, one method and one address. Answers are kept for an hour, at most so many and so many
@@ -13,6 +14,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
+    ops::RangeInclusive,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -20,7 +22,7 @@ use std::{
 use axum::{
     body::{Body, Bytes, to_bytes},
     extract::{Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header::IF_MATCH},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -29,8 +31,8 @@ use sha2::{Digest, Sha256};
 use super::{body, problem::Problem};
 use crate::{base::clock::Clock, state::Actor};
 
-/// Longest key, in bytes.
-const KEY_LEN_MAX: usize = 128;
+/// Lengths of keys, in bytes: what is shorter is used twice by chance.
+const KEY_LENS: RangeInclusive<usize> = 8..=64;
 /// Most answers that are kept, and most bytes of their bodies.
 const ANSWERS_MAX: usize = 1024;
 const BYTES_MAX: usize = 16 << 20;
@@ -194,7 +196,10 @@ async fn answered(answers: Answers, request: Request, next: Next) -> Result<Resp
     let actor = parts.extensions.get::<Actor>().cloned().unwrap_or_else(Actor::anonymous);
     let name = digest(&[actor.name(), parts.method.as_str(), &parts.uri.to_string(), &key].map(str::as_bytes));
     let conflict = |status, detail: &str| Problem::new(status, "idempotency_conflict", detail);
-    match answers.begin(name, digest(&[&bytes])) {
+    // Another condition makes it another change.
+    let condition = parts.headers.get(IF_MATCH).map(HeaderValue::as_bytes);
+    let body = digest(&[&[u8::from(condition.is_some())], condition.unwrap_or_default(), &bytes]);
+    match answers.begin(name, body) {
         Found::Known(Answer { status, headers, body }) => {
             let mut response = (status, body).into_response();
             *response.headers_mut() = headers;
@@ -231,9 +236,13 @@ async fn kept(pending: Pending, response: Response) -> Result<Response, Problem>
 fn key_of(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let Some(value) = headers.get(KEY) else { return Ok(None) };
     // The draft has it as a quoted text; most clients send it bare.
-    let key = value.to_str().unwrap_or_default().trim().trim_matches('"');
-    let is_good = (1..=KEY_LEN_MAX).contains(&key.len()) && headers.get_all(KEY).iter().count() == 1;
-    let detail = format!("Idempotency-Key takes one key of 1 to {KEY_LEN_MAX} visible characters");
+    let key = value.to_str().unwrap_or_default().trim();
+    let key = key.strip_prefix('"').and_then(|key| key.strip_suffix('"')).unwrap_or(key);
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    let is_good = KEY_LENS.contains(&key.len()) && key.bytes().all(is_plain);
+    let is_good = is_good && headers.get_all(KEY).iter().count() == 1;
+    let (min, max) = (KEY_LENS.start(), KEY_LENS.end());
+    let detail = format!("Idempotency-Key takes one key of {min} to {max} characters of A-Z a-z 0-9 _ -, e.g. a UUID");
     if is_good { Ok(Some(key.to_owned())) } else { Err(Problem::new(StatusCode::BAD_REQUEST, "bad_header", detail)) }
 }
 

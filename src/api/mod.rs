@@ -14,6 +14,7 @@ mod docs;
 mod events;
 mod idempotency;
 mod locks;
+mod listing;
 pub mod openapi;
 mod ops;
 mod overlay;

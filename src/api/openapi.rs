@@ -9,10 +9,17 @@ use std::sync::OnceLock;
 use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
-use super::routes::{Described, ROUTES, Route};
-use crate::state::{LOCK_SECONDS, OPS_MAX};
+use super::{
+    auth::policy::Need,
+    routes::{Described, ROUTES, Route},
+};
+use crate::{
+    base::schema::Written,
+    state::{LOCK_SECONDS, OPS_MAX, Op},
+};
 
 const SCHEMAS: &str = "#/components/schemas/";
+const BEARER: &str = "bearer";
 
 /// The document.
 pub fn document() -> &'static Value {
@@ -34,6 +41,10 @@ fn made() -> Value {
     add_answers(&mut schemas);
     add_changes(&mut schemas);
     document["components"]["schemas"] = Value::Object(schemas);
+    document["components"]["securitySchemes"] = json!({ BEARER: {
+        "type": "http", "scheme": "bearer",
+        "description": "A token of the configuration. While there is none, everybody on this machine is let in."
+    } });
     let paths = document["paths"].take();
     document["paths"] = ROUTES.iter().fold(json!({}), |mut all, route| {
         all[route.path][route.method] = operation(route, &paths);
@@ -44,6 +55,11 @@ fn made() -> Value {
 
 fn reference(name: &str) -> Value {
     json!({ "$ref": format!("{SCHEMAS}{name}") })
+}
+
+/// An object of which nothing more is said.
+fn any_object() -> Value {
+    json!({ "type": "object", "additionalProperties": true })
 }
 
 fn object(fields: Value, required: &[&str]) -> Value {
@@ -111,6 +127,7 @@ fn add_answers(schemas: &mut Map<String, Value>) {
         object(json!({ "status": { "type": "string", "enum": words }, "reasons": reasons }), &["status"])
     };
     let assets = json!({ "type": "array", "items": reference("Asset") });
+    let next = json!({ "type": ["string", "null"], "description": "The `cursor` of the page behind it." });
     let id = || reference("Id");
     let maybe_id = || json!({ "oneOf": [{ "type": "null" }, reference("Id")] });
     let saved = object(
@@ -148,13 +165,13 @@ fn add_answers(schemas: &mut Map<String, Value>) {
             "Status",
             object(
                 json!({ "state": state, "revision": count(), "uptimeMs": count(), "activeFps": { "type": "number" },
-            "gpu": { "type": "object" }, "store": { "type": "object", "required": ["name", "pendingRecords", "problem", "warnings"],
+            "gpu": any_object(), "store": { "type": "object", "required": ["name", "pendingRecords", "problem", "warnings"],
                 "properties": { "name": { "type": ["string", "null"] }, "pendingRecords": count(),
                     "problem": { "type": ["string", "null"] },
                     "warnings": { "type": "array", "items": { "type": "string" } } } },
-            "outputs": { "type": "array", "items": { "type": "object" } },
-            "layerErrors": { "type": "array", "items": { "type": "object" } },
-            "layerWarnings": { "type": "array", "items": { "type": "object" } } }),
+            "outputs": { "type": "array", "items": any_object() },
+            "layerErrors": { "type": "array", "items": any_object() },
+            "layerWarnings": { "type": "array", "items": any_object() } }),
                 &[
                     "state",
                     "revision",
@@ -182,8 +199,11 @@ fn add_answers(schemas: &mut Map<String, Value>) {
         ("AudioAnswer", with(json!({ "audio": reference("Audio") }))),
         ("AudioSourceList", list("sources", "AudioSource")),
         ("AudioSourceAnswer", sound(json!({ "source": reference("AudioSource") }))),
-        ("AssetList", object(json!({ "assets": assets, "amount": { "type": "object" } }), &["assets", "amount"])),
-        ("AssetShown", joined(&asset, json!({ "usedAt": { "type": "array", "items": { "type": "object" } } }))),
+        (
+            "AssetList",
+            object(json!({ "assets": assets, "amount": any_object(), "next": next }), &["assets", "amount", "next"]),
+        ),
+        ("AssetShown", joined(&asset, json!({ "usedAt": { "type": "array", "items": any_object() } }))),
         ("Asset", asset),
         ("AssetAnswer", object(json!({ "asset": reference("Asset") }), &["asset"])),
         (
@@ -220,13 +240,13 @@ fn add_answers(schemas: &mut Map<String, Value>) {
         (
             "Transaction",
             json!({ "type": "object", "additionalProperties": false, "required": ["ops"], "properties": {
-            "ops": { "type": "array", "minItems": 1, "maxItems": OPS_MAX, "items": { "type": "object", "required": ["op"],
-                "properties": { "op": { "type": "string" } } } },
+            "ops": { "type": "array", "minItems": 1, "maxItems": OPS_MAX, "items": reference("Op") },
             "ifRevision": { "type": ["integer", "null"], "minimum": 0,
                 "description": "The revision that the stream must have, now and when what is scheduled is due." },
             "at": { "oneOf": [{ "type": "null" }, reference("At")], "description": "Later: it is scheduled." } } }),
         ),
-        ("TransactionAnswer", sound(json!({ "results": { "type": "array", "items": { "type": "object" } } }))),
+        ("Op", json!({ "oneOf": Op::schemas().into_iter().map(op).collect::<Vec<_>>() })),
+        ("TransactionAnswer", sound(json!({ "results": { "type": "array", "items": any_object() } }))),
         (
             "Schedule",
             object(json!({ "scheduled": { "type": "array", "items": reference("Scheduled") } }), &["scheduled"]),
@@ -238,7 +258,7 @@ fn add_answers(schemas: &mut Map<String, Value>) {
             json!({ "type": "object", "additionalProperties": false, "properties": { "seconds": {
             "type": ["number", "null"], "minimum": LOCK_SECONDS.start(), "maximum": LOCK_SECONDS.end(), "default": 60 } } }),
         ),
-        ("History", object(json!({ "history": { "type": "array", "items": { "type": "object" } } }), &["history"])),
+        ("History", object(json!({ "history": { "type": "array", "items": any_object() } }), &["history"])),
         (
             "NewSnapshot",
             json!({ "type": "object", "additionalProperties": false, "properties": { "name": id() }, "required": ["name"] }),
@@ -249,11 +269,26 @@ fn add_answers(schemas: &mut Map<String, Value>) {
             object(json!({ "snapshots": { "type": "array", "items": reference("Snapshot") } }), &["snapshots"]),
         ),
         ("Snapshot", saved),
-        ("Audit", object(json!({ "entries": { "type": "array", "items": { "type": "object" } } }), &["entries"])),
+        (
+            "Audit",
+            object(
+                json!({ "entries": { "type": "array", "items": any_object() }, "next": next }),
+                &["entries", "next"],
+            ),
+        ),
         ("Health", health(&["ok"])),
         ("Readiness", health(&["ready", "degraded", "notReady"])),
     ];
     schemas.extend(answers.map(|(name, schema)| (name.to_owned(), schema)));
+}
+
+/// One op: what it takes, and its name.
+fn op((name, fields): (&str, Written)) -> Value {
+    let mut op = serde_json::to_value(fields).unwrap_or_else(|error| unreachable!("maps with texts as keys: {error}"));
+    op["properties"]["op"] = json!({ "type": "string", "enum": [name] });
+    let required = op["required"].as_array().cloned().unwrap_or_default();
+    op["required"] = required.into_iter().chain([json!("op")]).collect();
+    op
 }
 
 /// What PATCH and PUT take.
@@ -299,7 +334,7 @@ fn resolved<'a>(schemas: &'a Map<String, Value>, schema: &'a Value) -> &'a Value
 fn patch_of(schemas: &Map<String, Value>, schema: &Value) -> Value {
     let whole = resolved(schemas, schema);
     if whole.get("discriminator").is_some() {
-        return json!({ "type": "object", "description": whole["description"] });
+        return json!({ "type": "object", "description": whole["description"], "additionalProperties": true });
     }
     let Some(fields) = whole["properties"].as_object() else { return schema.clone() };
     let patched = fields.iter().map(|(name, field)| {
@@ -323,14 +358,19 @@ fn operation(route: &Route, described: &Value) -> Value {
     parameters.retain(|parameter| parameter["in"] != "path");
     let names = route.path.split('{').skip(1).filter_map(|rest| rest.split('}').next());
     parameters.extend(names.map(|name| path_parameter(route, name)));
-    parameters.extend(header_parameters(route).into_iter().map(|(name, description, pattern)| {
-        json!({ "name": name, "in": "header", "description": description,
-            "schema": { "type": "string", "pattern": pattern, "maxLength": 128 } })
-    }));
+    parameters.extend(header_parameters(route).into_iter().map(
+        |(name, description, schema)| json!({ "name": name, "in": "header", "description": description, "schema": schema }),
+    ));
     operation["parameters"] = Value::Array(parameters);
     if route.method == "patch" && operation["requestBody"].is_object() {
         let content = operation["requestBody"]["content"]["application/json"].clone();
         operation["requestBody"]["content"]["application/merge-patch+json"] = content;
+    }
+    if operation["requestBody"].is_object() {
+        operation["requestBody"]["required"] = json!(!takes_nothing(&operation["requestBody"]));
+    }
+    if route.need != Need::Open {
+        operation["security"] = json!([{ BEARER: [] }]);
     }
     if is_versioned(route) {
         let etag = json!({ "description": "Its revision and what it says.", "schema": { "type": "string" } });
@@ -342,6 +382,15 @@ fn operation(route: &Route, described: &Value) -> Value {
         "content": { "application/problem+json": { "schema": reference("Problem") } }
     });
     operation
+}
+
+/// Whether a body may be left out: the arguments of an action, which may be null, too.
+fn takes_nothing(body: &Value) -> bool {
+    let schema = &body["content"]["application/json"]["schema"];
+    let is_null = |kind: &Value| *kind == "null";
+    let is_among = |list: &Value| list.as_array().is_some_and(|list| list.iter().any(is_null));
+    is_among(&schema["type"])
+        || schema["oneOf"].as_array().is_some_and(|some| some.iter().any(|one| is_null(&one["type"])))
 }
 
 /// `parts::get_layer` is `getLayer`; where the module says what it is about, it is in the name.
@@ -383,20 +432,24 @@ pub(super) fn is_versioned(route: &Route) -> bool {
     route.method == "get" && route.path.starts_with("/api/v1/streams") && is_document
 }
 
-fn header_parameters(route: &Route) -> Vec<(&'static str, &'static str, &'static str)> {
+fn header_parameters(route: &Route) -> Vec<(&'static str, &'static str, Value)> {
     let mut headers = Vec::new();
     if is_versioned(route) {
-        headers.push(("If-None-Match", "An `ETag`: 304 where it is still so.", "^(\\*|\"[0-9a-f-]+\")$"));
+        headers.push(("If-None-Match", "An `ETag`: 304 where it is still so.", json!({ "type": "string" })));
     }
-    if route.method != "get" && route.path.starts_with("/api/v1/streams/{id}") {
+    // What meters have measured is no part of the document.
+    let is_of_document = route.path.starts_with("/api/v1/streams/{id}") && route.handler != "sound::act";
+    if route.method != "get" && is_of_document {
         let description =
             "An `ETag`, or a revision in quotation marks: 412 `revision_conflict` if the stream has another.";
-        headers.push(("If-Match", description, "^\"[0-9]{1,15}\"$"));
+        let schema = json!({ "type": "string", "pattern": "^\"[0-9]{1,15}(-[0-9a-f]+)?\"$", "format": "entity-tag", "examples": ["\"42\""] });
+        headers.push(("If-Match", description, schema));
     }
     if route.method != "get" && route.path.starts_with("/api/v1/") {
         let description =
             "The same key again, with the same body, is answered with the first answer and changes nothing.";
-        headers.push(("Idempotency-Key", description, "^[A-Za-z0-9_-]{1,64}$"));
+        let schema = json!({ "type": "string", "pattern": "^[A-Za-z0-9_-]{8,64}$", "examples": ["8e03978e-40d5-43e8-bc93-6894a57f9324"] });
+        headers.push(("Idempotency-Key", description, schema));
     }
     headers
 }

@@ -3,12 +3,19 @@
 use axum::{
     Extension, Json,
     extract::State,
-    http::{StatusCode, header},
+    http::{StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
 use serde_json::{Value, json};
 
-use super::{Answer, App, auth::Caller, openapi, problem::Problem};
+use super::{
+    Answer, App,
+    auth::Caller,
+    listing::{Page, Paging, link, number},
+    openapi,
+    path::Query,
+    problem::Problem,
+};
 use crate::state::RunState;
 
 /// Answers as long as the process does.
@@ -71,8 +78,11 @@ pub(super) async fn openapi() -> Json<&'static Value> {
 /// Lists who did what: the last entries, oldest first.
 #[utoipa::path(
     get, path = "/api/v1/audit",
+    params(Paging),
     responses((status = 200, description = "What there is.", body = ref("#/components/schemas/Audit")))
 )]
-pub(super) async fn audit(State(app): State<App>) -> Json<Value> {
-    Json(json!({ "entries": app.access.noted() }))
+pub(super) async fn audit(State(app): State<App>, uri: Uri, Query(paging): Query<Paging>) -> Answer {
+    let Page { items, next } = paging.page(app.access.noted(), |entry| number(entry.number()))?;
+    let body = Json(json!({ "entries": items, "next": next }));
+    Ok((link(&uri, next.as_deref()), body).into_response())
 }

@@ -59,8 +59,11 @@ const BOUNDARY: &str = "frame";
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Viewing {
+    #[param(minimum = 16, maximum = 3840)]
     width: Option<u32>,
+    #[param(minimum = 1, maximum = 100)]
     quality: Option<u32>,
+    #[param(minimum = 0.2, maximum = 30)]
     fps: Option<f64>,
 }
 
@@ -87,7 +90,9 @@ impl Viewing {
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Still {
+    #[param(minimum = 16, maximum = 3840)]
     width: Option<u32>,
+    #[param(minimum = 1, maximum = 100)]
     quality: Option<u32>,
     /// Anything: another address, so that a browser does not show the picture that it has.
     #[serde(default, rename = "t")]

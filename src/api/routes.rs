@@ -106,6 +106,8 @@ macro_rules! routes {
                 crate::media::Kind,
                 super::overlay::Overlay,
                 super::transactions::DryRun,
+                super::as_run::Format,
+                super::as_run::Moment,
             ))
         )]
         pub(super) struct Described;

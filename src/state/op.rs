@@ -10,10 +10,10 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use utoipa::ToSchema;
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::{
-    base::id::Id,
+    base::{id::Id, schema::Written},
     scene::check::{self, Problem, Problems},
 };
 
@@ -40,6 +40,11 @@ macro_rules! ops {
         impl Op {
             /// The names of all ops, as they are written.
             pub const NAMES: &[&str] = &[$($text),+];
+
+            /// Their fields beside `op`, each with the name of its op.
+            pub fn schemas() -> Vec<(&'static str, Written)> {
+                vec![$(($text, <$name as PartialSchema>::schema())),+]
+            }
 
             /// How it is written.
             pub fn name(&self) -> &'static str {

@@ -36,6 +36,13 @@ pub(in crate::api) struct Entry {
     status: u16,
 }
 
+impl Entry {
+    /// Its number; each entry has the next.
+    pub(in crate::api) fn number(&self) -> u64 {
+        self.number
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Audit {
     clock: Arc<dyn Clock>,

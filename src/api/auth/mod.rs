@@ -239,7 +239,7 @@ impl Access {
     }
 
     /// What was done and what was refused, oldest first.
-    pub(super) fn noted(&self) -> impl Serialize + use<> {
+    pub(super) fn noted(&self) -> Vec<Entry> {
         self.audit.entries()
     }
 
