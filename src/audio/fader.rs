@@ -39,11 +39,14 @@ pub fn decibels(amplitude: f64) -> f64 {
 pub struct Fade {
     /// Where it was at the start; none: silence. Written by whoever changes a gain on air.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = -100, maximum = 24)]
     pub from_db: Option<f64>,
     /// The time of the stream's sound at the start, in milliseconds; none: the stream's start. Written likewise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 0, maximum = 1e12)]
     pub start_ms: Option<f64>,
     /// How long it takes, in milliseconds.
+    #[schema(minimum = 0, maximum = 600000)]
     pub duration_ms: f64,
     /// How it goes.
     #[serde(default)]

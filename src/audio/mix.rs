@@ -92,15 +92,19 @@ pub struct Duck {
     pub under: Id,
     /// The level of the other source, behind its fader, from which on it counts as heard.
     #[serde(default = "default_threshold_dbfs")]
+    #[schema(minimum = -90, maximum = 0)]
     pub threshold_dbfs: f64,
     /// By how much to get quieter.
     #[serde(default = "default_reduction_db")]
+    #[schema(minimum = 0, maximum = 60)]
     pub reduction_db: f64,
     /// How long the way down takes, in milliseconds.
     #[serde(default = "default_attack_ms")]
+    #[schema(minimum = 1, maximum = 5000)]
     pub attack_ms: f64,
     /// How long the way back takes, in milliseconds.
     #[serde(default = "default_release_ms")]
+    #[schema(minimum = 1, maximum = 30000)]
     pub release_ms: f64,
 }
 
@@ -124,8 +128,10 @@ pub struct Limiter {
     /// Whether it works. It takes its time anyway, so that switching it moves nothing.
     pub enabled: bool,
     /// The highest true peak that it lets through, in dB of full scale.
+    #[schema(minimum = -20, maximum = 0)]
     pub ceiling_dbtp: f64,
     /// How long it takes to let go, in milliseconds.
+    #[schema(minimum = 10, maximum = 5000)]
     pub release_ms: f64,
 }
 
@@ -141,8 +147,10 @@ impl Default for Limiter {
 #[schema(as = SilenceDetection)]
 pub struct Silence {
     /// Peaks below this are silent.
+    #[schema(minimum = -100, maximum = 0)]
     pub threshold_dbfs: f64,
     /// Silence is what has been silent for so long, in milliseconds.
+    #[schema(minimum = 100, maximum = 3600000)]
     pub duration_ms: f64,
 }
 
@@ -160,6 +168,7 @@ struct MixDocument {
     // Read apart, each by its type.
     #[schema(value_type = Vec<Strip>)]
     sources: Vec<Value>,
+    #[schema(minimum = -100, maximum = 24)]
     gain_db: f64,
     fade: Option<Fade>,
     limiter: Limiter,
@@ -307,15 +316,18 @@ struct StripDocument {
     #[serde(default)]
     name: String,
     #[serde(default)]
+    #[schema(minimum = -100, maximum = 24)]
     gain_db: f64,
     fade: Option<Fade>,
     #[serde(default)]
+    #[schema(minimum = -1, maximum = 1)]
     pan: f64,
     #[serde(default)]
     mute: bool,
     #[serde(default)]
     solo: bool,
     #[serde(default)]
+    #[schema(minimum = 0, maximum = 5000)]
     delay_ms: f64,
     follow_layer: Option<Id>,
     duck: Option<Duck>,

@@ -174,8 +174,10 @@ impl Source for Silence {
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Tone {
     /// Whole periods per second.
+    #[schema(minimum = 20, maximum = 20000)]
     pub frequency_hz: u32,
     /// Its peak in dB below full scale.
+    #[schema(minimum = -100, maximum = 0)]
     pub level_dbfs: f64,
 }
 
@@ -225,12 +227,15 @@ fn add(pair: &mut [f32; 2], value: f64) {
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct SyncBeep {
     /// From the start of one to the start of the next.
+    #[schema(minimum = 100, maximum = 60000)]
     pub interval_ms: u32,
     /// How long each is.
     pub length_ms: u32,
     /// Whole periods per second.
+    #[schema(minimum = 20, maximum = 20000)]
     pub frequency_hz: u32,
     /// Its peak in dB below full scale.
+    #[schema(minimum = -100, maximum = 0)]
     pub level_dbfs: f64,
 }
 

@@ -68,6 +68,7 @@ pub struct Rule {
     /// Which outputs.
     pub policy: Policy,
     /// Kilobits per second that it does not go below, unless less is configured.
+    #[schema(minimum = 50, maximum = 100000)]
     pub min_kbps: u32,
 }
 

@@ -116,6 +116,7 @@ impl<'de> Visitor<'de> for RadiiVisitor {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Border {
     /// Pixels of the layer.
+    #[schema(minimum = 0, maximum = 1000)]
     pub width: f64,
     /// Its colour.
     pub color: Rgba,

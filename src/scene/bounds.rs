@@ -17,8 +17,10 @@ pub struct Bounds {
     #[serde(rename = "type")]
     pub fit: BoundsFit,
     /// Pixels.
+    #[schema(minimum = 1, maximum = 16384)]
     pub width: f64,
     /// Pixels.
+    #[schema(minimum = 1, maximum = 16384)]
     pub height: f64,
     /// Where the box lies in them.
     #[serde(default)]

@@ -145,6 +145,7 @@ impl ToSchema for Effect {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Blur {
     /// Standard deviation in pixels.
+    #[schema(minimum = 0, maximum = 250)]
     pub radius: f64,
 }
 
@@ -169,10 +170,13 @@ impl Kind for Blur {
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Shadow {
     /// Pixels to the right.
+    #[schema(minimum = -1000, maximum = 1000)]
     pub offset_x: f64,
     /// Pixels down.
+    #[schema(minimum = -1000, maximum = 1000)]
     pub offset_y: f64,
     /// Standard deviation in pixels.
+    #[schema(minimum = 0, maximum = 250)]
     pub blur: f64,
     /// Its colour.
     pub color: Rgba,
@@ -212,10 +216,12 @@ impl Kind for Shadow {
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Glow {
     /// Standard deviation in pixels.
+    #[schema(minimum = 0, maximum = 250)]
     pub radius: f64,
     /// Its colour.
     pub color: Rgba,
     /// By what the blurred outline is multiplied: more makes it wider and denser.
+    #[schema(minimum = 0, maximum = 10)]
     pub strength: f64,
 }
 
@@ -248,14 +254,19 @@ impl Kind for Glow {
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Grade {
     /// CSS `brightness()`: a factor.
+    #[schema(minimum = 0, maximum = 10)]
     pub brightness: f64,
     /// CSS `contrast()`: a factor about the middle.
+    #[schema(minimum = 0, maximum = 10)]
     pub contrast: f64,
     /// CSS `saturate()`: 0 is grey.
+    #[schema(minimum = 0, maximum = 10)]
     pub saturation: f64,
     /// CSS `hue-rotate()`: degrees.
+    #[schema(minimum = -1000000, maximum = 1000000)]
     pub hue: f64,
     /// More than 1 lightens the middle.
+    #[schema(minimum = 0.1, maximum = 10)]
     pub gamma: f64,
     /// CasparCG `LEVELS`.
     pub levels: Levels,
@@ -282,14 +293,19 @@ impl Default for Grade {
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Levels {
     /// Becomes `outBlack`.
+    #[schema(minimum = 0, maximum = 1)]
     pub in_black: f64,
     /// Becomes `outWhite`; above `inBlack`.
+    #[schema(minimum = 0, maximum = 1)]
     pub in_white: f64,
     /// More than 1 lightens the middle.
+    #[schema(minimum = 0.1, maximum = 10)]
     pub gamma: f64,
     /// 0 black to 1 white.
+    #[schema(minimum = 0, maximum = 1)]
     pub out_black: f64,
     /// 0 black to 1 white.
+    #[schema(minimum = 0, maximum = 1)]
     pub out_white: f64,
 }
 
@@ -369,6 +385,7 @@ pub struct Lut {
     pub asset: String,
     /// 0 leaves the picture as it is, 1 is the table's.
     #[serde(default = "all")]
+    #[schema(minimum = 0, maximum = 1)]
     pub amount: f64,
 }
 
@@ -402,10 +419,13 @@ pub struct ChromaKey {
     /// What becomes clear.
     pub color: Rgba,
     /// Up to which distance in chroma it is clear.
+    #[schema(minimum = 0, maximum = 1)]
     pub similarity: f64,
     /// From there, over which distance it becomes opaque.
+    #[schema(minimum = 0, maximum = 1)]
     pub smoothness: f64,
     /// Over which distance colours come back; nearer ones are grey.
+    #[schema(minimum = 0, maximum = 1)]
     pub spill: f64,
 }
 
@@ -438,8 +458,10 @@ pub struct ColorKey {
     /// What becomes clear.
     pub color: Rgba,
     /// Up to which distance in red, green and blue it is clear.
+    #[schema(minimum = 0, maximum = 1)]
     pub similarity: f64,
     /// From there, over which distance it becomes opaque.
+    #[schema(minimum = 0, maximum = 1)]
     pub smoothness: f64,
 }
 
@@ -468,10 +490,13 @@ impl Kind for ColorKey {
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct LumaKey {
     /// Below it is clear; 0 black to 1 white.
+    #[schema(minimum = 0, maximum = 1)]
     pub min: f64,
     /// Above it is clear; 0 black to 1 white.
+    #[schema(minimum = 0, maximum = 1)]
     pub max: f64,
     /// Within the range, over which distance from its ends it becomes opaque.
+    #[schema(minimum = 0, maximum = 1)]
     pub smoothness: f64,
     /// Whether the range becomes clear instead, and the rest stays.
     pub inverted: bool,

@@ -31,6 +31,7 @@ pub struct Mask {
     pub inverted: bool,
     /// Standard deviation, in pixels of the layer's parent, by which the mask's edges are softened.
     #[serde(default, skip_serializing_if = "is_zero")]
+    #[schema(minimum = 0, maximum = 250)]
     pub feather: f64,
 }
 

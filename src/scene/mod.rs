@@ -217,32 +217,45 @@ pub struct Layer {
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Transform {
     /// Canvas x of the anchor.
+    #[schema(minimum = -65536, maximum = 65536)]
     pub position_x: f64,
     /// Canvas y of the anchor.
+    #[schema(minimum = -65536, maximum = 65536)]
     pub position_y: f64,
     /// Width of the box; none: the content's own.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 16384)]
     pub width: Option<f64>,
     /// Height of the box; none: the content's own.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 16384)]
     pub height: Option<f64>,
     /// Horizontal factor; negative mirrors.
+    #[schema(minimum = -64, maximum = 64)]
     pub scale_x: f64,
     /// Vertical factor; negative mirrors.
+    #[schema(minimum = -64, maximum = 64)]
     pub scale_y: f64,
     /// Degrees clockwise about the anchor.
+    #[schema(minimum = -1000000, maximum = 1000000)]
     pub rotation: f64,
     /// The anchor in the box: 0 left to 1 right.
+    #[schema(minimum = -10, maximum = 10)]
     pub anchor_x: f64,
     /// The anchor in the box: 0 top to 1 bottom.
+    #[schema(minimum = -10, maximum = 10)]
     pub anchor_y: f64,
     /// Pixels of the box cut off at the left; the rest stays in place.
+    #[schema(minimum = 0, maximum = 16384)]
     pub crop_left: f64,
     /// Pixels of the box cut off at the top.
+    #[schema(minimum = 0, maximum = 16384)]
     pub crop_top: f64,
     /// Pixels of the box cut off at the right.
+    #[schema(minimum = 0, maximum = 16384)]
     pub crop_right: f64,
     /// Pixels of the box cut off at the bottom.
+    #[schema(minimum = 0, maximum = 16384)]
     pub crop_bottom: f64,
 }
 
@@ -288,6 +301,7 @@ struct LayerDocument {
     #[serde(default = "default_enabled")]
     enabled: bool,
     #[serde(default = "default_opacity")]
+    #[schema(minimum = 0, maximum = 1)]
     opacity: f64,
     #[serde(default)]
     blend_mode: BlendMode,
@@ -307,6 +321,7 @@ struct LayerDocument {
     bounds: Option<Bounds>,
     #[serde(default)]
     #[schema(value_type = Option<Vec<Vec<f64>>>, min_items = 4, max_items = 4)]
+    #[schema(minimum = -65536, maximum = 65536)]
     corners: Option<Corners>,
     #[serde(default)]
     border_radius: Radii,

@@ -112,6 +112,7 @@ pub struct Playback {
     #[serde(rename = "loop")]
     pub plays: Loop,
     /// 0.01 to 100 times as fast.
+    #[schema(minimum = 0.01, maximum = 100)]
     pub speed: f64,
     /// Milliseconds elapsed on the stream (for a state of a character: since it was entered) at which it begins; before,
     /// its first frame stands.

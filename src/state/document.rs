@@ -68,8 +68,10 @@ pub struct Encoder {
     /// Which encoder: `auto` takes the first that works.
     pub backend: Backend,
     /// Kilobits per second, constant.
+    #[schema(minimum = 50, maximum = 100000)]
     pub bitrate_kbps: u32,
     /// Milliseconds from keyframe to keyframe.
+    #[schema(minimum = 250, maximum = 10000)]
     pub keyframe_interval_ms: u32,
     /// What the encoder is tuned for.
     pub tuning: Tuning,

@@ -55,9 +55,12 @@ pub(super) struct Raw {
     container: Format,
     file_name: Option<String>,
     #[serde(default = "an_hour")]
+    #[schema(minimum = 1000, maximum = 86400000)]
     split_duration_ms: u64,
+    #[schema(minimum = 1, maximum = 1000000)]
     split_size_mb: Option<u64>,
     #[serde(default = "a_gigabyte")]
+    #[schema(minimum = 0, maximum = 10000000)]
     min_free_mb: u64,
     #[serde(default = "rendition::main_id")]
     rendition: Id,

@@ -57,9 +57,11 @@ pub struct File {
     pub is_looped: bool,
     /// Where in the file it starts, in milliseconds.
     #[serde(default)]
+    #[schema(minimum = 0, maximum = 86400000)]
     pub start_ms: f64,
     /// When it starts, in milliseconds on the stream's clock. Without a word on it, that is when it goes on air.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 0, maximum = 3.2e12)]
     pub at_ms: Option<f64>,
 }
 

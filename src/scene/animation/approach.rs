@@ -33,6 +33,7 @@ use crate::scene::{Layer, check::Check, easing::Easing};
 pub struct Transition {
     /// How long it takes, in milliseconds; none: as long as the spring does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 0, maximum = 86400000)]
     pub duration_ms: Option<f64>,
     /// How it goes; a spring's own velocity is the layer's.
     #[serde(default)]
@@ -46,12 +47,16 @@ pub struct Approach {
     /// Which one.
     pub property: Property,
     /// Where it was at the start.
+    #[schema(minimum = -65536, maximum = 65536)]
     pub from: f64,
     /// How fast it moved then, each second.
+    #[schema(minimum = -1000000000, maximum = 1000000000)]
     pub velocity: f64,
     /// The stream's time elapsed at the start, in milliseconds.
+    #[schema(minimum = 0, maximum = 1e12)]
     pub start_ms: f64,
     /// How long it takes, in milliseconds.
+    #[schema(minimum = 0, maximum = 86400000)]
     pub duration_ms: f64,
     /// How it goes.
     pub easing: Easing,

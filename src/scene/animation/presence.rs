@@ -33,9 +33,11 @@ pub struct Passage {
     /// What it looks like.
     pub preset: Preset,
     /// How long it takes, in milliseconds.
+    #[schema(minimum = 0, maximum = 86400000)]
     pub duration_ms: i64,
     /// How long it waits before, in milliseconds.
     #[serde(default)]
+    #[schema(minimum = 0, maximum = 86400000)]
     pub delay_ms: i64,
     /// How it goes.
     #[serde(default)]
@@ -65,9 +67,11 @@ pub enum Preset {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Switched {
     /// The stream's time elapsed, in milliseconds.
+    #[schema(minimum = 0, maximum = 1e12)]
     pub at_ms: f64,
     /// How far gone it was then: 0 there, 1 gone. None: all the way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = -100, maximum = 100)]
     pub from: Option<f64>,
     /// Which of the two it goes back along. None: its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -43,6 +43,7 @@ pub struct Character {
     pub previous: Option<PreviousState>,
     /// How long one state fades into the next, in milliseconds: 0 to 10000.
     #[serde(default)]
+    #[schema(minimum = 0, maximum = 10000)]
     pub fade_ms: u64,
     /// A slow rise and fall.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -78,8 +79,10 @@ pub enum Figure {
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Breathing {
     /// From one breath to the next, in milliseconds.
+    #[schema(minimum = 200, maximum = 600000)]
     pub period_ms: u64,
     /// How much higher it is when it has breathed in: 0 to 0.25.
+    #[schema(minimum = 0, maximum = 0.25)]
     pub amount: f64,
 }
 

@@ -64,9 +64,11 @@ pub struct Chart {
     pub horizontal: bool,
     /// Lower end of the axis.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = -1e12, maximum = 1e12)]
     pub min: Option<f64>,
     /// Upper end of the axis.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = -1e12, maximum = 1e12)]
     pub max: Option<f64>,
     /// Whether the values stand at their bars and points.
     #[serde(default)]
@@ -82,6 +84,7 @@ pub struct Chart {
     pub unit: String,
     /// Decimals of the numbers; as many as the grid needs when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 0, maximum = 6)]
     pub decimals: Option<u8>,
     /// Colour of the lines at round values; `"#00000000"` for none.
     #[serde(default = "default_grid")]
@@ -91,15 +94,19 @@ pub struct Chart {
     pub axis_color: Rgba,
     /// Width of a line chart's lines, in pixels.
     #[serde(default = "default_line_width")]
+    #[schema(minimum = 0.5, maximum = 100)]
     pub line_width: f64,
     /// Radius of the points on lines, in pixels; 0 for none.
     #[serde(default)]
+    #[schema(minimum = 0, maximum = 100)]
     pub dot_radius: f64,
     /// The share of a category's room that its bars leave free.
     #[serde(default = "default_bar_gap")]
+    #[schema(minimum = 0, maximum = 0.95)]
     pub bar_gap: f64,
     /// Radius of a bar's corners, in pixels.
     #[serde(default)]
+    #[schema(minimum = 0, maximum = 10000)]
     pub corner_radius: f64,
     /// How names and numbers look. Its `background`, `padding` and `cornerRadius` are those of the whole chart.
     #[serde(default = "default_style")]
@@ -109,6 +116,7 @@ pub struct Chart {
     pub since_ms: u64,
     /// Milliseconds until they are there; 0 for at once.
     #[serde(default)]
+    #[schema(minimum = 0, maximum = 86400000)]
     pub duration_ms: u64,
     /// How they go.
     #[serde(default = "default_easing")]
@@ -141,9 +149,11 @@ pub struct Series {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fill: Option<Fill>,
     /// One for each category.
+    #[schema(minimum = -1e12, maximum = 1e12)]
     pub values: Vec<f64>,
     /// What they come from; the base when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = -1e12, maximum = 1e12)]
     pub previous: Option<Vec<f64>>,
 }
 

@@ -72,6 +72,7 @@ styled! {
         pub messages: Vec<ChatMessage>,
         /// So many are kept when the action `message` adds one.
         #[serde(default = "default_max_messages")]
+        #[schema(minimum = 1, maximum = 200)]
         pub max_messages: usize,
         /// Names: a message with one of them after an `@` is highlighted.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -93,9 +94,11 @@ styled! {
         pub fade_after_ms: Option<u64>,
         /// And is gone after so long.
         #[serde(default = "default_fade_ms")]
+        #[schema(minimum = 0, maximum = 60000)]
         pub fade_ms: u64,
         /// How long a new message takes to come in.
         #[serde(default = "default_push_ms")]
+        #[schema(minimum = 0, maximum = 60000)]
         pub push_ms: u64,
         /// How it comes in.
         #[serde(default = "default_easing")]
@@ -105,6 +108,7 @@ styled! {
         pub layout: ChatLayout,
         /// Pixels between two messages.
         #[serde(default = "default_gap")]
+        #[schema(minimum = 0, maximum = 1000)]
         pub gap: f64,
         /// Whether the author's first letter stands in a disc beside the message.
         #[serde(default)]
@@ -114,9 +118,11 @@ styled! {
         pub message_background: Option<Rgba>,
         /// Space between that box and the message, in pixels.
         #[serde(default)]
+        #[schema(minimum = 0, maximum = 1000)]
         pub message_padding: f64,
         /// Radius of that box's corners, in pixels.
         #[serde(default)]
+        #[schema(minimum = 0, maximum = 1000)]
         pub message_radius: f64,
         /// Behind highlighted messages, and at full strength along their left edge.
         #[serde(default = "default_highlight")]

@@ -46,6 +46,7 @@ struct Document {
     #[serde(default)]
     clip: bool,
     #[serde(default)]
+    #[schema(minimum = 0, maximum = 86400000)]
     stagger_ms: u32,
 }
 

@@ -93,9 +93,11 @@ pub struct LowerThird {
     pub step_at_ms: u64,
     /// The share of it that was there then; 0 before `in`, 1 before the others when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 0, maximum = 1)]
     pub step_from: Option<f64>,
     /// How long a step takes, in milliseconds.
     #[serde(default = "default_duration_ms")]
+    #[schema(minimum = 0, maximum = 60000)]
     pub duration_ms: u64,
     /// How each part moves as it comes in; out, the same way back.
     #[serde(default = "default_easing")]

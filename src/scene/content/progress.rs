@@ -29,6 +29,7 @@ const ARC_PIECES: u8 = 15;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Progress {
     /// 0 (empty) to 1 (full).
+    #[schema(minimum = 0, maximum = 1)]
     pub value: f64,
     /// Where it grows to.
     #[serde(default)]
@@ -41,6 +42,7 @@ pub struct Progress {
     pub fill: Fill,
     /// Radius of the bar's corners, in pixels.
     #[serde(default)]
+    #[schema(minimum = 0, maximum = 10000)]
     pub corner_radius: f64,
     /// A text on the bar, in which `{percent}` is the value in whole percent.
     #[serde(default, skip_serializing_if = "String::is_empty")]

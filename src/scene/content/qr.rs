@@ -52,6 +52,7 @@ struct Document {
     background: Rgba,
     /// Modules of background around the code, 0 to 16; the standard asks for 4.
     #[serde(default = "default_quiet_zone")]
+    #[schema(minimum = 0, maximum = 16)]
     quiet_zone: u8,
     /// How much may be unreadable.
     #[serde(default)]

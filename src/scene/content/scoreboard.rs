@@ -82,6 +82,7 @@ pub struct Team {
     pub color: Rgba,
     /// Points; -999 to 9999.
     #[serde(default)]
+    #[schema(minimum = -999, maximum = 9999)]
     pub score: i32,
 }
 

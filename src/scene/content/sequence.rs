@@ -35,11 +35,13 @@ pub struct Sequence {
     pub asset: String,
     /// Number of the first file.
     #[serde(default)]
+    #[schema(minimum = 0, maximum = 999999999)]
     pub first: u32,
     /// Number of the last file.
     pub last: u32,
     /// Files a second, 0.1 to 240.
     #[serde(default = "default_fps")]
+    #[schema(minimum = 0.1, maximum = 240)]
     pub fps: f64,
     /// How the pictures fill the box; all are taken to be as large as the first.
     #[serde(default)]

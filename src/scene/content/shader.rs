@@ -43,9 +43,11 @@ struct Document {
     params: BTreeMap<String, Param>,
     /// How often it is drawn anew at most, each second; none: on every frame.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 0.01, maximum = 60)]
     fps: Option<f64>,
     /// Seconds after which `in.time` starts again at 0.
     #[serde(default = "default_period")]
+    #[schema(minimum = 0.1, maximum = 3600)]
     period: f64,
 }
 

@@ -26,6 +26,7 @@ pub struct Shape {
     pub shape: Outline,
     /// Corner radius of a rectangle, in pixels.
     #[serde(default)]
+    #[schema(minimum = 0, maximum = 10000)]
     pub corner_radius: f64,
     /// Corners of a polygon, in fractions of the box.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -90,6 +90,7 @@ impl Default for SlideTransition {
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct KenBurns {
     /// How much larger the picture is at one end of the move than at the other: 1 to 2.
+    #[schema(minimum = 1, maximum = 2)]
     pub zoom: f64,
 }
 

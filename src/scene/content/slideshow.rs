@@ -21,6 +21,7 @@ pub struct Slideshow {
     pub items: Vec<SlideshowItem>,
     /// How long each shows, coming in included, in milliseconds.
     #[serde(default = "default_dwell_ms")]
+    #[schema(minimum = 100, maximum = 86400000)]
     pub dwell_ms: u64,
     /// How one gives way to the next.
     #[serde(default)]

@@ -31,14 +31,17 @@ pub struct Sprite {
     /// The sheet: a picture of at most 4096 pixels on a side.
     pub asset: String,
     /// Cells side by side; pixels that are left over at the right belong to none.
+    #[schema(minimum = 1, maximum = 256)]
     pub columns: u32,
     /// Cells one below the other.
+    #[schema(minimum = 1, maximum = 256)]
     pub rows: u32,
     /// Cells in use, row by row; none: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<u32>,
     /// Cells a second, 0.1 to 240.
     #[serde(default = "default_fps")]
+    #[schema(minimum = 0.1, maximum = 240)]
     pub fps: f64,
     /// Parts of the sheet by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

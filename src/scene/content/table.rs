@@ -41,6 +41,7 @@ pub struct Table {
     pub header_style: Option<Style>,
     /// Height of a row in pixels; a line of its text and the padding when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 4096)]
     pub row_height: Option<f64>,
     /// Behind every second row, the second one first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -59,6 +60,7 @@ pub struct Column {
     pub title: String,
     /// Pixels, 1 to 16384; a share of what is left when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 16384)]
     pub width: Option<f64>,
     /// Of the title and the texts.
     #[serde(default)]
@@ -72,6 +74,7 @@ pub struct TableLine {
     /// Straight sRGB colour.
     pub color: Rgba,
     /// Pixels, 0.1 to 100.
+    #[schema(minimum = 0.1, maximum = 100)]
     pub width: f64,
 }
 

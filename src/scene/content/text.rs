@@ -54,9 +54,11 @@ macro_rules! styled {
             pub font: String,
             /// Size in pixels.
             #[serde(default = "crate::scene::content::text::default_size")]
+            #[schema(minimum = 1, maximum = 1000)]
             pub size: f64,
             /// 100 to 900.
             #[serde(default = "crate::scene::content::text::default_weight")]
+            #[schema(minimum = 100, maximum = 900)]
             pub weight: u16,
             /// Slanted.
             #[serde(default)]
@@ -72,9 +74,11 @@ macro_rules! styled {
             pub vertical_align: crate::scene::content::VerticalAlign,
             /// Line distance as a multiple of the size.
             #[serde(default = "crate::scene::content::text::default_line_height")]
+            #[schema(minimum = 0.5, maximum = 10)]
             pub line_height: f64,
             /// Extra space between letters, in pixels.
             #[serde(default)]
+            #[schema(minimum = -100, maximum = 1000)]
             pub letter_spacing: f64,
             /// Whether all digits are equally wide; clocks and timers have such digits unless they say `false`.
             #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -90,6 +94,7 @@ macro_rules! styled {
             pub shadow: Option<crate::scene::content::Shadow>,
             /// Most lines; further ones are left out.
             #[serde(default, skip_serializing_if = "Option::is_none")]
+            #[schema(minimum = 1, maximum = 1000)]
             pub max_lines: Option<u32>,
             /// What happens to what has no room.
             #[serde(default)]
@@ -99,15 +104,18 @@ macro_rules! styled {
             pub fit: crate::scene::content::TextFit,
             /// Smallest size to which `fit` goes, in pixels; 8 unless said.
             #[serde(default, skip_serializing_if = "Option::is_none")]
+            #[schema(minimum = 1, maximum = 1000)]
             pub min_size: Option<f64>,
             /// Colour of the box behind the text.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub background: Option<crate::base::colour::Rgba>,
             /// Space between the box's edges and the text, in pixels.
             #[serde(default)]
+            #[schema(minimum = 0, maximum = 1000)]
             pub padding: f64,
             /// Radius of the box's corners, in pixels.
             #[serde(default)]
+            #[schema(minimum = 0, maximum = 10000)]
             pub corner_radius: f64,
         }
 
@@ -179,9 +187,11 @@ pub struct TextRun {
     pub font: Option<String>,
     /// Size in pixels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 1000)]
     pub size: Option<f64>,
     /// 100 to 900.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 100, maximum = 900)]
     pub weight: Option<u16>,
     /// Slanted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -191,6 +201,7 @@ pub struct TextRun {
     pub color: Option<Rgba>,
     /// Extra space between letters, in pixels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = -100, maximum = 1000)]
     pub letter_spacing: Option<f64>,
 }
 
@@ -203,12 +214,15 @@ pub struct Shadow {
     pub color: Rgba,
     /// To the right, in pixels.
     #[serde(default)]
+    #[schema(minimum = -500, maximum = 500)]
     pub offset_x: f64,
     /// Down, in pixels.
     #[serde(default)]
+    #[schema(minimum = -500, maximum = 500)]
     pub offset_y: f64,
     /// Twice the standard deviation of the blur in pixels, as CSS has it; 0 is sharp.
     #[serde(default)]
+    #[schema(minimum = 0, maximum = 200)]
     pub blur: f64,
 }
 

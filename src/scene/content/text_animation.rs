@@ -41,9 +41,11 @@ pub struct TextAnimation {
     pub start_ms: u64,
     /// How long each part takes.
     #[serde(default = "default_duration")]
+    #[schema(minimum = 1, maximum = 600000)]
     pub duration_ms: u64,
     /// How much later each part begins than the one before.
     #[serde(default = "default_stagger")]
+    #[schema(minimum = 0, maximum = 60000)]
     pub stagger_ms: u64,
     /// Which part begins.
     #[serde(default)]
@@ -83,14 +85,19 @@ pub enum TextOrder {
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Away {
     /// 0 to 1.
+    #[schema(minimum = 0, maximum = 1)]
     pub opacity: f64,
     /// To the right of its place, in pixels.
+    #[schema(minimum = -10000, maximum = 10000)]
     pub offset_x: f64,
     /// Below its place, in pixels.
+    #[schema(minimum = -10000, maximum = 10000)]
     pub offset_y: f64,
     /// Factor of its size, about its middle.
+    #[schema(minimum = 0, maximum = 64)]
     pub scale: f64,
     /// Degrees clockwise, about its middle.
+    #[schema(minimum = -36000, maximum = 36000)]
     pub rotation: f64,
 }
 

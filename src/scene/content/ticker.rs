@@ -68,12 +68,14 @@ styled! {
         pub separator: String,
         /// Pixels a second, 0 to 4000.
         #[serde(default = "default_speed")]
+        #[schema(minimum = 0, maximum = 4000)]
         pub speed: f64,
         /// Where they go.
         #[serde(default)]
         pub direction: TickerDirection,
         /// Pixels between an item and a separator.
         #[serde(default = "default_gap")]
+        #[schema(minimum = 0, maximum = 4000)]
         pub gap: f64,
     }
 }

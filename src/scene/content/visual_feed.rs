@@ -58,6 +58,7 @@ pub struct VisualFeed {
     pub entries: Vec<FeedEntry>,
     /// How long each shows, coming in included, in milliseconds.
     #[serde(default = "default_dwell_ms")]
+    #[schema(minimum = 100, maximum = 86400000)]
     pub dwell_ms: u64,
     /// How one gives way to the next.
     #[serde(default)]
@@ -99,6 +100,7 @@ pub struct FeedEntry {
     pub tags: Vec<String>,
     /// How long it shows; none: as the feed says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 100, maximum = 86400000)]
     pub dwell_ms: Option<u64>,
 }
 
@@ -110,10 +112,12 @@ pub struct FeedStrip {
     pub position: StripPosition,
     /// Height in pixels; none: as the font size asks.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 4096)]
     pub height: Option<f64>,
     /// Font family.
     pub font: String,
     /// Size of the title in pixels.
+    #[schema(minimum = 4, maximum = 400)]
     pub size: f64,
     /// Colour of all letters.
     pub color: Rgba,

@@ -461,7 +461,7 @@ struct Head {
     #[schema(ignore)]
     kind: Option<String>,
     /// How long it takes; a cut takes no time, a stinger must say.
-    #[schema(maximum = 60000)]
+    #[schema(minimum = 1, maximum = 60000)]
     duration_ms: Option<u32>,
     /// How it goes; a cut has none.
     #[serde(default)]

@@ -40,6 +40,7 @@ pub struct Wipe {
     /// Which way a line moves.
     pub direction: Direction,
     /// How broad the edge is, 0 to 1 of the way it goes; a clock's hand is sharp.
+    #[schema(minimum = 0, maximum = 1)]
     pub softness: f64,
 }
 
@@ -64,6 +65,7 @@ pub struct LumaWipe {
     pub asset: String,
     /// How broad the edge is, 0 to 1 of all brightness.
     #[serde(default = "default_softness")]
+    #[schema(minimum = 0, maximum = 1)]
     pub softness: f64,
     /// Whether it is bright parts first.
     #[serde(default)]
