@@ -1437,6 +1437,11 @@ async fn what_was_on_air_is_known_afterwards() {
     assert!(rows[0].starts_with("stream,kind,id,") && rows.len() == 5, "{table}");
     assert!(rows[4].contains("\"'=cmd, \"\"b\"\"\""), "no formula: {}", rows[4]);
     assert_eq!(asked("to=1970-01-01T00:00:00Z").await.2, "");
+    let first = api.get(&format!("{MAIN}/as-run?limit=3&from=0")).await;
+    let next = first.headers["link"].to_str().unwrap();
+    let rest = api.get(next[1..].split('>').next().unwrap()).await;
+    assert_eq!([&first.body[..], &rest.body[..]].concat(), asked("").await.2.as_bytes(), "in two pages");
+    assert!(next.contains("?limit=3&from=0&cursor=") && !rest.headers.contains_key("link"), "{next}");
     api.get(&format!("{MAIN}/as-run?from=yesterday")).await.problem(400, "bad_query");
     api.get(&format!("{MAIN}/as-run?format=xml")).await.problem(400, "bad_query");
     api.get("/api/v1/streams/none/as-run").await.problem(404, "not_found");

@@ -1,11 +1,17 @@
 //! The description of the API against the API itself: every route is in it, its schemas say what readers take, and
-//! whatever is sent wrong to any change is refused with a problem document and changes nothing.
+//! whatever is sent wrong to any change is refused with a problem document and changes nothing. Tools of others
+//! (`tests/contract`) try the running daemon by it and make a client of it.
 //!
 //! What is sent is made from the description, so a route or a type that is new is tried by being there.
 
 mod support;
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use axum::{
     body::Body,
@@ -13,12 +19,14 @@ use axum::{
 };
 use serde_json::{Map, Value, json};
 use stream_manager::{
-    api::{openapi::document, routes::ROUTES},
+    api::{auth::make_token, openapi::document, routes::ROUTES},
     audio::Strip,
+    base::secret::Secret,
     scene::{Content, Effect, Layer, Scene, check::Problems, transition::Transition},
     state::{Document, output::Output},
 };
-use support::api::Api;
+use support::{api::Api, chromium::Window, daemon::Daemon};
+use tempfile::TempDir;
 
 const MAIN: &str = "/api/v1/streams/main";
 
@@ -339,18 +347,40 @@ async fn a_change_with_a_key_is_made_once() {
         api.answer(request.body(Body::from(body.to_owned())).unwrap()).await
     };
     let layer = r##"{ "id": "b", "content": { "type": "color", "color": "#00ff00" } }"##;
-    let first = post("one", layer).await;
-    let again = post("one", layer).await;
+    let first = post("key-0001", layer).await;
+    let again = post("key-0001", layer).await;
     assert_eq!((first.status, again.status), (201, 201));
     assert_eq!(first.body, again.body);
     assert_eq!(first.headers["location"], again.headers["location"]);
     assert!(!first.headers.contains_key("idempotency-replayed") && again.headers.contains_key("idempotency-replayed"));
-    let other = post("one", &layer.replace("\"b\"", "\"c\"")).await;
+    let other = post("key-0001", &layer.replace("\"b\"", "\"c\"")).await;
     other.problem(422, "idempotency_conflict");
-    assert_eq!(post("two", layer).await.status, 409, "without the key it is another change");
-    assert_eq!(post(&"x".repeat(129), layer).await.status, 400);
+    assert_eq!(post("key-0002", layer).await.status, 409, "without the key it is another change");
+    assert_eq!(post(&"x".repeat(65), layer).await.status, 400);
     let options = api.send("OPTIONS", &format!("{MAIN}/layers"), "application/json", "").await;
     assert_eq!((options.status, options.headers["allow"].to_str().unwrap()), (204, "GET,HEAD,POST"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_lead_from_one_to_the_next() {
+    let api = stopped().await;
+    for name in ["a", "b", "c", "d"] {
+        api.patch(MAIN, json!({ "name": name })).await.expect(200);
+    }
+    let whole = api.get("/api/v1/audit").await.expect(200);
+    assert!(whole["entries"].as_array().unwrap().len() == 5 && whole["next"].is_null(), "{whole}");
+    let (mut path, mut seen) = ("/api/v1/audit?limit=2".to_owned(), Vec::new());
+    loop {
+        let page = api.get(&path).await;
+        seen.extend(page.expect(200)["entries"].as_array().unwrap().clone());
+        let Some(link) = page.headers.get("link").map(|link| link.to_str().unwrap()) else { break };
+        assert!(link.ends_with("; rel=\"next\""), "{link}");
+        path = link[1..].split('>').next().unwrap().to_owned();
+    }
+    assert_eq!(json!(seen), whole["entries"]);
+    for bad in ["limit=0", "limit=10001", "limit=x", "page=2", &format!("cursor={}", "x".repeat(257))] {
+        api.get(&format!("/api/v1/audit?{bad}")).await.problem(400, "bad_query");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -374,4 +404,224 @@ async fn the_viewer_comes_with_the_daemon_and_has_no_script_in_its_page() {
     assert!(start.contains("/api/v1/openapi.json"), "{start}");
     assert_eq!(api.get("/docs/nothing.js").await.status, 404);
     assert_eq!(&api.get("/api/v1/openapi.json").await.expect(200), document());
+}
+
+/// In a browser, under the policy that its files have: every operation is listed, and nothing is missed.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_viewer_lists_all_operations_in_a_browser() {
+    let api = Api::new();
+    let address = api.serve().await;
+    tokio::task::block_in_place(|| {
+        let mut window = Window::open(&format!("http://{address}/docs/index.html"), [1280, 900]);
+        window.until(&format!("document.querySelectorAll('.opblock').length === {}", ROUTES.len()));
+        assert_eq!(window.run("document.querySelector('.info .title').firstChild.textContent"), "stream-manager");
+        window.run("document.querySelector('#operations-streams-streamsGet button').click()");
+        window.until("document.querySelector('#operations-streams-streamsGet .opblock-body')");
+        assert_eq!(window.run("violations"), json!([]), "it keeps to its policy");
+        assert_eq!(window.run("complaints"), json!([]));
+    });
+}
+
+/// What others made for contracts like ours; config/run/test.sh installs it.
+fn tool(path: &str) -> PathBuf {
+    let path = contract(path);
+    assert!(path.exists(), "{} is missing: make test installs it", path.display());
+    path
+}
+
+fn contract(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/contract").join(path)
+}
+
+/// What a command says, which must end well.
+fn told(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    let said = [output.stdout, output.stderr].map(|said| String::from_utf8_lossy(&said).into_owned()).concat();
+    assert!(output.status.success(), "{command:?}: {}\n{said}", output.status);
+    said
+}
+
+/// A daemon with a show that stands still, and a token for everything.
+fn daemon() -> (Daemon, TempDir, Secret) {
+    let layer = |id: &str| json!({ "id": id, "content": { "type": "color", "color": "#ff0000" } });
+    let scene = |id: &str| json!({ "id": id, "layers": [layer("a"), layer("doomed")] });
+    let output = |id: &str| json!({ "id": id, "url": "rtmp://127.0.0.1:1/app/key", "enabled": false });
+    let source = |id: &str| json!({ "id": id, "type": "tone" });
+    let scenes: Vec<_> = ["main", "other", "break", "doomed"].map(scene).into();
+    let (sources, outputs) = (["s", "doomed"].map(source), ["o", "doomed"].map(output));
+    let show = json!({
+        "id": "main", "autoStart": false, "canvas": { "width": 320, "height": 180 },
+        "scenes": scenes, "audio": { "sources": sources }, "outputs": outputs
+    });
+    let (token, hash) = make_token();
+    let directory = TempDir::new().unwrap();
+    let config = directory.path().join("config.toml");
+    let limits = "[auth.limits]\nrequests_per_second = 100000\nburst = 100000\n";
+    let tokens = format!("[[auth.tokens]]\nname = \"tests\"\nrole = \"admin\"\nstreams = [\"*\"]\nhash = \"{hash}\"\n");
+    fs::write(&config, format!("[log]\nlevel = \"error\"\n{limits}{tokens}")).unwrap();
+    let daemon = Daemon::serve_with(Some(&show), &["--config", config.to_str().unwrap()]);
+    (daemon, directory, token)
+}
+
+#[test]
+fn the_description_is_openapi() {
+    let file = tempfile::NamedTempFile::with_suffix(".json").unwrap();
+    fs::write(&file, document().to_string()).unwrap();
+    let said = told(Command::new(tool("python/.venv/bin/openapi-spec-validator")).arg(file.path()));
+    assert!(said.trim_end().ends_with("OK"), "{said}");
+}
+
+/// Whatever schemathesis makes of the description, right and wrong, is answered as the description says.
+#[test]
+fn the_running_daemon_does_what_the_description_says() {
+    let (daemon, directory, token) = daemon();
+    let mut command = Command::new(tool("python/.venv/bin/st"));
+    command.arg("--config-file").arg(contract("schemathesis.toml"));
+    command.args(["run", "--no-color", "--checks", "all", &format!("{}/api/v1/openapi.json", daemon.base())]);
+    command.env("TOKEN", token.expose()).env("HOOKS", contract("hooks.py")).current_dir(directory.path());
+    let said = told(&mut command);
+    let count = ROUTES.len();
+    assert!(said.contains(&format!("Selected: {count}/{count}")), "{said}");
+    assert!(said.contains(&format!("Tested: {count}\n")), "{said}");
+}
+
+/// A client whose types are made of the description compiles, strictly, and does what it says.
+#[test]
+fn a_typed_client_is_made_of_the_description() {
+    let (daemon, directory, token) = daemon();
+    let modules = tool("typescript/node_modules");
+    for file in ["program.ts", "tsconfig.json", "package.json"] {
+        fs::copy(contract("typescript").join(file), directory.path().join(file)).unwrap();
+    }
+    std::os::unix::fs::symlink(&modules, directory.path().join("node_modules")).unwrap();
+    fs::write(directory.path().join("openapi.json"), document().to_string()).unwrap();
+    let node = |program: &str, arguments: &[&str]| {
+        told(Command::new("node").arg(modules.join(program)).args(arguments).current_dir(directory.path()))
+    };
+    // What has a default may be left out.
+    node("openapi-typescript/bin/cli.js", &["openapi.json", "--default-non-nullable=false", "--output", "api.d.ts"]);
+    node("typescript/bin/tsc", &["--project", "."]);
+    let said = told(
+        Command::new("node").arg("out/program.js").args([daemon.base(), token.expose()]).current_dir(directory.path()),
+    );
+    assert!(said.starts_with("revision "), "{said}");
+}
+
+/// The numbers of a document and of its schema: where each stands, and what the schema says of it.
+fn numbers(
+    schema: &'static Value,
+    name: &str,
+    value: &Value,
+    pointer: &str,
+    found: &mut Vec<(String, String, &'static Value)>,
+) {
+    let name = schema["$ref"].as_str().and_then(|place| place.rsplit('/').next()).unwrap_or(name);
+    let schema = resolved(schema);
+    if let Some(choices) = ["oneOf", "anyOf"].iter().find_map(|choice| schema[*choice].as_array()) {
+        let one = choices.iter().find(|one| one["type"] != "null").unwrap();
+        return numbers(one, name, value, pointer, found);
+    }
+    match value {
+        Value::Number(_) => found.push((pointer.to_owned(), name.to_owned(), schema)),
+        Value::Object(fields) => fields.iter().for_each(|(field, value)| {
+            let at = format!("{pointer}/{field}");
+            numbers(&schema["properties"][field], &format!("{name}.{field}"), value, &at, found);
+        }),
+        Value::Array(items) => {
+            items
+                .iter()
+                .enumerate()
+                .for_each(|(i, item)| numbers(&schema["items"], name, item, &format!("{pointer}/{i}"), found));
+        }
+        _ => {}
+    }
+}
+
+/// Whose ranges depend on other fields.
+const RELATIVE: [&str; 5] = [
+    "SequenceContent.last",
+    "SlideshowTransition.durationMs",
+    "SpriteContent.count",
+    "Stroke.width",
+    "SyncBeepSource.lengthMs",
+];
+
+/// The range that a reader names where a number is out of it.
+fn range_of(read: Read, document: &Value, pointer: &str) -> Option<(f64, f64)> {
+    [
+        json!(1e300),
+        json!(u32::MAX),
+        json!(i32::MAX),
+        json!(u16::MAX),
+        json!(u8::MAX),
+        json!(-1e300),
+        json!(i32::MIN),
+        json!(0),
+    ]
+    .into_iter()
+    .find_map(|number| {
+        let mut document = document.clone();
+        *document.pointer_mut(pointer)? = number;
+        let problems = read(document).err()?;
+        let problem = problems.0.iter().find(|problem| problem.pointer == pointer)?;
+        let (low, high) = problem.message.split_once("out of range: ")?.1.split_once(" to ")?;
+        Some((low.parse().ok()?, high.parse().ok()?))
+    })
+}
+
+/// A type of a family within the least document that has it, for ranges are checked with the whole.
+struct Whole {
+    name: &'static str,
+    read: Read,
+    wrap: fn(Value) -> Value,
+    /// Where it stands in the whole.
+    at: &'static str,
+}
+
+fn wholes() -> impl Iterator<Item = Whole> {
+    let layer: Read = |value| Layer::read(value).map(drop);
+    families().into_iter().map(move |(name, read)| {
+        if name.ends_with("Content") {
+            Whole { name, read: layer, wrap: |value| json!({ "id": "x", "content": value }), at: "/content" }
+        } else if name.ends_with("Effect") {
+            Whole { name, read: layer, wrap: with_effect, at: "/effects/0" }
+        } else {
+            Whole { name, read, wrap: |value| value, at: "" }
+        }
+    })
+}
+
+fn with_effect(effect: Value) -> Value {
+    json!({ "id": "x", "content": { "type": "color", "color": "#ffffff" }, "effects": [effect] })
+}
+
+#[test]
+fn numbers_have_the_ranges_that_readers_have() {
+    let mut wrong = BTreeSet::new();
+    let mut right = 0;
+    for Whole { name, read, wrap, at } in wholes() {
+        // One field at a time, for some do not go with others.
+        for (field, own) in fields(schema(name), true, 0) {
+            let mut document = fields(schema(name), false, 0);
+            document.insert(field, own);
+            let document = Value::Object(document);
+            let mut found = Vec::new();
+            numbers(schema(name), name, &document, at, &mut found);
+            let document = wrap(document);
+            for (pointer, place, schema) in found {
+                let Some((low, high)) = range_of(read, &document, &pointer).filter(|_| !RELATIVE.contains(&&*place))
+                else {
+                    continue;
+                };
+                let bound = |name: &str| schema[name].as_f64();
+                match (bound("minimum"), bound("maximum")) {
+                    (Some(min), Some(max)) if (min, max) == (low, high) => right += 1,
+                    (min, max) => {
+                        wrong.insert(format!("{place}: {low} to {high}, in the schema {min:?} to {max:?}"));
+                    }
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty() && right > 100, "{right} are right\n{}", wrong.into_iter().collect::<Vec<_>>().join("\n"));
 }

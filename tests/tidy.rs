@@ -387,7 +387,7 @@ fn files_below(directory: &Path) -> Vec<PathBuf> {
         let (path, name) = (directory.join(entry.file_name()), entry.file_name());
         match entry.file_type().unwrap().is_dir() {
             // In a linked work tree it is a file.
-            _ if name == ".git" || name == "node_modules" => {}
+            _ if [".git", "node_modules", ".venv"].iter().any(|other| name == *other) => {}
             true if path == Path::new("target") => {}
             true => files.extend(files_below(&path)),
             false => files.push(path),

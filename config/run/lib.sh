@@ -105,6 +105,19 @@ need_node_modules() {
     npm ci --prefix "$1" --no-audit --no-fund --silent
 }
 
+# need_python DIRECTORY: what its requirements.txt says, exactly, apart from the machine's own; touches nothing if that is
+# there.
+need_python() {
+    local venv=$1/.venv
+    [ ! "$venv/.installed" -nt "$1/requirements.txt" ] || return 0
+    python3 -c 'import ensurepip' 2>/dev/null || need_packages python3-venv
+    say "Installing with pip: $1"
+    rm -rf "$venv"
+    python3 -m venv "$venv"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check --require-hashes --requirement "$1/requirements.txt"
+    touch "$venv/.installed"
+}
+
 # Rust itself is the user's to install: which version and where is not for us to choose.
 need_cargo() {
     command -v cargo >/dev/null || die "cargo was not found; Rust comes from https://rustup.rs"

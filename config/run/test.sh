@@ -19,6 +19,8 @@ need_packages "${packages_build[@]}" "${packages_runtime[@]}" "${packages_stream
 # However it was installed.
 command -v chromium >/dev/null || need_packages "${packages_oracle[@]}"
 need_node_modules tests/servers/node
+need_node_modules tests/contract/typescript
+need_python tests/contract/python
 need_cargo
 need_component fmt rustfmt
 need_component clippy clippy

@@ -167,7 +167,8 @@ pub(crate) struct Window {
 }
 
 impl Window {
-    /// Opens an address in a window of this size. What the page's policy forbids it is kept in `violations`.
+    /// Opens an address in a window of this size. What the page's policy forbids it is kept in `violations`, what it complains
+    /// of and what it could not load in `complaints`.
     pub(crate) fn open(url: &str, [width, height]: [u32; 2]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut command = chromium(&dir);
@@ -185,7 +186,9 @@ impl Window {
         }
         let mut window = Self { socket, calls: 0, _browser: browser, _dir: dir };
         let watch = "window.violations = []; addEventListener('securitypolicyviolation', \
-                     (event) => violations.push(`${event.violatedDirective}: ${event.blockedURI}`));";
+                     (event) => violations.push(`${event.violatedDirective}: ${event.blockedURI}`)); \
+                     window.complaints = []; console.error = (...said) => complaints.push(said.join(' ')); \
+                     addEventListener('error', (event) => complaints.push(event.message ?? event.target.outerHTML), true);";
         let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
         window.call("Page.enable", &json!({}));
         window.call("Emulation.setDeviceMetricsOverride", &size);
