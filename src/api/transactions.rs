@@ -73,7 +73,10 @@ fn seconds(text: &str) -> Option<Duration> {
     post, path = "/api/v1/streams/{id}/transactions",
     params(
         ("dryRun" = Option<DryRun>, Query, description = "Nothing is done; answers with what it would give."),
-        ("t" = Option<String>, Query, description = "How long after it, `2.5s` or `400ms`, that is."),
+        (
+            "t" = Option<String>, Query, pattern = "^[0-9]{1,4}(\\.[0-9]{1,3})?(s|ms)$",
+            description = "How long after it, `2.5s` or `400ms`, that is; with `dryRun` alone."
+        ),
     ),
     request_body = ref("#/components/schemas/Transaction"),
     responses((
