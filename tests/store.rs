@@ -648,6 +648,31 @@ async fn older_records_go_on_air_and_later_ones_refuse_to_start() {
     assert_eq!(aside.iter().map(|record| &*record.bytes).collect::<Vec<_>>(), [b"{"]);
 }
 
+/// Changes come without a pause, so that the end comes at some moment of writing.
+#[test]
+fn a_kill_while_it_writes_leaves_a_whole_file_with_one_of_the_states() {
+    let data = tempfile::tempdir().unwrap();
+    // Name and revision of the ones that may be kept.
+    let mut states = vec![(Value::Null, 1)];
+    for round in 0..6 {
+        let daemon = serve(&data, &show(&json!([])), &[]);
+        let (name, revision) = (
+            daemon.get(&format!("{MAIN}/layers/news"))["name"].clone(),
+            daemon.get(MAIN)["revision"].as_u64().unwrap(),
+        );
+        assert!(states.contains(&(name.clone(), revision)), "{name} as revision {revision} of {states:?}");
+        assert_eq!(daemon.get(&format!("{MAIN}/status"))["store"]["warnings"], json!([]));
+        until_kept(&daemon, -1.0);
+        states = vec![(name, revision)];
+        for n in 0..10 + round * 3 {
+            let name = json!(format!("{round} {n}"));
+            let done = daemon.patch(&format!("{MAIN}/layers/news"), &json!({ "name": name }));
+            states.push((name, done["revision"].as_u64().unwrap()));
+        }
+        daemon.kill();
+    }
+}
+
 #[tokio::test]
 async fn a_daemon_whose_file_is_corrupt_goes_on_from_the_second_copy_and_says_so() {
     let data = tempfile::tempdir().unwrap();
