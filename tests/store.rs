@@ -648,6 +648,40 @@ async fn older_records_go_on_air_and_later_ones_refuse_to_start() {
     assert_eq!(aside.iter().map(|record| &*record.bytes).collect::<Vec<_>>(), [b"{"]);
 }
 
+/// What cannot go on is not begun anew: its times are those of the run that was cut off.
+#[tokio::test]
+async fn a_stream_that_cannot_go_on_does_so_when_it_is_mended() {
+    let data = tempfile::tempdir().unwrap();
+    let daemon = serve(&data, &show(&json!([])), &[]);
+    daemon.patch(&format!("{MAIN}/layers/news"), &json!({ "name": "kept" }));
+    let before = began(&daemon);
+    daemon.end();
+    // As on a machine whose encoder is gone: this one has none for it anywhere.
+    let store = embedded(data.path()).unwrap();
+    let record = store.load(Kind::Stream).await.unwrap().remove(0);
+    let mut kept: Value = serde_json::from_slice(&record.bytes).unwrap();
+    kept["document"]["encoder"]["backend"] = "openh264".into();
+    kept["document"]["encoder"]["codec"] = "hevc".into();
+    let bytes = kept.to_string().into();
+    store.put(Write { key: key("main"), expected: Some(record.revision), above: 0, bytes }).await.unwrap();
+    drop(store);
+    for _ in 0..2 {
+        let daemon = serve(&data, &show(&json!([])), &[]);
+        assert_eq!(daemon.get(&format!("{MAIN}/status"))["state"], "failed");
+        daemon.end();
+    }
+    let daemon = serve(&data, &show(&json!([])), &[]);
+    daemon.patch(MAIN, &json!({ "encoder": { "codec": "h264" } }));
+    daemon.post(&format!("{MAIN}/start"), &json!({}));
+    let after = began(&daemon);
+    assert!(before.0 <= after.1 + 60 && after.0 <= before.1 + 60, "it began at {before:?}, now at {after:?}");
+    // A stop ends that run; the next one is another.
+    daemon.post(&format!("{MAIN}/stop"), &json!({}));
+    daemon.post(&format!("{MAIN}/start"), &json!({}));
+    assert!(began(&daemon).0 > before.1);
+    daemon.end();
+}
+
 /// Changes come without a pause, so that the end comes at some moment of writing.
 #[test]
 fn a_kill_while_it_writes_leaves_a_whole_file_with_one_of_the_states() {

@@ -43,6 +43,14 @@ impl Course {
     }
 }
 
+impl Course {
+    /// The moment that would be seen at `utc_ms`.
+    pub fn moment_at(&self, utc_ms: i64, rate: FrameRate) -> Moment {
+        let frame = rate.frame_at(self.elapsed_at(utc_ms));
+        self.pauses.until(frame).moment(frame, rate, utc_ms)
+    }
+}
+
 impl Pauses {
     /// The same, as it can be at frame `next`, which has not begun.
     pub(super) fn until(self, next: u64) -> Self {
@@ -130,6 +138,8 @@ mod tests {
         assert_eq!(moment(Pauses::default(), 10), at(10, 1_000_400));
         let pauses = Pauses { stood_frames: 2, since_frame: Some(6) };
         assert_eq!(moment(pauses, 10), at(3, 1_000_200), "that of frame 5, of which two stood");
+        let course = Course { began_at_utc_ms: 1_000_000, pauses };
+        assert_eq!(course.moment_at(1_000_410, rate).elapsed, rate.time_of(3));
     }
 
     #[test]

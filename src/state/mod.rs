@@ -332,6 +332,8 @@ struct Current {
     revision: u64,
     stream: Option<pipeline::Stream>,
     has_failed: bool,
+    /// The course of a run that was to go on and could not: its times are in the document until it starts or is stopped.
+    cut_off: Option<pipeline::Course>,
     history: History,
     saved: saved::Shelf,
     control: Control,
@@ -346,9 +348,22 @@ impl Entry {
 
     /// Ends the run, if there is one: outputs properly, then threads. For the stream's writer.
     async fn end_run(&self) {
-        let Some(stream) = self.lock().stream.take() else { return };
-        let elapsed = stream.elapsed();
-        stream.stop().await;
+        let (stream, cut_off) = {
+            let mut current = self.lock();
+            (current.stream.take(), current.cut_off.take())
+        };
+        let elapsed = match (stream, cut_off) {
+            (Some(stream), _) => {
+                let elapsed = stream.elapsed();
+                stream.stop().await;
+                elapsed
+            }
+            (None, Some(course)) => {
+                let current = self.lock();
+                course.moment_at(current.clock.utc_ms(), current.document.show.canvas.fps).elapsed
+            }
+            (None, None) => return,
+        };
         // The next run begins its time anew.
         let mut current = self.lock();
         current.document = Arc::new(current.document.settled(elapsed));
@@ -512,6 +527,7 @@ impl Streams {
             revision: 1,
             stream: None,
             has_failed: false,
+            cut_off: None,
             history: History::new(first),
             saved: saved::Shelf::new(),
             control: Control::default(),
@@ -550,13 +566,14 @@ impl Streams {
         document.encoders().for_each(|(rendition, _)| families.forget_rendition(&document.id, &rendition));
     }
 
-    /// Starts a stream; one that runs stays as it is.
+    /// Starts a stream, or goes on with one that was cut off; one that runs stays as it is.
     pub async fn start(&self, by: &By, id: &str) -> Result<Receipt<Snapshot>, Error> {
         let (entry, _writing) = self.write(by, id).await?;
         if entry.lock().stream.is_some() {
             return Ok(entry.lock().unchanged(by));
         }
-        let started = self.run(&entry, None).await;
+        let course = entry.lock().cut_off;
+        let started = self.run(&entry, course).await;
         let current = entry.lock();
         let applied = current.stream.as_ref().map(pipeline::Stream::next_frame);
         let done = current.announce(by, What::Run, applied);
@@ -568,13 +585,14 @@ impl Streams {
     async fn run(&self, entry: &Entry, course: Option<pipeline::Course>) -> Result<(), Error> {
         let document = entry.lock().document.clone();
         let deadline = self.services.clock.now() + MEDIA_TIMEOUT;
-        self.ready((*document.show).clone(), self.moment_of(course), deadline).await?;
+        self.ready((*document.show).clone(), self.moment_of(&document, course), deadline).await?;
         let Services { devices, clock, families, .. } = self.services.clone();
         let config = document.pipeline_config();
         let start = move || pipeline::Stream::resume(config, course, devices, clock, &families);
         let started = tokio::task::spawn_blocking(start).await.map_err(|error| Error::Internal(error.to_string()))?;
         let mut current = entry.lock();
         current.has_failed = started.is_err();
+        current.cut_off = course.filter(|_| started.is_err());
         let stream = started.map_err(|source| Error::Start { id: document.id.clone(), source })?;
         let Services { secrets, recordings, network, .. } = &self.services;
         for output in document.outputs.iter().filter(|output| output.is_enabled()) {

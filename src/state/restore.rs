@@ -37,7 +37,7 @@ impl Streams {
     pub fn kept(&self, id: &str) -> Result<Kept, Error> {
         let entry = self.entry(id)?;
         let current = entry.lock();
-        let course = current.stream.as_ref().map(pipeline::Stream::course);
+        let course = current.stream.as_ref().map(pipeline::Stream::course).or(current.cut_off);
         let run = Run::of(current.state(), course);
         let control = current.control.clone();
         Ok(Kept { revision: current.revision, document: current.document(), run, control })
@@ -61,6 +61,7 @@ impl Streams {
             revision,
             stream: None,
             has_failed: false,
+            cut_off: None,
             history: History::new(first),
             saved: saved::Shelf::new(),
             control,
@@ -155,10 +156,9 @@ impl Streams {
     }
 
     /// The moment that a run with this course is at.
-    pub(super) fn moment_of(&self, course: Option<Course>) -> Moment {
-        let clock = &self.services.clock;
-        let utc_ms = clock.utc_ms();
-        course.map_or(Moment::START, |course| Moment { elapsed: course.elapsed_at(utc_ms), utc_ms })
+    pub(super) fn moment_of(&self, document: &Document, course: Option<Course>) -> Moment {
+        let (utc_ms, rate) = (self.services.clock.utc_ms(), document.show.canvas.fps);
+        course.map_or(Moment::START, |course| course.moment_at(utc_ms, rate))
     }
 }
 
