@@ -213,11 +213,9 @@ fn add_answers(schemas: &mut Map<String, Value>) {
         ),
         (
             "Upload",
-            object(
-                json!({ "name": { "type": "string" }, "tags": { "type": "string" },
-            "file": { "type": "string", "contentMediaType": "application/octet-stream" } }),
-                &["file"],
-            ),
+            json!({ "type": "object", "additionalProperties": false, "required": ["file"], "properties": {
+            "name": { "type": "string" }, "tags": { "type": "string" },
+            "file": { "type": "string", "contentMediaType": "application/octet-stream" } } }),
         ),
         (
             "UploadAnswer",
