@@ -19,6 +19,6 @@ curl --silent --show-error --fail --output "${PREVIEW:-/dev/null}" ${TOKEN:+--oa
 api --json '{"transition": {"type": "wipe", "durationMs": 800}}' "$S/take"
 sleep "${HOLD:-4}"
 api --json "{\"scene\": \"${BACK:-main}\", \"transition\": {\"type\": \"fade\", \"durationMs\": 800}}" "$S/take"
-sleep 1 # until the transition is over and nothing shows it any more
+sleep 2 # until the transition is over and nothing shows it any more
 api -X PUT --json '{"scene": null}' "$S/preview"
 api -X DELETE "$S/scenes/break"
