@@ -1,6 +1,8 @@
-//! The audio thread: a block of 1024 samples when it is due, an AAC frame for it.
+//! The audio thread: a block of 1024 samples [`LEAD`] before it is due, so that its AAC frame is there when it is.
 //!
-//! Due times come from the sample number on the stream's clock. A thread that was held up makes up for what it missed at
+//! Due times come from the sample number on the stream's clock. The encoder gives a frame two blocks after its block came
+//! in. Were blocks mixed when they are due, every picture would wait so long for the sound that goes with it, and be seen so
+//! much later than it could be. A thread that was held up makes up for what it missed at
 //! once, up to [`CATCH_UP_MAX`] blocks; beyond, samples are left out, and the timestamps say so.
 //!
 //! The [`Desk`] is what it shares with whoever changes the mix: the swap and the thread's taking of a block's number
@@ -35,6 +37,8 @@ use crate::{
 
 /// Blocks, about two seconds, that are made up for after a hold-up.
 const CATCH_UP_MAX: u64 = 94;
+/// How many samples before it is due a block is mixed: as many as the encoder keeps back.
+const LEAD: u64 = audio::DELAY_SAMPLES;
 /// Samples of a block, as numbers are counted.
 pub(super) const BLOCK: u64 = BLOCK_SAMPLES as u64;
 /// Blocks, a second, of which the metrics show the highest peak.
@@ -167,7 +171,7 @@ impl Sound {
         let mut watch = Watch::default();
         let mut sample = self.timeline.first_sample(BLOCK);
         while !self.is_stopping.load(Ordering::Acquire) {
-            self.clock.sleep_until(self.timeline.sample_due(sample));
+            self.clock.sleep_until(self.timeline.sample_due(sample.saturating_sub(LEAD)));
             if self.timeline.sample_due(sample + CATCH_UP_MAX * BLOCK) < self.clock.now() {
                 tracing::warn!("sound was held up for more than two seconds; samples are left out");
                 while self.timeline.sample_due(sample) < self.clock.now() {
@@ -295,8 +299,14 @@ pub(super) fn packet(frame: AudioFrame) -> Packet {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
+
     use super::*;
-    use crate::scene::{Canvas, LayerErrors, Show};
+    use crate::{
+        base::{clock::ManualClock, id::Id},
+        pipeline::{course::Pauses, metrics::Families},
+        scene::{Canvas, LayerErrors, Show},
+    };
 
     #[test]
     fn a_change_is_told_the_first_sample_that_is_mixed_with_it() {
@@ -329,12 +339,44 @@ mod tests {
     fn sources_that_are_done_with_are_dropped_by_who_changes_the_mix() {
         let desk = Desk::new(0);
         desk.retire(vec![
-            audio::SourceKind::Tone(audio::Tone::ALIGNMENT)
-                .open(&crate::base::id::Id::new("a").unwrap(), &audio::Opener::default()),
+            audio::SourceKind::Tone(audio::Tone::ALIGNMENT).open(&Id::new("a").unwrap(), &audio::Opener::default()),
         ]);
         assert_eq!(desk.lock().retired.len(), 1);
         desk.set_mix(Vec::new(), 0, |_| (Arc::default(), ()));
         assert!(desk.lock().retired.is_empty());
+    }
+
+    #[test]
+    fn a_frame_is_there_when_it_is_due() {
+        let clock = Arc::new(ManualClock::default());
+        let rate = FrameRate::new(25, 1).unwrap();
+        let show = Arc::new(Show::of_layers(Canvas::default(), LayerErrors::Hide, Vec::new()));
+        let families = Families::new(&prometheus::Registry::new()).unwrap();
+        let (mux, packets) = mpsc::sync_channel(8);
+        let is_stopping = Arc::new(AtomicBool::new(false));
+        let sound = Sound {
+            clock: clock.clone(),
+            timeline: Timeline::new(Duration::ZERO, rate),
+            desk: Arc::new(Desk::new(0)),
+            program: Arc::new(Program::new(show, 0, Pauses::default())),
+            mixer: Mixer::new(Arc::default(), Vec::new()),
+            encoder: Encoder::open(128).unwrap(),
+            mux,
+            metrics: families.of(&Id::new("main").unwrap()),
+            is_stopping: is_stopping.clone(),
+        };
+        let thread = std::thread::Builder::new().name("audio-main".into()).spawn(move || sound.run()).unwrap();
+        for block in 0..8 {
+            // Nothing passes meanwhile: a frame that is late never comes.
+            let Ok(ToMux::Sound { packet, .. }) = packets.recv_timeout(Duration::from_secs(60)) else {
+                panic!("block {block} is not there when it is due")
+            };
+            assert_eq!(packet.dts_ms, ms_of_sample(block * BLOCK));
+            clock.advance(time_of_sample((block + 1) * BLOCK) - clock.now());
+        }
+        is_stopping.store(true, Ordering::Release);
+        clock.advance(Duration::from_secs(1));
+        thread.join().unwrap();
     }
 
     #[test]

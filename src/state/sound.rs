@@ -1,6 +1,6 @@
 //! The sound of a stream beside its document: sources opened for a change, and what the meters show.
 //!
-//! A change holds from the first sample that is mixed after it, some 40 ms ahead of what is being encoded; that sample is
+//! A change holds from the first sample that is mixed after it, some 90 ms ahead of what is on; that sample is
 //! answered, and fades begin with it.
 
 use std::sync::Arc;
