@@ -461,7 +461,8 @@ async fn every_frame_has_what_was_scheduled_for_it() {
     for (frame, columns) in seen.into_inner() {
         assert_eq!(columns, expected(frame), "frame {frame}, the first was for {due}");
     }
-    scheduled.as_array().unwrap().iter().for_each(|entry| drop(due_frame(entry)));
+    let dues: Vec<_> = scheduled.as_array().unwrap().iter().map(due_frame).collect();
+    assert_eq!(dues, (due..due + 30).collect::<Vec<_>>());
 }
 
 #[tokio::test(flavor = "multi_thread")]

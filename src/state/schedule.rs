@@ -180,12 +180,12 @@ impl Run {
 
     /// The first frame without a transition; none while that stands still.
     fn transition_is_over_at(&self) -> Option<u64> {
-        match self.transition_end {
-            Some(end) if end > self.elapsed => {
-                let frames = self.rate.first_frame_at(end).saturating_sub(self.rate.first_frame_at(self.elapsed));
-                (!self.is_paused).then(|| self.next_frame.saturating_add(frames))
-            }
-            _ => Some(self.next_frame),
+        let Some(end) = self.transition_end else { return Some(self.next_frame) };
+        let (end_frame, now) = (self.rate.first_frame_at(end), self.rate.first_frame_at(self.elapsed));
+        match end_frame.checked_sub(now) {
+            Some(1..) if self.is_paused => None,
+            Some(frames) => Some(self.next_frame.saturating_add(frames)),
+            None => Some(self.next_frame.saturating_sub(now - end_frame)),
         }
     }
 }
@@ -606,6 +606,8 @@ mod tests {
         assert_eq!(due(now(10, Some(1990))), Some(50), "the first frame at which nothing of it is seen");
         assert_eq!(due(now(10, Some(2000))), Some(50));
         assert_eq!(due(now(10, None)), Some(10), "it was cut off");
+        let late = now(60, Some(2000)).due(&At::TransitionEnd).unwrap();
+        assert_eq!((late.frame, late.late), (Some(50), Duration::from_millis(400)), "nobody was there in time");
         // The picture stood for 20 frames: so did the transition.
         let stood = |frame: u64, is_paused| {
             let mut now = now(frame, Some(2000));
