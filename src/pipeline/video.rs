@@ -30,6 +30,10 @@ use crate::{
 
 /// Frames after which a missing picture is given up: what the frame store can absorb.
 const PATIENCE_FRAMES: u64 = frame_store::CAPACITY as u64;
+/// How long the first picture is waited for. Whoever joins with the stream's first keyframe looks at that for a second or
+/// two, and no drawing takes as long as the first. The interleaver holds sound for longer than that.
+const FIRST_PATIENCE: Duration = Duration::from_millis(400);
+const _: () = assert!(FIRST_PATIENCE.as_millis() < super::interleave::HOLD_MAX_MS as u128);
 /// Failures one after the other, each within [`STEADY_FRAMES`] of the one before, after which an encoder is given up.
 const FAILURES_MAX: u32 = 3;
 /// Frames after which an encoder that failed once counts as sound again.
@@ -156,8 +160,9 @@ impl VideoEncoder {
         if self.is_stopping.load(Ordering::Acquire) {
             return None;
         }
+        let first = if number == self.first_frame { FIRST_PATIENCE } else { Duration::ZERO };
         let patience = self.timeline.frame_due(number + PATIENCE_FRAMES).saturating_sub(self.clock.now());
-        Some(self.consumer.take(number, patience))
+        Some(self.consumer.take(number, patience.max(first)))
     }
 
     fn encode(&mut self, encoder: &mut dyn Encoder, taken: &frame_store::Taken) -> Result<(), String> {
