@@ -512,41 +512,49 @@ impl Streams {
     pub async fn create(&self, by: &By, document: Document) -> Result<Receipt<Snapshot>, Error> {
         let id = document.id.clone();
         let auto_start = document.auto_start;
-        let document = Arc::new(document);
+        let entry = self.off_air(by, "create", Arc::new(document), 1, Control::default());
+        self.place(id.clone(), &entry)?;
+        let created = entry.lock().announce(by, What::Created, None);
+        if auto_start { self.start(&by.actor.clone().into(), id.as_str()).await } else { Ok(created) }
+    }
+
+    /// A stream that is not on air, with nothing behind it; `op` is how it comes.
+    fn off_air(&self, by: &By, op: &str, document: Arc<Document>, revision: u64, control: Control) -> Arc<Entry> {
         let clock = self.services.clock.clone();
         let first = Record {
-            revision: 1,
+            revision,
             actor: by.actor.clone(),
             at_utc_ms: clock.utc_ms(),
-            ops: ["create".to_owned()].into(),
+            ops: [op.to_owned()].into(),
             applied: None,
             document: document.clone(),
         };
         let current = Current {
             document,
-            revision: 1,
+            revision,
             stream: None,
             has_failed: false,
             cut_off: None,
             history: History::new(first),
             saved: saved::Shelf::new(),
-            control: Control::default(),
+            control,
             feed: self.feed.clone(),
             clock,
         };
-        let entry = Arc::new(Entry { writer: Arc::default(), current: Mutex::new(current) });
-        {
-            let mut entries = self.entries();
-            if entries.contains_key(&id) {
-                return Err(Error::Exists { what: "stream", id });
-            }
-            if entries.len() == STREAMS_MAX {
-                return Err(Error::TooMany { what: "stream", limit: STREAMS_MAX });
-            }
-            entries.insert(id.clone(), entry.clone());
+        Arc::new(Entry { writer: Arc::default(), current: Mutex::new(current) })
+    }
+
+    /// Puts a stream among the others, where there is room for it.
+    fn place(&self, id: Id, entry: &Arc<Entry>) -> Result<(), Error> {
+        let mut entries = self.entries();
+        if entries.contains_key(&id) {
+            return Err(Error::Exists { what: "stream", id });
         }
-        let created = entry.lock().announce(by, What::Created, None);
-        if auto_start { self.start(&by.actor.clone().into(), id.as_str()).await } else { Ok(created) }
+        if entries.len() >= STREAMS_MAX {
+            return Err(Error::TooMany { what: "stream", limit: STREAMS_MAX });
+        }
+        entries.insert(id, entry.clone());
+        Ok(())
     }
 
     /// Stops a stream and forgets it.

@@ -7,9 +7,9 @@
 use std::sync::Arc;
 
 use super::{
-    By, Current, Document, Entry, Error, MEDIA_TIMEOUT, STREAMS_MAX, Streams, What,
-    history::{History, Record, Step},
-    needs_restart, saved,
+    By, Current, Document, Entry, Error, MEDIA_TIMEOUT, Streams, What,
+    history::{Record, Step},
+    needs_restart,
     store::kept::{Kept, Run},
 };
 use crate::{
@@ -47,39 +47,9 @@ impl Streams {
     async fn restore(&self, by: &By, kept: Kept) -> Result<(), Error> {
         let Kept { revision, document, run, control } = kept;
         let id = document.id.clone();
-        let clock = self.services.clock.clone();
-        let first = Record {
-            revision,
-            actor: by.actor.clone(),
-            at_utc_ms: clock.utc_ms(),
-            ops: ["restore".to_owned()].into(),
-            applied: None,
-            document: document.clone(),
-        };
-        let current = Current {
-            document,
-            revision,
-            stream: None,
-            has_failed: false,
-            cut_off: None,
-            history: History::new(first),
-            saved: saved::Shelf::new(),
-            control,
-            feed: self.feed.clone(),
-            clock,
-        };
-        let entry = Arc::new(Entry { writer: Arc::default(), current: current.into() });
+        let entry = self.off_air(by, "restore", document, revision, control);
         let _writing = entry.writer.clone().lock_owned().await;
-        {
-            let mut entries = self.entries();
-            if entries.contains_key(&id) {
-                return Err(Error::Exists { what: "stream", id });
-            }
-            if entries.len() >= STREAMS_MAX {
-                return Err(Error::TooMany { what: "stream", limit: STREAMS_MAX });
-            }
-            entries.insert(id, entry.clone());
-        }
+        self.place(id, &entry)?;
         entry.lock().announce(by, What::Created, None);
         let done = self.go_on(by, &entry, run).await;
         let mut current = entry.lock();
